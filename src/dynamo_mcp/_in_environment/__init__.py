@@ -1,0 +1,1 @@
+"""Code run by the template's own Python: standard library and cookiecutter only."""

@@ -1,0 +1,93 @@
+"""How does a template's hook run? As cookiecutter runs it, with nothing to read and its output kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import cookiecutter.hooks
+import cookiecutter.utils
+
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.failure import Failure
+else:
+    from failure import Failure
+
+OUTPUT_BYTES = 64 << 10
+"""Bytes that are kept of what one hook prints: its end, where the errors are."""
+
+
+class Hooks:
+    """The hooks of one job."""
+
+    def __init__(self, temporary: str) -> None:
+        """Begin with none.
+
+        Args:
+            temporary: Existing folder, to which cookiecutter writes rendered hooks.
+        """
+        self._temporary = temporary
+        self._name = ""
+        self.ran: list[dict[str, Any]] = []
+        self.say: Callable[[str], None] = lambda _text: None
+
+    def install(self) -> None:
+        """Have cookiecutter run hooks this way."""
+        run_rendered = cookiecutter.hooks.run_script_with_context
+
+        def run_named(script: str, folder: str, context: dict[str, Any]) -> None:
+            # cookiecutter renders a hook to a file of another name.
+            self._name = os.path.basename(script)
+            self.say(f"running the hook {self._name}")
+            run_rendered(script, folder, context)
+
+        cookiecutter.hooks.run_script = self._run
+        cookiecutter.hooks.run_script_with_context = run_named
+
+    def _run(self, script: str, cwd: str = ".") -> None:
+        """Run one script; no rendered copy of it is left.
+
+        Raises:
+            Failure: It failed; with the end of what it printed.
+        """
+        name = self._name or os.path.basename(script)
+        self._name = ""
+        command = [sys.executable, script] if script.endswith(".py") else [script]
+        printed = os.path.join(self._temporary, f".hook-{len(self.ran)}")
+        started = time.perf_counter()
+        cookiecutter.utils.make_executable(script)
+        problem = ""
+        with open(printed, "wb") as output:
+            try:
+                code = subprocess.run(
+                    command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+                ).returncode
+            except OSError as error:
+                code = 1
+                problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
+        text = _tail(printed)
+        self.ran.append({"hook": name, "output": text, "seconds": time.perf_counter() - started})
+        with contextlib.suppress(OSError):
+            os.unlink(printed)
+            if os.path.dirname(script) == self._temporary:
+                os.unlink(script)
+        if code:
+            message = f"the hook `{name}` failed: {problem or _ending(code)}"
+            raise Failure("hook", message, hook=name, output=text)
+
+
+def _tail(path: str) -> str:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - OUTPUT_BYTES))
+        text = file.read(OUTPUT_BYTES).decode("utf-8", "replace")
+    return text if size <= OUTPUT_BYTES else f"[{size - OUTPUT_BYTES} bytes left out]\n{text}"
+
+
+def _ending(code: int) -> str:
+    return f"exit status {code}" if code > 0 else f"ended by signal {-code}"

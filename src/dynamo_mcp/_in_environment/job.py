@@ -1,0 +1,148 @@
+"""What does one job do, from the fork to its end? It gives up what it does not need, enters its environment, renders.
+
+Everything here runs in the fork; only `prepare` runs in the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import sysconfig
+import tempfile
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment import confine, render
+    from dynamo_mcp._in_environment.failure import Failure
+else:
+    import confine
+    import render
+    from failure import Failure
+
+
+def prepare() -> None:
+    """Do in the worker, once, what every job would otherwise do again."""
+    logging.disable(logging.CRITICAL)
+    confine.prepare()
+
+
+def run(message: dict[str, Any], orders: int, replies: int) -> NoReturn:
+    """Run one job and end the process.
+
+    Args:
+        message: The worker's `create` message.
+        orders: File descriptor that says "1" to proceed after "resolved".
+        replies: File descriptor that takes the job's messages.
+    """
+    try:
+        last = work(message, orders, replies)
+    except BaseException as error:  # noqa: BLE001 - a job's end is always told, whatever template code raised
+        last = failure(error)
+    with contextlib.suppress(OSError):
+        say(replies, last)
+    os._exit(0)
+
+
+def work(message: dict[str, Any], orders: int, replies: int) -> dict[str, Any]:
+    """Confine, enter, resolve, render.
+
+    Returns:
+        The `done` message, or the `failed` one of a job that was told to stop.
+    """
+    started = time.perf_counter()
+    output, temporary = message["output"], message["temporary"]
+    os.makedirs(output)
+    os.makedirs(temporary)
+    keep_only({orders, replies}, os.path.join(temporary, ".printed"))
+    mechanisms = give_up(message["policy"]) if message["policy"] else []
+    enter(message["environment"], temporary)
+    project = render.Project(
+        template=message["template"],
+        output=output,
+        temporary=temporary,
+        answers=message["answers"],
+        inert=message["trust"] == "inert",
+        variables=message["variables"],
+    )
+    resolved = project.resolve()
+    say(replies, {"event": "resolved", **resolved})
+    seconds = {"resolve": time.perf_counter() - started}
+    if os.read(orders, 1) != b"1":
+        return {"event": "failed", "kind": "stopped", "message": "stopped by the server", "output": ""}
+    started = time.perf_counter()
+    project.generate(lambda text: say(replies, {"event": "step", "message": text}))
+    seconds["render"] = time.perf_counter() - started
+    return {
+        "event": "done",
+        "directory": resolved["directory"],
+        "hooks": project.ran,
+        "seconds": seconds,
+        "mechanisms": mechanisms,
+    }
+
+
+def give_up(policy: dict[str, Any]) -> list[str]:
+    """Confine this process by a message's policy; return what was applied."""
+    limits = confine.Limits(**policy["limits"])
+    return confine.confine(confine.Policy(**{**policy, "limits": limits}))
+
+
+def keep_only(descriptors: set[int], printed: str) -> None:
+    """Close every other descriptor; what is printed goes to a file, and there is nothing to read."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    first = 3
+    for kept in [*sorted(descriptors), os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(first, kept)
+        first = kept + 1
+
+
+def enter(environment: str, temporary: str) -> None:
+    """Make this process one of the template's own environment, as if its interpreter had been started."""
+    base = sys.prefix
+    sys.prefix = sys.exec_prefix = environment
+    sys.executable = os.path.join(environment, "bin", "python")
+    packages = sysconfig.get_path("purelib", vars={"base": base, "platbase": base})
+    own = sysconfig.get_path("purelib", vars={"base": environment, "platbase": environment})
+    sys.path[:] = [own if entry == packages else entry for entry in sys.path if entry != os.path.dirname(__file__)]
+    # A template's extensions may have modules of these names, and must find their own.
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == os.path.dirname(__file__):
+            del sys.modules[name]
+    os.environ["VIRTUAL_ENV"] = environment
+    os.environ["PATH"] = os.pathsep.join([os.path.join(environment, "bin"), os.environ.get("PATH", os.defpath)])
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary
+    sys.dont_write_bytecode = True
+    os.chdir(temporary)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Say what went wrong: where in the template, or the end of what its hook printed."""
+    if isinstance(error, Failure):
+        return {
+            "event": "failed",
+            "kind": error.kind,
+            "message": str(error),
+            "hook": error.hook,
+            "output": error.output,
+        }
+    if isinstance(error, confine.Unconfinable):
+        return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({os.path.basename(last[0].filename)}, line {last[0].lineno})" if last else ""
+    return {"event": "failed", "kind": "render", "message": f"{type(error).__name__}: {error}{where}", "output": ""}
+
+
+def say(replies: int, message: dict[str, Any]) -> None:
+    """Write one message, whole."""
+    line = json.dumps(message).encode() + b"\n"
+    while line:
+        line = line[os.write(replies, line) :]

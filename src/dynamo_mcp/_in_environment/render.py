@@ -1,0 +1,304 @@
+"""What does cookiecutter make of this template and these answers? Its own functions, with answers taken literally.
+
+Bare cookiecutter 2.7.1 renders every value that it is given, and renders the names of folders twice, so that a value is
+code. Here a given value is never rendered: the context is computed as `cookiecutter.prompt.prompt_for_config` does, but
+for the given answers; and names are rendered once, relative to the project, and checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import cookiecutter.generate
+import cookiecutter.hooks
+import cookiecutter.utils
+from cookiecutter.environment import ExtensionLoaderMixin, StrictEnvironment
+from cookiecutter.exceptions import (
+    CookiecutterException,
+    FailedHookException,
+    NonTemplatedInputDirException,
+    UndefinedVariableInTemplate,
+    UnknownExtension,
+)
+from cookiecutter.find import find_template
+from cookiecutter.prompt import render_variable
+from jinja2 import StrictUndefined, Template
+from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment import hooks
+    from dynamo_mcp._in_environment.failure import Failure
+else:
+    import hooks
+    from failure import Failure
+
+VERSION: str = cookiecutter.__version__
+
+INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
+"""Extensions that run at `inert`: they compute text and touch nothing."""
+
+
+class InertEnvironment(ExtensionLoaderMixin, ImmutableSandboxedEnvironment):  # type: ignore[misc]
+    """cookiecutter's environment, in which templates can reach no attribute that leads out of their values."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make it as `StrictEnvironment` makes itself."""
+        super().__init__(undefined=StrictUndefined, **options)
+
+
+class _Name:
+    """A template for the name of a file or folder; rendering checks that it stays in the project."""
+
+    def __init__(self, template: Template, project: str) -> None:
+        self._template = template
+        self._project = project
+
+    def render(self, **context: Any) -> str:
+        name = self._template.render(**context)
+        if "\0" in name:
+            raise Failure("render", f"the file name {name!r} holds a NUL character")
+        whole = os.path.normpath(os.path.join(self._project, name))
+        if whole != self._project and not whole.startswith(self._project + os.sep):
+            raise Failure("render", f"the path `{name}` leaves the project")
+        return os.path.join(self._project, name)
+
+
+class Project:
+    """One project in the making."""
+
+    def __init__(
+        self,
+        *,
+        template: str,
+        output: str,
+        temporary: str,
+        answers: dict[str, Any],
+        inert: bool,
+        variables: dict[str, Any],
+    ) -> None:
+        """Take a job's values; nothing is read yet.
+
+        Args:
+            template: Folder that holds `cookiecutter.json`.
+            output: Existing folder in which the project's folder will be made.
+            temporary: Existing folder for anything else.
+            answers: Literal values.
+            inert: Use a sandboxed Jinja, refuse unknown extensions, run no hooks.
+            variables: `_template`, `_output_dir` and `_checkout`.
+        """
+        self._template = template
+        self._output = output
+        self._answers = answers
+        self._inert = inert
+        self._variables = variables
+        self._context: dict[str, Any] = {}
+        self._directory = ""
+        self._repository = template
+        self._hooks = hooks.Hooks(temporary)
+
+    @property
+    def ran(self) -> list[dict[str, Any]]:
+        """The hooks that ran: `hook`, `output` and `seconds` of each."""
+        return self._hooks.ran
+
+    def resolve(self) -> dict[str, Any]:
+        """Compute every answer and the project folder's name.
+
+        Returns:
+            `directory`, and `answers`: every public variable's value.
+
+        Raises:
+            Failure: An answer does not fit, or the template can't be understood.
+        """
+        environment = InertEnvironment if self._inert else StrictEnvironment
+        cookiecutter.utils.StrictEnvironment = environment
+        self._hooks.install()
+        with _words():
+            if not self._inert:
+                self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
+            sys.path.append(self._repository)
+            raw = _read(os.path.join(self._repository, "cookiecutter.json"))
+            if self._inert:
+                _refuse_extensions(raw)
+            raw.pop("__prompts__", None)
+            self._context = self._contextualise(raw)
+            environment_ = cookiecutter.utils.create_env_with_context(self._context)
+            folder = find_template(self._repository, environment_)
+            try:
+                self._directory = environment_.from_string(folder.name).render(**self._context)
+            except UndefinedError as error:
+                raise Failure("render", f"the name of the project folder `{folder.name}`: {error}") from error
+        _check_directory(self._directory)
+        answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
+        return {"directory": self._directory, "answers": answers}
+
+    def generate(self, say: Callable[[str], None]) -> None:
+        """Make the project's files and run the template's hooks.
+
+        Args:
+            say: Told in words what is being done.
+
+        Raises:
+            Failure: In words, with what a failing hook printed.
+        """
+        self._hooks.say = say
+        project = os.path.join(self._output, self._directory)
+
+        def create_environment(context: dict[str, Any]) -> StrictEnvironment:
+            return _with_checked_names(cookiecutter.utils.create_env_with_context(context), project)
+
+        cookiecutter.generate.create_env_with_context = create_environment
+        cookiecutter.generate.render_and_create_dir = _literal_top(
+            cookiecutter.generate.render_and_create_dir, self._output, self._directory
+        )
+        say("rendering files")
+        with _words():
+            cookiecutter.generate.generate_files(
+                self._repository, self._context, self._output, accept_hooks=not self._inert
+            )
+
+    def _contextualise(self, raw: OrderedDict[str, Any]) -> dict[str, Any]:
+        """Do what `cookiecutter.main` does between reading `cookiecutter.json` and rendering, answers being literal."""
+        context = {"cookiecutter": raw}
+        environment = cookiecutter.utils.create_env_with_context(context)
+        asked = {name: value for name, value in raw.items() if not name.startswith("_")}
+        resolved: OrderedDict[str, Any] = OrderedDict()
+        for second_pass in (False, True):
+            for name, value in raw.items():
+                if name.startswith("_") and not name.startswith("__"):
+                    resolved[name] = value
+                elif isinstance(value, dict) == second_pass or name.startswith("__"):
+                    try:
+                        resolved[name] = self._answer(name, value, environment, resolved)
+                    except UndefinedError as error:
+                        raise Failure("template", f"the default of `{name}`: {error}") from error
+        for name, value in asked.items():
+            if isinstance(value, list):
+                chosen = [item for item in value if item == resolved[name]]
+                asked[name] = chosen + [item for item in value if item not in chosen]
+            elif name in self._answers:
+                asked[name] = resolved[name]
+        raw.update(resolved)
+        raw.update({**self._variables, "_repo_dir": self._repository})
+        return {"cookiecutter": raw, "_cookiecutter": asked}
+
+    def _answer(self, name: str, raw: Any, environment: StrictEnvironment, resolved: dict[str, Any]) -> Any:
+        """Return the literal answer to one question, or its rendered default."""
+        given = name in self._answers
+        if given and not isinstance(raw, (list, dict)):
+            return self._answers[name]
+        default = render_variable(environment, raw, resolved)
+        if isinstance(raw, list):
+            if not default:
+                raise Failure("template", f"the choice `{name}` offers nothing")
+            if given and self._answers[name] not in default:
+                offered = ", ".join(f"`{item}`" for item in default)
+                raise Failure("answers", f"`{name}` can't be `{self._answers[name]}`; it is one of {offered}")
+            return self._answers[name] if given else default[0]
+        if given and isinstance(raw, dict):
+            return _merge(default, self._answers[name])
+        return default
+
+
+def rehearse(folder: str) -> None:
+    """Render something small, so that all that rendering needs is imported, compiled and warm."""
+    template = os.path.join(folder, "template")
+    os.makedirs(os.path.join(template, "{{cookiecutter.name}}"))
+    with open(os.path.join(template, "{{cookiecutter.name}}", "file"), "w", encoding="utf-8") as file:
+        file.write(
+            "{% if cookiecutter.name %}{{ cookiecutter.name|upper }}{% endif %}{% for x in 'ab' %}{{ x }}{% endfor %}"
+        )
+    context = {"cookiecutter": OrderedDict(name="a", _copy_without_render=["*.raw"])}
+    cookiecutter.generate.generate_files(template, context, os.path.join(folder))
+
+
+def _with_checked_names(environment: StrictEnvironment, project: str) -> StrictEnvironment:
+    """Make an environment render names relative to the project, once, and check them.
+
+    `generate_files` uses `from_string` for names only, and gives it folders joined to the rendered project path,
+    which would render the answers in that path as Jinja.
+    """
+    from_string = environment.from_string
+
+    def name(source: str, *args: Any, **options: Any) -> Any:
+        relative = source[len(project) + 1 :] if source.startswith(project + os.sep) else source
+        return _Name(from_string(relative, *args, **options), project)
+
+    environment.from_string = name
+    return environment
+
+
+def _literal_top(create: Callable[..., Any], output: str, directory: str) -> Callable[..., Any]:
+    """Give the first call, which makes the project folder, the name that `resolve` has rendered and checked."""
+    made = False
+
+    def create_directory(name: str, context: Any, output_dir: str, environment: Any, *rest: Any) -> Any:
+        nonlocal made
+        if made:
+            return create(name, context, output_dir, environment, *rest)
+        made = True
+        folder = cookiecutter.generate.Path(output, directory)
+        folder.mkdir()
+        return folder, True
+
+    return create_directory
+
+
+def _read(path: str) -> OrderedDict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            raw = json.load(file, object_pairs_hook=OrderedDict)
+    except (OSError, ValueError) as error:
+        raise Failure("template", f"cookiecutter.json: {error}") from error
+    if not isinstance(raw, OrderedDict):
+        raise Failure("template", "cookiecutter.json does not hold an object")
+    return raw
+
+
+def _refuse_extensions(raw: dict[str, Any]) -> None:
+    refused = [str(name) for name in raw.get("_extensions", []) if not str(name).startswith(INERT_EXTENSIONS)]
+    if refused:
+        raise Failure("template", "at trust `inert` these extensions do not run: " + ", ".join(refused))
+
+
+def _check_directory(name: str) -> None:
+    if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or "\0" in name:
+        raise Failure("answers", f"the project's folder would be called `{name}`, which is not a plain folder name")
+
+
+def _merge(default: Any, given: Any) -> Any:
+    """Put a mapping's given keys over its default ones, as cookiecutter does, at every depth."""
+    if isinstance(default, dict) and isinstance(given, dict):
+        return {**default, **{key: _merge(default.get(key), value) for key, value in given.items()}}
+    return given
+
+
+@contextlib.contextmanager
+def _words() -> Any:
+    """Turn what cookiecutter and Jinja raise into words that name the file and the line."""
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        where = f"`{error.filename or error.name or 'a name'}`, line {error.lineno}"
+        raise Failure("render", f"{where}: {error.message}") from error
+    except UndefinedVariableInTemplate as error:
+        raise Failure("render", f"{error.message}: {error.error.message}") from error
+    except FailedHookException as error:
+        raise error.__cause__ if isinstance(error.__cause__, Failure) else Failure("hook", str(error)) from error
+    except NonTemplatedInputDirException as error:
+        raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`") from error
+    except UnknownExtension as error:
+        raise Failure("template", f"{error}; add the package that holds it to the template's requirements") from error
+    except (SecurityError, TemplateError) as error:
+        raise Failure("render", f"{type(error).__name__}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Failure("render", f"a text file is not UTF-8: {error}") from error
+    except CookiecutterException as error:
+        raise Failure("template", f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,60 @@
+"""What can I type?
+
+stdout carries the protocol or the asked-for output and nothing else; progress, logs and errors go to stderr. Nothing
+here imports the MCP SDK, which takes most of a second, unless it serves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynamo_mcp import __version__
+from dynamo_mcp.cli import create, quickstart, serve, templates
+from dynamo_mcp.cli.running import OutputRoots, SourceRoots, choose
+
+app = typer.Typer(
+    name="dynamo-mcp",
+    help="Turns any cookiecutter template into an MCP tool that an agent can call safely and at once.",
+    epilog="Without a command it serves MCP on standard input and output.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"auto_envvar_prefix": "DYNAMO_MCP", "help_option_names": ["-h", "--help"]},
+)
+for module in (serve, templates, create, quickstart):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    home: Annotated[
+        Path | None, typer.Option(envvar="DYNAMO_MCP_HOME", help="Where templates, environments and projects are kept.")
+    ] = None,
+    output_root: OutputRoots = None,
+    source_root: SourceRoots = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Print it.")
+    ] = False,
+) -> None:
+    """Turn any cookiecutter template into an MCP tool that an agent can call safely and at once."""
+    del version
+    choose(home=home, output_roots=output_root, source_roots=source_root)
+    if context.invoked_subcommand is None:
+        serve.stdio()
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="dynamo-mcp")

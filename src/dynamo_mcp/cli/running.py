@@ -1,0 +1,112 @@
+"""How does a command run? Settings, a progress bar, and errors as words and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import anyio
+import msgspec
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dynamo_mcp.dynamo import Dynamo, open_dynamo
+from dynamo_mcp.errors import DynamoError, InvalidAnswers
+from dynamo_mcp.progress import Sink, Step
+from dynamo_mcp.settings import Settings, load
+
+Result = TypeVar("Result")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+OutputRoots = Annotated[
+    list[Path] | None,
+    typer.Option(envvar="DYNAMO_MCP_OUTPUT_ROOTS", help="A folder below which an MCP client may create projects."),
+]
+SourceRoots = Annotated[
+    list[Path] | None,
+    typer.Option(envvar="DYNAMO_MCP_SOURCE_ROOTS", help="A folder below which an MCP client may add local templates."),
+]
+
+INTERRUPTED = 130
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_chosen: dict[str, Any] = {}
+
+
+def choose(*, home: Path | None, output_roots: list[Path] | None, source_roots: list[Path] | None) -> None:
+    """Remember what the flags before the command say."""
+    _chosen.clear()
+    _chosen.update(
+        home=home, output_roots=tuple(output_roots or ()) or None, source_roots=tuple(source_roots or ()) or None
+    )
+
+
+def settings(*, person: bool, **chosen: object) -> Settings:
+    """Read the settings, the flags winning.
+
+    Args:
+        person: A person at the shell speaks, whose own words count.
+        chosen: Further flags; None leaves one as it is.
+    """
+    return load(**{**_chosen, **{name: value for name, value in chosen.items() if value is not None}}, person=person)
+
+
+def perform(operation: Callable[[Dynamo], Awaitable[Result]], *, as_json: bool) -> Result:
+    """Run one operation as the person at the shell, or end the process with its error's exit code."""
+
+    async def whole() -> Result:
+        async with open_dynamo(settings(person=True)) as dynamo:
+            return await operation(dynamo)
+
+    try:
+        return anyio.run(whole)
+    except DynamoError as error:
+        fail(error, as_json=as_json)
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was left behind")
+        raise SystemExit(INTERRUPTED) from None
+
+
+def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
+    """Say what was wrong and end the process."""
+    if as_json:
+        problems = error.problems if isinstance(error, InvalidAnswers) else ()
+        kind = type(error).__name__
+        emit({"error": {"kind": kind, "message": error.message, "hint": error.hint, "problems": problems}})
+    else:
+        errors.print(f"error: {error}", markup=False)
+    raise SystemExit(error.exit_code) from None
+
+
+def emit(value: object) -> None:
+    """Print a value as JSON on standard output."""
+    sys.stdout.buffer.write(
+        orjson.dumps(msgspec.to_builtins(value), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print text on standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Sink]:
+    """Show a progress bar on standard error, where that is a terminal; yields what moves it."""
+    columns = (SpinnerColumn(), TextColumn("{task.fields[title]}"), BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as shown:
+        task = shown.add_task("", title=title, total=None)
+
+        async def move(step: Step) -> None:
+            # A terminal's escape codes can't come through: `plain` text and square brackets are shown as they are.
+            message = step.message.replace("[", "\\[")[:80]
+            shown.update(task, completed=step.position - 1, total=step.total, description=message)
+
+        yield move

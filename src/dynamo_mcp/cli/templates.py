@@ -1,0 +1,162 @@
+"""add, list, variables, update, remove, discover: which templates are there?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dynamo_mcp.cli.running import Json, bar, emit, perform, say
+from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.types import TemplateChange, TemplateInfo, Trust, VariableInfo
+
+Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("add")(add)
+    app.command("list")(list_templates)
+    app.command("variables")(variables)
+    app.command("update")(update)
+    app.command("remove")(remove)
+    app.command("discover")(discover)
+
+
+def add(
+    location: Annotated[
+        str,
+        typer.Argument(help="A git URL, gh:owner/repository, a folder, or a name from `discover`.", show_default=False),
+    ],
+    *,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it makes.")] = None,
+    checkout: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+    directory: Annotated[str | None, typer.Option(help="The template's folder in the repository.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Use a folder in place; every edit counts.")] = False,
+    requirement: Annotated[list[str] | None, typer.Option(help="A package that the template needs.")] = None,
+    trust: Annotated[
+        str | None, typer.Option(help="How much of it may run: inert, contained or full.", metavar="TRUST")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Register a template and make its environment."""
+
+    async def operation(dynamo: Dynamo) -> TemplateInfo:
+        with bar(f"add {location}") as sink:
+            return await dynamo.add_template(
+                location,
+                name=name,
+                description=description,
+                checkout=checkout,
+                directory=directory,
+                live=live,
+                requirements=tuple(requirement or ()),
+                trust=parse_trust(trust),
+                sink=sink,
+            )
+
+    template = perform(operation, as_json=json)
+    if json:
+        emit(template)
+        return
+    say(f"added {template.name} from {template.url}")
+    _say_variables(template.variables_cache or ())
+    say(f"create a project: dynamo-mcp create {template.name} -o FOLDER")
+
+
+def list_templates(*, json: Json = False) -> None:
+    """List the registered templates."""
+    templates = perform(Dynamo.list_templates, as_json=json)
+    if json:
+        emit({"templates": templates})
+        return
+    if not templates:
+        say("no template is registered yet: dynamo-mcp discover, dynamo-mcp add LOCATION")
+    for template in templates:
+        state = "" if template.is_active else f"  [{template.problem or 'its environment is made at the first create'}]"
+        say(f"{template.name:<24} {template.description}{state}")
+        say(f"{'':<24} {template.url}{f' at {template.revision[:12]}' if template.revision else ''}")
+
+
+def variables(name: Name, *, json: Json = False) -> None:
+    """Show what a template asks."""
+    asked = perform(lambda dynamo: dynamo.get_template_variables(name), as_json=json)
+    if json:
+        emit({"variables": asked})
+    else:
+        _say_variables(asked)
+
+
+def update(
+    name: Name,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Prepare it anew even if nothing has changed.")] = False,
+    json: Json = False,
+) -> None:
+    """Fetch a template again."""
+
+    async def operation(dynamo: Dynamo) -> TemplateChange:
+        with bar(f"update {name}") as sink:
+            return await dynamo.update_template(name, force=force, sink=sink)
+
+    change = perform(operation, as_json=json)
+    if json:
+        emit(change)
+    elif not change.changed:
+        say(f"{name} is up to date at {change.to_revision[:12]}")
+    else:
+        say(f"{name}: {change.from_revision[:12]} -> {change.to_revision[:12]}")
+        for word, names in (
+            ("added", change.variables_added),
+            ("removed", change.variables_removed),
+            ("changed", change.variables_changed),
+        ):
+            if names:
+                say(f"  variables {word}: {', '.join(names)}")
+
+
+def remove(name: Name, *, json: Json = False) -> None:
+    """Forget a template; the projects made from it stay."""
+    said = perform(lambda dynamo: dynamo.remove_template(name), as_json=json)
+    if json:
+        emit({"removed": name, "message": said})
+    else:
+        say(said)
+
+
+def discover(*, json: Json = False) -> None:
+    """List templates that could be added."""
+    entries = perform(Dynamo.discover_templates, as_json=json)
+    if json:
+        emit({"entries": entries})
+        return
+    for entry in entries:
+        say(f"{entry.name:<32} {entry.description}")
+        where = entry.location + (f" in {entry.directory}" if entry.directory else "")
+        say(f"{'':<32} {entry.category}{f', {entry.language}' if entry.language else ''}; {where}")
+    say("add one: dynamo-mcp add NAME")
+
+
+def parse_trust(word: str | None) -> Trust | None:
+    """Read a trust level.
+
+    Raises:
+        typer.BadParameter: It is none.
+    """
+    match word:
+        case None | "inert" | "contained" | "full":
+            return word
+        case _:
+            raise typer.BadParameter(f"`{word}` is none of inert, contained, full", param_hint="--trust")
+
+
+def _say_variables(asked: tuple[VariableInfo, ...]) -> None:
+    for variable in asked:
+        default = "computed" if variable.derived else variable.default
+        choices = (
+            f" ({', '.join(str(choice) for choice in variable.choices or ())})" if variable.type == "choice" else ""
+        )
+        say(f"  {variable.name:<28} {variable.type:<8} {default!s}{choices}")
+        if variable.description.lower() != variable.name.replace("_", " ").lower():
+            say(f"  {'':<28} {variable.description}")

@@ -1,0 +1,142 @@
+"""What does `cookiecutter.json` ask? It is parsed as plain JSON; nothing in it is evaluated."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.types import VariableKind
+from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, plain, text_of
+
+CONFIGURATION = "cookiecutter.json"
+
+_REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
+
+
+def read(template: Path) -> Schema:
+    """Read the questions that the template in a folder asks.
+
+    Raises:
+        NotATemplate: There is no `cookiecutter.json`.
+        InvalidTemplate: It can't be understood.
+    """
+    path = template / CONFIGURATION
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise NotATemplate(
+            f"There is no `{CONFIGURATION}` in `{template.name}`",
+            hint="name the folder that holds it with `directory`, if it is not the root",
+        ) from error
+    except OSError as error:
+        raise InvalidTemplate(
+            f"`{CONFIGURATION}` can't be read: {error.strerror}", hint="make the file readable"
+        ) from error
+    return compile_schema(parse(content))
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Parse a `cookiecutter.json`, as cookiecutter does.
+
+    Raises:
+        InvalidTemplate: It is no JSON object; the message says where.
+    """
+    try:
+        configuration = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _invalid(f"`{CONFIGURATION}` is not UTF-8 text: {error}") from error
+    except json.JSONDecodeError as error:
+        raise _invalid(f"`{CONFIGURATION}`, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise _invalid(f"`{CONFIGURATION}` is nested too deeply") from error
+    if not isinstance(configuration, dict):
+        raise _invalid(f"`{CONFIGURATION}` holds {kind_of(configuration)}, not an object")
+    return configuration
+
+
+def compile_schema(configuration: dict[str, Any]) -> Schema:
+    """Make the schema of a parsed `cookiecutter.json`.
+
+    Raises:
+        InvalidTemplate: A question can't be asked.
+    """
+    nested = configuration.get("templates", configuration.get("template"))
+    if isinstance(nested, (dict, list)) and nested:
+        raise InvalidTemplate(
+            "This repository holds several nested templates: " + ", ".join(f"`{text_of(item)}`" for item in nested),
+            hint="add one of them by naming its folder with `directory`",
+        )
+    prompts = configuration.get("__prompts__")
+    prompts = prompts if isinstance(prompts, dict) else {}
+    variables = [
+        _variable(name, raw, prompts.get(name)) for name, raw in configuration.items() if not name.startswith("_")
+    ]
+    used = {reference for variable in variables for reference in variable.references}
+    marked = tuple(
+        msgspec.structs.replace(variable, recommended=not variable.derived and (variable.name in used or index == 0))
+        for index, variable in enumerate(variables)
+    )
+    struct = msgspec.defstruct(
+        "Answers",
+        [(f"v{index}", _type(variable) | msgspec.UnsetType, msgspec.UNSET) for index, variable in enumerate(marked)],
+        rename={f"v{index}": variable.name for index, variable in enumerate(marked)},
+        forbid_unknown_fields=True,
+        frozen=True,
+        kw_only=True,
+    )
+    return Schema(marked, configuration, struct)
+
+
+def _variable(name: str, raw: Any, prompt: Any) -> Variable:
+    kind = _kind(name, raw)
+    labels: dict[str, str] = {}
+    if isinstance(prompt, dict):
+        offered = {text_of(item) for item in raw} if isinstance(raw, list) else set()
+        labels = {key: plain(str(label)) for key, label in prompt.items() if key in offered}
+        prompt = prompt.get("__prompt__")
+    question = plain(str(prompt)) if prompt else name.replace("_", " ").capitalize()
+    references = tuple(dict.fromkeys(dotted or keyed for dotted, keyed in _REFERENCE.findall(json.dumps(raw))))
+    return Variable(name, kind, raw, question, labels, references if is_jinja(raw) else ())
+
+
+def _kind(name: str, raw: Any) -> VariableKind:
+    match raw:
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case list():
+            if not raw:
+                raise _invalid(f"The choice `{name}` offers nothing")
+            return "choice"
+        case dict():
+            return "mapping"
+        case str() if raw in YES_NO:
+            return "yes_no"
+        case _:
+            return "text"
+
+
+def _type(variable: Variable) -> Any:
+    match variable.kind:
+        case "boolean":
+            return bool
+        case "yes_no":
+            return bool | Literal[YES_NO[variable.raw]]
+        case "choice" if not variable.derived:
+            return Literal[tuple(dict.fromkeys(variable.choices or ()))]
+        case "number":
+            return int if isinstance(variable.raw, int) else float
+        case "mapping":
+            return dict[str, Any]
+        case _:
+            return str if variable.raw is not None else str | None
+
+
+def _invalid(message: str) -> InvalidTemplate:
+    return InvalidTemplate(message, hint="mend the template, or add an older revision of it with `checkout`")

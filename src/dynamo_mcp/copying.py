@@ -1,0 +1,250 @@
+"""How does a tree leave the sandbox? Copied through directory descriptors, following no link, counted and checked.
+
+What a template wrote is a stranger's: between two looks at it anything may have changed, so every step is taken
+relative to a descriptor that is already open. Regular files, folders and links that stay inside the project are taken;
+the rest is left out and reported. Set-uid, set-gid and sticky bits are dropped, other modes kept.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from dynamo_mcp.errors import RenderFailed
+from dynamo_mcp.types import IfExists
+
+DEPTH = 60
+NAME_BYTES = 255
+CHUNK_BYTES = 1 << 20
+REASONS = 100
+"""Entries of which it is told that and why they were left out."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a project may have at most: bytes in all its files, and files, folders and links."""
+
+    bytes: int
+    entries: int
+
+
+class Copied(msgspec.Struct):
+    """What was copied.
+
+    Attributes:
+        files: Paths of files and links, relative to the project.
+        left_out: What was not taken, each with the reason.
+        kept: Existing files that were not replaced.
+    """
+
+    files: list[str] = []
+    left_out: list[str] = []
+    kept: list[str] = []
+    bytes: int = 0
+    entries: int = 0
+
+
+def copy_tree(source: Path, target: Path, *, limits: Limits, if_exists: IfExists = "error") -> Copied:
+    """Copy a project that a template made.
+
+    Args:
+        source: Its folder; only its parent is trusted.
+        target: Where it goes. It may hold files already, unless `if_exists` is `error`.
+        limits: What it may have at most.
+        if_exists: What becomes of a file that is there already.
+
+    Raises:
+        RenderFailed: It has more than it may, or is nested too deeply.
+        OSError: The disk is full, or the like.
+    """
+    copied = Copied()
+    target.mkdir(exist_ok=if_exists != "error")
+    here = os.open(source, _FOLDER)
+    try:
+        there = os.open(target, _FOLDER)
+        try:
+            _Copier(limits, if_exists, copied).folder(here, there, "", 0)
+            os.fchmod(there, stat.S_IMODE(os.fstat(here).st_mode) & 0o777 | stat.S_IRWXU)
+        finally:
+            os.close(there)
+    finally:
+        os.close(here)
+    copied.files.sort()
+    return copied
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Copy an existing project by hard links, so that a merge changes nothing of it until it is swapped in.
+
+    Raises:
+        OSError: The disk is full, or the like.
+    """
+    target.mkdir()
+    with os.scandir(source) as entries:
+        for entry in entries:
+            path = target / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                link_tree(Path(entry.path), path)
+            elif entry.is_symlink():
+                path.symlink_to(Path(entry.path).readlink())
+            else:
+                try:
+                    os.link(entry.path, path, follow_symlinks=False)
+                except OSError:
+                    with open(entry.path, "rb") as file, path.open("xb") as copy:  # noqa: PTH123 - a DirEntry's path
+                        while chunk := file.read(CHUNK_BYTES):
+                            copy.write(chunk)
+                    path.chmod(stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode))
+    target.chmod(stat.S_IMODE(source.stat().st_mode))
+
+
+class _Copier:
+    def __init__(self, limits: Limits, if_exists: IfExists, copied: Copied) -> None:
+        self._limits = limits
+        self._if_exists = if_exists
+        self._copied = copied
+
+    def folder(self, here: int, there: int, prefix: str, depth: int) -> None:
+        if depth > DEPTH:
+            raise RenderFailed(
+                f"The project is nested more than {DEPTH} folders deep at `{prefix}`", hint="mend the template"
+            )
+        for name, status in self._entries(here):
+            path = prefix + name
+            reason = _unusable(name)
+            if reason is not None:
+                self._leave_out(path, reason)
+            elif stat.S_ISDIR(status.st_mode):
+                self._subfolder(here, there, name, path, depth)
+            elif stat.S_ISREG(status.st_mode):
+                self._file(here, there, name, path)
+            elif stat.S_ISLNK(status.st_mode):
+                self._link(here, there, name, path)
+            else:
+                self._leave_out(path, "it is neither a file, a folder nor a link")
+
+    def _entries(self, here: int) -> Iterator[tuple[str, os.stat_result]]:
+        for name in sorted(os.listdir(here)):
+            self._copied.entries += 1
+            if self._copied.entries > self._limits.entries:
+                raise RenderFailed(
+                    f"The project has more than {self._limits.entries} files and folders",
+                    hint="mend the template, or allow more with `DYNAMO_MCP_OUTPUT_FILES`",
+                )
+            yield name, os.stat(name, dir_fd=here, follow_symlinks=False)
+
+    def _subfolder(self, here: int, there: int, name: str, path: str, depth: int) -> None:
+        if not self._make_room(there, name, path, folder=True):
+            return
+        inner = os.open(name, _FOLDER, dir_fd=here)
+        try:
+            if not _exists(there, name):
+                os.mkdir(name, 0o700, dir_fd=there)
+            outer = os.open(name, _FOLDER, dir_fd=there)
+            try:
+                self.folder(inner, outer, path + "/", depth + 1)
+                os.fchmod(outer, stat.S_IMODE(os.fstat(inner).st_mode) & 0o777 | stat.S_IRWXU)
+            finally:
+                os.close(outer)
+        finally:
+            os.close(inner)
+
+    def _file(self, here: int, there: int, name: str, path: str) -> None:
+        if not self._make_room(there, name, path, folder=False):
+            return
+        inner = os.open(name, _FILE, dir_fd=here)
+        try:
+            status = os.fstat(inner)
+            if not stat.S_ISREG(status.st_mode):
+                self._leave_out(path, "it changed while it was copied")
+                return
+            outer = os.open(name, _NEW, 0o600, dir_fd=there)
+            try:
+                self._content(inner, outer)
+                os.fchmod(outer, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
+            finally:
+                os.close(outer)
+        finally:
+            os.close(inner)
+        self._copied.files.append(path)
+
+    def _content(self, inner: int, outer: int) -> None:
+        while chunk := os.read(inner, CHUNK_BYTES):
+            self._copied.bytes += len(chunk)
+            if self._copied.bytes > self._limits.bytes:
+                raise RenderFailed(
+                    f"The project has more than {self._limits.bytes} bytes",
+                    hint="mend the template, or allow more with `DYNAMO_MCP_OUTPUT_BYTES`",
+                )
+            while chunk:
+                chunk = chunk[os.write(outer, chunk) :]
+
+    def _link(self, here: int, there: int, name: str, path: str) -> None:
+        destination = os.readlink(name, dir_fd=here)
+        if _leaves(path, destination):
+            self._leave_out(path, f"it is a link that leaves the project, to `{destination}`")
+        elif self._make_room(there, name, path, folder=False):
+            os.symlink(destination, name, dir_fd=there)
+            self._copied.files.append(path)
+
+    def _make_room(self, there: int, name: str, path: str, *, folder: bool) -> bool:
+        """Decide about what is there already: True when the new one may be written."""
+        try:
+            existing = os.stat(name, dir_fd=there, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        is_folder = stat.S_ISDIR(existing.st_mode)
+        if folder and is_folder:
+            return True
+        if self._if_exists == "skip" or is_folder:
+            # A folder is never removed for a file: it may hold a person's work.
+            self._copied.kept.append(path)
+            return False
+        os.unlink(name, dir_fd=there)
+        return True
+
+    def _leave_out(self, path: str, reason: str) -> None:
+        if len(self._copied.left_out) < REASONS:
+            self._copied.left_out.append(f"{path}: {reason}")
+        elif len(self._copied.left_out) == REASONS:
+            self._copied.left_out.append("and more")
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _unusable(name: str) -> str | None:
+    """Say why no project may have a file of this name, or None."""
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if len(encoded) > NAME_BYTES:
+        return "its name is too long"
+    if any(character < " " or character == "\x7f" for character in name):
+        return "its name holds control characters"
+    return None
+
+
+def _leaves(path: str, destination: str) -> bool:
+    """Tell whether a link may lead outside the project.
+
+    `..` counts only where the path begins: behind another link's name it would climb from wherever that one leads.
+    """
+    parts = [part for part in destination.split("/") if part not in {"", "."}]
+    climbs = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    depth = posixpath.normpath(path).count("/")
+    return destination.startswith("/") or climbs > depth or ".." in parts[climbs:]

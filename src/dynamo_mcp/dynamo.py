@@ -1,0 +1,379 @@
+"""What happens, in order? One readable recipe per operation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from dynamo_mcp import catalogue, sources
+from dynamo_mcp.configuration import read
+from dynamo_mcp.environments import Environments
+from dynamo_mcp.errors import Busy, DynamoError, RendererFailed, TimedOut, UsageError
+from dynamo_mcp.news import News
+from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
+from dynamo_mcp.projects import Projects, Request
+from dynamo_mcp.registry import Registry, check_name
+from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.requirements import derive, normalise
+from dynamo_mcp.sandbox.trust import permit
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store, open_store
+from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.types import (
+    CatalogueEntry,
+    Checkout,
+    Confinement,
+    IfExists,
+    Location,
+    Project,
+    Template,
+    TemplateChange,
+    TemplateInfo,
+    Trust,
+    VariableInfo,
+)
+from dynamo_mcp.variables import plain
+
+
+@asynccontextmanager
+async def open_dynamo(settings: Settings) -> AsyncIterator[Dynamo]:
+    """Open a home and everything that serves it; on the way out nothing stays behind.
+
+    Raises:
+        StorageFailed: The home can't be used.
+    """
+    async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            try:
+                async with Renderers(settings, store) as renderers:
+                    yield Dynamo(settings, store, renderers, Environments(settings, store, tasks))
+            except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+
+class Dynamo:
+    """Everything that one server or one command can do; `open_dynamo` makes it."""
+
+    def __init__(self, settings: Settings, store: Store, renderers: Renderers, environments: Environments) -> None:
+        """Use `open_dynamo` instead."""
+        self.settings = settings
+        self._store = store
+        self._renderers = renderers
+        self._environments = environments
+        self._registry = Registry(store)
+        self._schemas = SchemaCache()
+        self._projects = Projects(settings, store, renderers)
+        self._summaries = Summaries(self._schemas, self._environments)
+        self._slots = anyio.CapacityLimiter(settings.concurrent_creates)
+
+    async def confinement(self) -> Confinement:
+        """Return how well this machine can confine a template."""
+        return await self._renderers.confinement()
+
+    async def list_templates(self) -> tuple[TemplateInfo, ...]:
+        """Return every registered template, sorted by name, as summaries."""
+        confinement = await self.confinement()
+        return tuple(self._summaries.of(template, confinement) for template in self._registry.all())
+
+    async def template_info(self, template_name: str) -> TemplateInfo:
+        """Return one template with its variables.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+        """
+        template = self._registry.get(template_name)
+        info = self._summaries.of(template, await self.confinement())
+        variables = await self.get_template_variables(template_name) if info.problem is None else None
+        return msgspec.structs.replace(info, variables_cache=variables)
+
+    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+        """Return what a template asks, in its order.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+            InvalidTemplate: Its `cookiecutter.json` can't be understood any more, and so is NotATemplate.
+        """
+        schema = self._schemas.get(self._registry.get(template_name))
+        return tuple(variable.info() for variable in schema.variables)
+
+    async def json_schema(self, template_name: str) -> dict[str, Any]:
+        """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
+        return self._schemas.get(self._registry.get(template_name)).json_schema()
+
+    async def add_template(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        checkout: str | None = None,
+        directory: str | None = None,
+        live: bool = False,
+        requirements: Iterable[str] = (),
+        trust: Trust | None = None,
+        sink: Sink = ignore,
+    ) -> TemplateInfo:
+        """Register a template and make its environment.
+
+        Args:
+            url: A location, or the name of an entry of the catalogue.
+            name: What it will be called; derived from the location when None.
+            description: What it makes; the catalogue's, or a plain sentence, when None.
+            checkout: Branch, tag or commit.
+            directory: The template's folder inside the repository.
+            live: Use a local folder in place.
+            requirements: Packages that it needs besides those that are found.
+            trust: How much of it may run; only a person may say so.
+            sink: Where progress goes.
+
+        Raises:
+            InvalidLocation: It can't be understood, or may not be used.
+            NameTaken: There is a template of that name already; InvalidName if it can't be one.
+            FetchFailed: It can't be fetched.
+            NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
+            MissingRequirement: It needs a package that nobody named.
+            EnvironmentFailed: uv failed.
+        """
+        progress = Progress(STEPS_OF_ADD, sink)
+        await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
+        entry = catalogue.find(url)
+        location = self._locate(url, entry, revision=checkout, directory=directory, live=live)
+        name = check_name(name or (entry.name if entry else sources.default_name(location)))
+        async with self._registry.claim(name):
+            await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
+            tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
+            template = Template(
+                name,
+                plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
+                location,
+                path=_inside(tree, location),
+                checkout=tree.path,
+                digest=tree.digest,
+                revision=tree.revision,
+                last_updated=_now(),
+                named_requirements=normalise(requirements),
+                trust=self._trust(trust) or "contained",
+                category=entry.category if entry else None,
+                tags=entry.tags if entry else (),
+            )
+            template = await self._prepare(template, progress)
+            await progress.begin("register", f"registering `{name}`")
+            self._registry.save(template)
+        return await self.template_info(name)
+
+    async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
+        """Fetch a template again and use what came; when that fails, the old one stays as it was.
+
+        Args:
+            template_name: Which.
+            force: Prepare it anew even if nothing has changed.
+            sink: Where progress goes.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+            FetchFailed: As in `add_template`, and so are the others.
+        """
+        progress = Progress(STEPS_OF_UPDATE, sink)
+        await progress.begin("resolve", f"resolving `{template_name}`")
+        async with self._registry.hold(template_name) as old:
+            location = self._relocate(old.location)
+            await progress.begin("fetch", f"fetching `{sources.display(location)}`")
+            tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
+            changed = tree.digest != old.digest
+            new = msgspec.structs.replace(
+                old,
+                location=location,
+                path=_inside(tree, location),
+                checkout=tree.path,
+                digest=tree.digest,
+                revision=tree.revision,
+                last_updated=_now(),
+                # A raised trust is bound to what was looked at when it was given.
+                trust="contained" if changed and old.trust == "full" else old.trust,
+            )
+            before = self._variables(old)
+            if changed or force:
+                if force:
+                    await self._environments.rebuild(old.name, old.requirements)
+                new = await self._prepare(new, progress)
+            await progress.begin("register", f"registering `{template_name}`")
+            self._registry.save(new)
+            if changed:
+                await self._collect(old)
+        after = self._variables(new)
+        return TemplateChange(
+            await self.template_info(template_name),
+            changed,
+            from_revision=old.revision or old.digest,
+            to_revision=new.revision or new.digest,
+            variables_added=tuple(name for name in after if name not in before),
+            variables_removed=tuple(name for name in before if name not in after),
+            variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
+        )
+
+    async def remove_template(self, template_name: str) -> str:
+        """Forget a template; the projects made from it stay.
+
+        Returns:
+            What was done, as a sentence.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+        """
+        async with self._registry.hold(template_name) as template:
+            self._registry.delete(template_name)
+            self._schemas.forget(template)
+            await self._environments.forget(template.name, template.requirements)
+            await self._collect(template)
+        return f"Template `{template_name}` was removed; the projects made from it stay."
+
+    async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
+        """Return the catalogue's templates that are not registered, sorted by name."""
+        return catalogue.unregistered(self._registry.all())
+
+    async def create_project(
+        self,
+        template_name: str,
+        output_dir: str | None = None,
+        variables: dict[str, Any] | None = None,
+        *,
+        if_exists: IfExists = "error",
+        trust: Trust | None = None,
+        sink: Sink = ignore,
+    ) -> Project:
+        """Create a project.
+
+        Args:
+            template_name: From which template.
+            output_dir: The folder in which the project's folder is made; `outputs/` of the home when None.
+            variables: Literal answers; what is left out takes its default.
+            if_exists: What to do when the project's folder exists: fail, keep its files, or replace them.
+            trust: How much of the template may run; only a person may say so.
+            sink: Where progress goes.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+            InvalidAnswers: With all problems at once.
+            OutputRefused: The folder may not be written; TargetExists if the project is there already.
+            Refused: This machine can't confine the template.
+            HookFailed: With the hook's output; RenderFailed where the template is at fault.
+        """
+        progress = Progress(STEPS_OF_CREATE, sink)
+        await progress.begin("resolve", f"resolving `{template_name}`")
+        template = self._registry.get(template_name)
+        permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
+        folder = self._projects.output_folder(output_dir)
+        await progress.begin("check answers")
+        answers = self._schemas.get(template).check(template.name, variables or {})
+        async with self._slot():
+            await progress.begin("prepare environment")
+            environment = await self._environments.ensure(template.name, template.requirements)
+            await progress.begin("start renderer", "waiting for a renderer")
+            request = Request(template, environment, permission, answers, folder, if_exists)
+            try:
+                return await self._create(request, progress)
+            except RendererFailed:
+                if await self._environments.works(environment):
+                    raise
+            environment = await self._environments.rebuild(template.name, template.requirements)
+            return await self._create(msgspec.structs.replace(request, environment=environment), progress)
+
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
+        """Tell the names of templates that appeared, changed or vanished, whoever did it."""
+        return News(self._registry, self._store.home / "templates").open()
+
+    async def _create(self, request: Request, progress: Progress) -> Project:
+        try:
+            with anyio.fail_after(self.settings.create_seconds):
+                return await self._projects.create(request, progress)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"Creating a project from `{request.template.name}` took more than {self.settings.create_seconds:g} "
+                "seconds and was ended; nothing of it was left",
+                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
+            ) from error
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Wait for one of the creates that run at a time."""
+        token = object()
+        try:
+            with anyio.fail_after(self.settings.lock_seconds):
+                await self._slots.acquire_on_behalf_of(token)
+        except TimeoutError as error:
+            raise Busy(
+                f"{self._slots.total_tokens:g} creates have been running for {self.settings.lock_seconds:g} seconds",
+                hint="try again later, or allow more with `DYNAMO_MCP_CONCURRENT_CREATES`",
+            ) from error
+        try:
+            yield
+        finally:
+            self._slots.release_on_behalf_of(token)
+
+    async def _prepare(self, template: Template, progress: Progress) -> Template:
+        """Read a fetched template's questions and make its environment."""
+        await progress.begin("read variables", "reading `cookiecutter.json`")
+        schema = read(template.path)
+        template = msgspec.structs.replace(
+            template,
+            requirements=derive(schema.configuration, template=template.path, given=template.named_requirements),
+        )
+        await progress.begin("make environment", "making its environment")
+        await self._environments.ensure(template.name, template.requirements)
+        return template
+
+    def _locate(
+        self, url: str, entry: CatalogueEntry | None, *, revision: str | None, directory: str | None, live: bool
+    ) -> Location:
+        if entry is None and url.startswith(catalogue.BUNDLED):
+            entry = next((known for known in catalogue.entries() if known.location == url), None)
+        if entry is not None and entry.location.startswith(catalogue.BUNDLED):
+            return Location("local", catalogue.address_of(entry), bundled=True)
+        return sources.parse(
+            catalogue.address_of(entry) if entry else url,
+            settings=self.settings,
+            revision=revision,
+            directory=directory or (entry.directory if entry else None),
+            live=live,
+        )
+
+    def _relocate(self, location: Location) -> Location:
+        """Return where a location is now: a bundled template moves with the program."""
+        if not location.bundled:
+            return location
+        return msgspec.structs.replace(location, address=str(catalogue.BUNDLED_FOLDER / Path(location.address).name))
+
+    def _trust(self, wanted: Trust | None) -> Trust | None:
+        if wanted is not None and not self.settings.person:
+            raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
+        return wanted
+
+    def _variables(self, template: Template) -> dict[str, VariableInfo]:
+        try:
+            return {variable.name: variable.info() for variable in self._schemas.get(template).variables}
+        except DynamoError:
+            return {}
+
+    async def _collect(self, old: Template) -> None:
+        """Remove a checkout that no template is left of; a live folder is not ours."""
+        if not old.location.live and all(other.checkout != old.checkout for other in self._registry.all()):
+            await self._store.discard(old.checkout)
+
+
+def _inside(tree: Checkout, location: Location) -> Path:
+    return tree.path / location.directory if location.directory else tree.path
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

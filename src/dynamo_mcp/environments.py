@@ -1,0 +1,215 @@
+"""Which Python runs it, and is it healthy? Base environments by content, and a clone of one for each template.
+
+A base is made once per key, a digest of interpreter, platform, cookiecutter version and requirements, compiled, and
+never written again. A template's own environment is a clone of its base by hard links: isolated like any other, and
+made in milliseconds. Both are built in scratch and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup
+
+from dynamo_mcp.once import OnceMap
+from dynamo_mcp.process import run
+from dynamo_mcp.requirements import COOKIECUTTER
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store, remove, words
+from dynamo_mcp.types import Environment
+from dynamo_mcp.uv import Uv
+
+KEY_LENGTH = 16
+MARKER = "dynamo-mcp.json"
+
+
+class _Marker(msgspec.Struct, frozen=True):
+    """What is written into an environment when it is whole.
+
+    Attributes:
+        entries: The names in `site-packages` when it was made.
+    """
+
+    key: str
+    packages: tuple[str, ...]
+    entries: tuple[str, ...]
+
+
+class Environments:
+    """The environments of one home."""
+
+    def __init__(self, settings: Settings, store: Store, tasks: TaskGroup) -> None:
+        """Make nothing yet.
+
+        Args:
+            settings: The interpreter, and how long uv may take.
+            store: The home.
+            tasks: Runs the work that several callers share.
+        """
+        self._settings = settings
+        self._store = store
+        self._uv = Uv(settings)
+        self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
+        self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
+
+    def key(self, requirements: tuple[str, ...]) -> str:
+        """Return the key of the environments that hold these requirements.
+
+        Raises:
+            StorageFailed: There is no such interpreter.
+        """
+        python = Path(os.path.realpath(self._settings.python))
+        with words("use the Python interpreter", python):
+            status = python.stat()
+        # The file stands for its version, which would cost a process to ask for.
+        parts = (
+            str(python),
+            str(status.st_size),
+            str(status.st_mtime_ns),
+            platform.platform(),
+            COOKIECUTTER,
+            *requirements,
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_LENGTH]
+
+    def path(self, template: str, requirements: tuple[str, ...]) -> Path:
+        """Return where a template's environment is, or will be."""
+        return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"
+
+    async def ensure(self, template: str, requirements: tuple[str, ...]) -> Environment:
+        """Return a template's environment, making or mending it and its base first if need be.
+
+        Raises:
+            EnvironmentFailed: uv failed, with its message.
+            StorageFailed: The disk did.
+            Busy: Another process works on it for too long.
+        """
+        path = self.path(template, requirements)
+        key = self.key(requirements)
+        base = self._base(key)
+        if health(path) is None and health(base) is None:
+            return _environment(path, base, _read_marker(path))
+        return await self._clones.get(path, lambda: self._clone(path, key, requirements))
+
+    async def works(self, environment: Environment) -> bool:
+        """Try whether cookiecutter can be imported from an environment's base."""
+        command: list[str | Path] = [python_of(environment.base), "-I", "-B", "-c", "import cookiecutter.main"]
+        tried = await run(command, env={}, seconds=self._settings.environment_seconds)
+        return tried.code == 0
+
+    async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
+        """Make a template's environment and its base anew: what looks whole turned out not to work.
+
+        Raises:
+            EnvironmentFailed: As `ensure`, and so are the others.
+        """
+        key = self.key(requirements)
+        async with self._store.lock(f"base-{key}"):
+            await self._store.discard(self._base(key))
+        await self._store.discard(self.path(template, requirements))
+        return await self.ensure(template, requirements)
+
+    async def forget(self, template: str, requirements: tuple[str, ...]) -> None:
+        """Remove a template's environment; its base stays for others."""
+        await self._store.discard(self.path(template, requirements))
+
+    def _base(self, key: str) -> Path:
+        return self._store.home / "bases" / key
+
+    async def _clone(self, path: Path, key: str, requirements: tuple[str, ...]) -> Environment:
+        base = self._base(key)
+        marker = await self._bases.get(key, lambda: self._make(base, key, requirements))
+        async with self._store.lock(f"venv-{path.name}"):
+            if health(path) is not None:
+                await self._store.discard(path)
+                async with self._store.staged() as staged:
+                    with words("make an environment", path):
+                        await anyio.to_thread.run_sync(_link_tree, base, staged)
+                    self._store.publish(staged, path)
+        return _environment(path, base, marker)
+
+    async def _make(self, base: Path, key: str, requirements: tuple[str, ...]) -> _Marker:
+        if health(base) is None:
+            return _read_marker(base)
+        async with self._store.lock(f"base-{key}"):
+            if health(base) is None:  # another process was faster
+                return _read_marker(base)
+            await self._store.discard(base)
+            async with self._store.staged() as staged:
+                await self._uv.create(staged)
+                await self._uv.install(staged, (COOKIECUTTER, *requirements))
+                with words("make an environment", base):
+                    marker = _survey(staged, key)
+                    (staged / MARKER).write_bytes(msgspec.json.encode(marker))
+                self._store.publish(staged, base)
+        return marker
+
+
+def python_of(environment: Path) -> Path:
+    """Return an environment's interpreter."""
+    return environment / "bin" / "python"
+
+
+def health(environment: Path) -> str | None:
+    """Say what is wrong with an environment, or None."""
+    if not environment.is_dir():
+        return "it is not there"
+    try:
+        marker = _read_marker(environment)
+        present = set(os.listdir(_packages(environment)))
+    except (OSError, msgspec.DecodeError):
+        return "it is not whole"
+    if not python_of(environment).exists():
+        return "the Python that it was made from is gone"
+    missing = [entry for entry in marker.entries if entry not in present]
+    return f"`{missing[0]}` is missing from it" if missing else None
+
+
+def _packages(environment: Path) -> Path:
+    """Return an environment's `site-packages`."""
+    return next((environment / "lib").glob("python3.*")) / "site-packages"
+
+
+def _survey(environment: Path, key: str) -> _Marker:
+    entries = sorted(entry for entry in os.listdir(_packages(environment)) if entry != "__pycache__")
+    suffix = ".dist-info"
+    packages = tuple(entry.removesuffix(suffix).replace("-", "==") for entry in entries if entry.endswith(suffix))
+    return _Marker(key, packages, tuple(entries))
+
+
+def _read_marker(environment: Path) -> _Marker:
+    return msgspec.json.decode((environment / MARKER).read_bytes(), type=_Marker)
+
+
+def _environment(path: Path, base: Path, marker: _Marker) -> Environment:
+    return Environment(path, base, marker.key, marker.packages)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Copy a tree by hard links; what can't be linked, across file systems say, is copied."""
+    target.mkdir()
+    try:
+        _link_folder(str(source), str(target))
+    except BaseException:
+        remove(target)
+        raise
+
+
+def _link_folder(source: str, target: str) -> None:
+    with os.scandir(source) as entries:
+        for entry in entries:
+            path = os.path.join(target, entry.name)  # noqa: PTH118 - thousands of files: strings are half the cost
+            if entry.is_dir(follow_symlinks=False):
+                os.mkdir(path)  # noqa: PTH102
+                _link_folder(entry.path, path)
+            else:
+                try:
+                    os.link(entry.path, path, follow_symlinks=False)
+                except OSError:
+                    shutil.copy2(entry.path, path, follow_symlinks=False)

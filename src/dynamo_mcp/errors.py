@@ -1,0 +1,186 @@
+"""Everything that can go wrong, in words for the person or agent who can mend it.
+
+    DynamoError
+    ├── UsageError                 the caller asked for something that can't be meant
+    │   ├── InvalidName
+    │   ├── InvalidLocation
+    │   ├── InvalidAnswers         every problem at once
+    │   ├── InvalidRequirement
+    │   ├── NameTaken
+    │   ├── OutputRefused          the output folder is not one that may be written
+    │   └── TargetExists
+    ├── NotFound
+    │   ├── TemplateNotFound
+    │   └── ProjectNotFound
+    ├── TemplateBroken             the template itself is at fault
+    │   ├── NotATemplate
+    │   ├── InvalidTemplate        its `cookiecutter.json` or its tree
+    │   ├── MissingRequirement     it needs a package that nobody named
+    │   ├── RenderFailed
+    │   └── HookFailed             with the hook's output
+    ├── Refused                    trust or confinement does not allow it
+    └── Failed                     something outside did not work
+        ├── FetchFailed
+        ├── EnvironmentFailed      with uv's message
+        ├── RendererFailed
+        ├── TimedOut
+        ├── Busy
+        └── StorageFailed          a disk or a folder
+
+Each says what was wrong and with which value; `hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class DynamoError(Exception):
+    """Base of everything this program raises on purpose.
+
+    Attributes:
+        message: What was wrong, with which value.
+        hint: What is allowed, or what to do next.
+        exit_code: What the shell command exits with.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        """Keep both sentences apart, so that each edge can lay them out its own way."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message, a blank line, and the hint."""
+        return f"{self.message}\n\nhint: {self.hint}"
+
+
+class UsageError(DynamoError):
+    """The caller asked for something that can't be meant."""
+
+    exit_code = 2
+
+
+class InvalidName(UsageError):
+    """A template name that is not allowed."""
+
+
+class InvalidLocation(UsageError):
+    """A location that can't be understood, or may not be used."""
+
+
+class InvalidRequirement(UsageError):
+    """A requirement that is not a name and a version specifier."""
+
+
+class NameTaken(UsageError):
+    """A template of this name is registered already."""
+
+
+class OutputRefused(UsageError):
+    """The output folder lies outside what may be written."""
+
+    exit_code = 5
+
+
+class TargetExists(UsageError):
+    """The project's folder exists already."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with the answers."""
+
+    variable: str
+    message: str
+
+
+class InvalidAnswers(UsageError):
+    """The answers do not fit the template's questions; `problems` has every reason at once."""
+
+    exit_code = 4
+
+    def __init__(self, template: str, problems: tuple[Problem, ...], *, hint: str) -> None:
+        """Join the problems to one message, a line each."""
+        lines = [problem.message for problem in problems]
+        head = f"The answers do not fit template `{template}`"
+        super().__init__(
+            f"{head}: {lines[0]}" if len(lines) == 1 else "\n".join([f"{head}:", *(f"- {x}" for x in lines)]),
+            hint=hint,
+        )
+        self.problems = problems
+
+
+class NotFound(DynamoError):
+    """Something that was asked for by name is not there."""
+
+    exit_code = 3
+
+
+class TemplateNotFound(NotFound):
+    """No template of this name is registered."""
+
+
+class ProjectNotFound(NotFound):
+    """No project of this identity was created here."""
+
+
+class TemplateBroken(DynamoError):
+    """The template itself is at fault."""
+
+
+class NotATemplate(TemplateBroken):
+    """There is no `cookiecutter.json` where one was expected."""
+
+
+class InvalidTemplate(TemplateBroken):
+    """The template's `cookiecutter.json` or its tree can't be used."""
+
+
+class MissingRequirement(TemplateBroken):
+    """The template uses a package that nobody named."""
+
+
+class RenderFailed(TemplateBroken):
+    """The template could not be rendered."""
+
+
+class HookFailed(TemplateBroken):
+    """One of the template's hooks failed; the message holds what it printed."""
+
+
+class Refused(DynamoError):
+    """Trust or confinement does not allow it."""
+
+    exit_code = 5
+
+
+class Failed(DynamoError):
+    """Something outside this program did not work."""
+
+
+class FetchFailed(Failed):
+    """A template could not be fetched."""
+
+
+class EnvironmentFailed(Failed):
+    """uv could not make an environment."""
+
+
+class RendererFailed(Failed):
+    """A renderer died or answered nonsense."""
+
+
+class TimedOut(Failed):
+    """Something took longer than it may."""
+
+
+class Busy(Failed):
+    """Another caller holds what is needed for longer than it may."""
+
+
+class StorageFailed(Failed):
+    """A disk or a folder did not do what it must."""

@@ -1,0 +1,73 @@
+"""Who has to be told what changed? Names of templates that appeared, changed or vanished, for each listener."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from dynamo_mcp.registry import Registry
+from dynamo_mcp.types import Template
+from dynamo_mcp.watch import changes
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    """What is compared: the record, and the `cookiecutter.json` that its schema comes from."""
+
+    template: Template
+    configuration: tuple[int, int, int] | None
+
+
+class News:
+    """Compares what is registered with what was, each time something moves on the disk."""
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        """Begin with what is registered now.
+
+        Args:
+            registry: The records.
+            folder: Where they are.
+        """
+        self._registry = registry
+        self._folder = folder
+        self._seen = self._look()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[frozenset[str]]]:
+        """Watch while the caller stays in the context; yields an iterator of changes."""
+        stop = anyio.Event()
+        async with aclosing(self._iterate(stop)) as found:
+            yield found
+        stop.set()
+
+    async def _iterate(self, stop: anyio.Event) -> AsyncGenerator[frozenset[str]]:
+        while not stop.is_set():
+            live = self._live()
+            async for _paths in changes(self._folder, live, stop):
+                names = self._compare()
+                if names:
+                    yield names
+                if self._live() != live:
+                    break
+
+    def _compare(self) -> frozenset[str]:
+        before, self._seen = self._seen, self._look()
+        return frozenset(name for name in before.keys() | self._seen.keys() if before.get(name) != self._seen.get(name))
+
+    def _look(self) -> dict[str, _Seen]:
+        return {template.name: _Seen(template, _signature(template)) for template in self._registry.all()}
+
+    def _live(self) -> tuple[Path, ...]:
+        return tuple(seen.template.path for seen in self._seen.values() if seen.template.location.live)
+
+
+def _signature(template: Template) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(template.path / "cookiecutter.json")
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

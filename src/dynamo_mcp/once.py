@@ -1,0 +1,77 @@
+"""How is shared work done once?
+
+The work belongs to the map's task group, not to the first caller: a caller that leaves never fails the others,
+and when the last one leaves the work is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class _Job(Generic[Value]):
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.waiters = 0
+        self.value: list[Value] = []
+        self.error: Exception | None = None
+
+
+class OnceMap(Generic[Key, Value]):
+    """Runs work once per key at a time; every caller gets the same result."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        """Start empty.
+
+        Args:
+            tasks: Runs the work; whoever owns it decides how long work may live.
+        """
+        self._tasks = tasks
+        self._jobs: dict[Key, _Job[Value]] = {}
+
+    async def get(self, key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
+        """Return what `work` returns, starting it unless it runs already for this key.
+
+        Raises:
+            Exception: What the work raised, to every caller that waits for it.
+        """
+        job = self._jobs.get(key)
+        if job is None:
+            job = self._jobs[key] = _Job()
+            self._tasks.start_soon(self._run, key, job, work)
+        job.waiters += 1
+        try:
+            await job.done.wait()
+        finally:
+            job.waiters -= 1
+            if not job.waiters and not job.done.is_set():
+                self._forget(key, job)
+                job.scope.cancel()
+        if job.error is not None:
+            raise job.error
+        return job.value[0]
+
+    async def _run(self, key: Key, job: _Job[Value], work: Callable[[], Awaitable[Value]]) -> None:
+        try:
+            with job.scope:
+                try:
+                    job.value.append(await work())
+                except Exception as error:  # noqa: BLE001 - it is handed to every waiter, who raises it
+                    job.error = error
+        finally:
+            self._forget(key, job)
+            if not job.value and job.error is None:
+                job.error = anyio.ClosedResourceError()
+            job.done.set()
+
+    def _forget(self, key: Key, job: _Job[Value]) -> None:
+        if self._jobs.get(key) is job:
+            del self._jobs[key]

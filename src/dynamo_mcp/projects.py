@@ -1,0 +1,190 @@
+"""How is a project made? Rendered in the sandbox, copied out and checked, and published all at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from dynamo_mcp.copying import Copied, Limits, copy_tree, link_tree
+from dynamo_mcp.errors import OutputRefused, ProjectNotFound, TargetExists
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.renderers import Job, Renderers
+from dynamo_mcp.sandbox.trust import Permission
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store, words
+from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
+
+IDENTITY = re.compile(r"[0-9a-f]{32}")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked for.
+
+    Attributes:
+        answers: Literal values that fit the template's schema.
+        folder: The real folder in which the project's folder will be made.
+    """
+
+    template: Template
+    environment: Environment
+    permission: Permission
+    answers: dict[str, Any]
+    folder: Path
+    if_exists: IfExists = "error"
+
+
+class Projects:
+    """The projects of one home."""
+
+    def __init__(self, settings: Settings, store: Store, renderers: Renderers) -> None:
+        """Make nothing yet."""
+        self._settings = settings
+        self._store = store
+        self._renderers = renderers
+        self._limits = Limits(settings.output_bytes, settings.output_files)
+
+    def output_folder(self, wanted: str | None) -> Path:
+        """Return the real folder that projects may be written to.
+
+        Args:
+            wanted: A path; relative ones count from `outputs/`, for a person from the working directory. None is
+                `outputs/` itself.
+
+        Raises:
+            OutputRefused: It lies outside what may be written.
+        """
+        start = Path.cwd() if self._settings.person else self._settings.outputs
+        if wanted is not None and ("\0" in wanted or not wanted.strip()):
+            raise OutputRefused(f"`{wanted!r}` is not a folder", hint="leave `output_dir` out, or name a folder")
+        folder = self._settings.outputs if wanted is None else start / Path(wanted).expanduser()
+        real = Path(os.path.realpath(folder))
+        allowed = [Path(os.path.realpath(root)) for root in (self._settings.outputs, *self._settings.output_roots)]
+        if not self._settings.person and not any(real.is_relative_to(root) for root in allowed):
+            raise OutputRefused(
+                f"Projects may not be written to `{folder}`",
+                hint="allowed are folders below "
+                + ", ".join(f"`{root}`" for root in allowed)
+                + "; an operator allows more with `--output-root` or `DYNAMO_MCP_OUTPUT_ROOTS`",
+            )
+        if real.exists() and not real.is_dir():
+            raise OutputRefused(f"`{folder}` is not a folder", hint="name a folder; a missing one is made")
+        return real
+
+    async def create(self, request: Request, progress: Progress) -> Project:
+        """Make one project; on any failure nothing of it is left.
+
+        Raises:
+            TargetExists: Its folder exists, and `if_exists` is `error`.
+            RenderFailed: The template is at fault, and so are HookFailed, InvalidTemplate, InvalidAnswers.
+            RendererFailed: A renderer is.
+            StorageFailed: The disk is.
+        """
+        template = request.template
+        with words("make the output folder", request.folder):
+            request.folder.mkdir(parents=True, exist_ok=True)
+
+        async def decide(directory: str, _answers: dict[str, Any]) -> None:
+            self._refuse_existing(request, request.folder / directory)
+            await progress.begin("render", f"rendering `{template.name}`")
+
+        job = Job(
+            template,
+            request.environment,
+            request.answers,
+            request.permission.trust,
+            request.permission.confined,
+            {
+                "_template": template.location.address,
+                "_output_dir": str(request.folder),
+                "_checkout": template.location.revision,
+            },
+        )
+        async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
+            await progress.begin("publish", "checking and publishing")
+            copied, target = await self._publish(request, rendered)
+        project = Project(
+            id=uuid.uuid4().hex,
+            path=str(target),
+            files=tuple(copied.files),
+            answers=rendered.answers,
+            template=template.name,
+            revision=template.revision or template.digest,
+            trust=request.permission.trust,
+            tier=request.permission.tier,
+            mechanisms=mechanisms,
+            hooks=rendered.hooks,
+            left_out=tuple(copied.left_out),
+            kept=tuple(copied.kept),
+            seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
+        )
+        self._store.write(self._record(project.id), msgspec.json.encode(project) + b"\n")
+        return project
+
+    def get(self, identity: str) -> Project:
+        """Return a project that was created here.
+
+        Raises:
+            ProjectNotFound: There is none of this identity.
+        """
+        try:
+            if IDENTITY.fullmatch(identity):
+                return msgspec.json.decode(self._record(identity).read_bytes(), type=Project)
+        except (OSError, msgspec.DecodeError):
+            pass
+        raise ProjectNotFound(f"There is no project `{identity}`", hint="use the `id` of a created project")
+
+    def _record(self, identity: str) -> Path:
+        return self._store.home / "projects" / f"{identity}.json"
+
+    async def _publish(self, request: Request, rendered: Rendered) -> tuple[Copied, Path]:
+        target = request.folder / rendered.directory
+        made = rendered.root / rendered.directory
+        # Few locks for many targets: a lock file stays on the disk.
+        name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
+        async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
+            self._refuse_existing(request, target)
+            merging = target.exists()
+            copy = partial(copy_tree, limits=self._limits, if_exists=request.if_exists if merging else "error")
+            with words("write the project", target):
+                if merging:
+                    await anyio.to_thread.run_sync(link_tree, target, staged)
+                copied = await anyio.to_thread.run_sync(copy, made, staged)
+            if merging:
+                self._store.swap(staged, target)
+            else:
+                try:
+                    self._store.publish(staged, target)
+                except FileExistsError:
+                    self._refuse_existing(request, target)
+                    raise
+        _report_strays(rendered, copied)
+        return copied, target
+
+    def _refuse_existing(self, request: Request, target: Path) -> None:
+        if not os.path.lexists(target):
+            return
+        if request.if_exists == "error":
+            raise TargetExists(
+                f"`{target}` exists already",
+                hint="answer so that the project gets another folder name, choose another `output_dir`, or ask for "
+                "`if_exists` `skip` (keep what is there) or `overwrite` (replace the files that the template makes)",
+            )
+        if target.is_symlink() or not target.is_dir():
+            raise TargetExists(f"`{target}` is not a folder", hint="remove it, or choose another `output_dir`")
+
+
+def _report_strays(rendered: Rendered, copied: Copied) -> None:
+    """Report what the template wrote beside its project folder; it is not published."""
+    try:
+        beside = sorted(entry.name for entry in os.scandir(rendered.root) if entry.name != rendered.directory)
+    except OSError:
+        return
+    copied.left_out.extend(f"../{name}: it is outside the project" for name in beside[:10])

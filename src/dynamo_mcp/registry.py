@@ -1,0 +1,159 @@
+"""Which templates do we know? One record per template, written whole or not at all.
+
+Records are read again whenever their files have changed, so that what another process of the same home did is seen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from dynamo_mcp.errors import InvalidName, NameTaken, TemplateNotFound
+from dynamo_mcp.store import Store, words
+from dynamo_mcp.types import Template
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+RESERVED = frozenset({"project"})
+SUFFIX = ".json"
+
+
+def check_name(name: str) -> str:
+    """Return the name if a template may have it.
+
+    Raises:
+        InvalidName: It may not.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidName(
+            f"`{name}` can't be a template's name",
+            hint="use 1 to 40 of the characters `a-z`, `0-9`, `.`, `_` and `-`, beginning with a letter or a digit",
+        )
+    if name in RESERVED:
+        raise InvalidName(f"The name `{name}` is reserved", hint="choose another name, such as `my-project`")
+    return name
+
+
+class Registry:
+    """The records in a home's `templates/`."""
+
+    def __init__(self, store: Store) -> None:
+        """Read nothing yet."""
+        self._store = store
+        self._folder = store.home / "templates"
+        self._records: dict[str, tuple[tuple[int, int, int], Template | None]] = {}
+
+    def all(self) -> tuple[Template, ...]:
+        """Return every template, sorted by name; a record that can't be read is left out.
+
+        Raises:
+            StorageFailed: The folder can't be read.
+        """
+        with words("read the records", self._folder), os.scandir(self._folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(SUFFIX))
+        found = [self._read(name.removesuffix(SUFFIX)) for name in names]
+        return tuple(template for template in found if template is not None)
+
+    def get(self, name: str) -> Template:
+        """Return one template.
+
+        Raises:
+            TemplateNotFound: With the nearest names.
+        """
+        template = self._read(name) if NAME.fullmatch(name) else None
+        if template is None:
+            known = [other.name for other in self.all()]
+            near = difflib.get_close_matches(name, known, n=3)
+            if near:
+                hint = "did you mean " + " or ".join(f"`{other}`" for other in near) + "?"
+            elif known:
+                hint = "known are " + ", ".join(f"`{other}`" for other in known[:20])
+            else:
+                hint = "no template is registered yet: add one with `add_template` (in a shell: `dynamo-mcp add`)"
+            raise TemplateNotFound(f"There is no template `{name}`", hint=hint)
+        return template
+
+    @asynccontextmanager
+    async def claim(self, name: str) -> AsyncIterator[None]:
+        """Hold a name while a template is made for it, so that two adds of one name do not both work.
+
+        Raises:
+            NameTaken: It is registered already.
+            InvalidName: It can't be a name.
+        """
+        check_name(name)
+        self._refuse_taken(name)
+        async with self._store.lock(f"template-{name}"):
+            self._refuse_taken(name)
+            yield
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[Template]:
+        """Hold a registered template while it is changed.
+
+        Raises:
+            TemplateNotFound: It is not registered.
+        """
+        self.get(name)
+        async with self._store.lock(f"template-{name}"):
+            yield self.get(name)
+
+    def save(self, template: Template) -> None:
+        """Write a template's record; the caller claims or holds its name.
+
+        Raises:
+            StorageFailed: It can't be written.
+        """
+        record = msgspec.json.format(msgspec.json.encode(template, enc_hook=os.fspath), indent=2)
+        self._store.write(self._path(template.name), record + b"\n")
+
+    def delete(self, name: str) -> None:
+        """Remove a template's record; the caller holds its name.
+
+        Raises:
+            StorageFailed: It can't be removed.
+        """
+        path = self._path(name)
+        with words("remove the record", path):
+            path.unlink(missing_ok=True)
+
+    def _refuse_taken(self, name: str) -> None:
+        template = self._read(name)
+        if template is not None:
+            raise NameTaken(
+                f"There is a template `{name}` already, from `{template.location.address}`",
+                hint="choose another with `name`, bring that one up to date with `update_template`, "
+                "or remove it first with `remove_template`",
+            )
+
+    def _read(self, name: str) -> Template | None:
+        path = self._path(name)
+        try:
+            status = path.stat()
+            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+            kept = self._records.get(name)
+            if kept is not None and kept[0] == signature:
+                return kept[1]
+            template: Template | None = msgspec.json.decode(path.read_bytes(), type=Template, dec_hook=_path)
+        except FileNotFoundError:
+            self._records.pop(name, None)
+            return None
+        except msgspec.DecodeError:
+            template = None
+        if template is not None and template.name != name:
+            template = None
+        self._records[name] = (signature, template)
+        return template
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{SUFFIX}"
+
+
+def _path(wanted: type, text: str) -> object:
+    """Read what msgspec has no form for: the paths."""
+    return wanted(text)

@@ -1,0 +1,337 @@
+"""Who renders? A bounded pool of warm workers, one job at a time each; what misbehaves is discarded, never repaired.
+
+A worker serves every template of its base environment: the job itself enters the template's own environment and may
+read that template alone (Landlock). Where the kernel has no Landlock, a worker serves one template only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+import msgspec
+import orjson
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from dynamo_mcp.errors import (
+    DynamoError,
+    HookFailed,
+    InvalidAnswers,
+    InvalidTemplate,
+    Problem,
+    Refused,
+    RendererFailed,
+    RenderFailed,
+)
+from dynamo_mcp.process import run
+from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
+from dynamo_mcp.sandbox.policy import policy
+from dynamo_mcp.sandbox.tier import probe
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store
+from dynamo_mcp.types import Confinement, Environment, HookRun, Rendered, Template, Trust
+
+MESSAGE_BYTES = 16 << 20
+IDENTITY_SECONDS = 5.0
+NEUTRAL_IDENTITY = ("dynamo-mcp", "dynamo-mcp@localhost")
+
+_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
+
+Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
+Say = Callable[[str], Awaitable[None]]
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What one renderer is asked for.
+
+    Attributes:
+        answers: Literal values for some of the template's variables.
+        confined: The job runs in the sandbox of this machine's tier.
+        variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
+    """
+
+    template: Template
+    environment: Environment
+    answers: dict[str, Any]
+    trust: Trust
+    confined: bool
+    variables: dict[str, Any]
+
+
+class _Key(msgspec.Struct, frozen=True):
+    base: Path
+    confined: bool
+    live: Path | None
+    template: str | None
+
+
+class _Worker:
+    def __init__(self, key: _Key, at: Launched, stack: AsyncExitStack) -> None:
+        assert at.process.stdin is not None  # noqa: S101 - both are pipes: `launched` asks for them
+        assert at.process.stdout is not None  # noqa: S101
+        self.key = key
+        self.at = at
+        self.stack = stack
+        self._stdin = at.process.stdin
+        self._stdout = BufferedByteReceiveStream(at.process.stdout)
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        try:
+            await self._stdin.send(orjson.dumps(message) + b"\n")
+        except _GONE as error:
+            raise _died(self.at) from error
+
+    async def greet(self) -> None:
+        if (await self.hear()).get("event") != "ready":
+            raise _nonsense()
+
+    async def hear(self) -> dict[str, Any]:
+        try:
+            line = await self._stdout.receive_until(b"\n", MESSAGE_BYTES)
+            message: dict[str, Any] = orjson.loads(line)
+        except _GONE as error:
+            raise _died(self.at) from error
+        except (anyio.DelimiterNotFound, orjson.JSONDecodeError) as error:
+            raise _nonsense() from error
+        return message
+
+
+class Renderers:
+    """The pool of one server; use it as a context manager, which ends every worker on the way out."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Start nothing yet."""
+        self._settings = settings
+        self._store = store
+        self._idle: OrderedDict[int, _Worker] = OrderedDict()
+        self._numbers = itertools.count()
+        self._once = anyio.Lock()
+        self._confinement: Confinement | None = None
+        self._identity = NEUTRAL_IDENTITY
+
+    async def __aenter__(self) -> Self:
+        """Enter."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End every worker."""
+        with anyio.CancelScope(shield=True):
+            while self._idle:
+                await self._end(self._idle.popitem()[1])
+
+    async def confinement(self) -> Confinement:
+        """Return what this machine offers; probed once."""
+        async with self._once:
+            if self._confinement is None:
+                self._identity = await _git_identity(self._settings)
+                self._confinement = await probe(self._settings, python=self._settings.python)
+        return self._confinement
+
+    @asynccontextmanager
+    async def render(self, job: Job, decide: Decide, say: Say) -> AsyncIterator[tuple[Rendered, tuple[str, ...]]]:
+        """Render one project; what it made is there while the caller stays in the context.
+
+        Args:
+            job: What to render.
+            decide: Called with the project folder's name and the answers before anything is made; it raises to stop.
+            say: Told in words what is being done.
+
+        Yields:
+            What was made, and the mechanisms that confined it.
+
+        Raises:
+            HookFailed: With what the hook printed.
+            RenderFailed: Saying where in the template.
+            InvalidAnswers: An answer that only rendering could check.
+            InvalidTemplate: The template can't be understood.
+            RendererFailed: The worker died, or can't be started.
+        """
+        worker = await self._take(job)
+        healthy = False
+        identity = uuid.uuid4().hex
+        paths = [worker.at.output / identity, worker.at.temporary / identity]
+        try:
+            await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
+            last, refusal = await self._follow(worker, identity, decide, say)
+            if last.get("event") == "done":
+                rendered = _rendered(last, worker.at.root / paths[0].relative_to("/"))
+                mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
+                yield rendered, (*mechanisms, *_texts(last.get("mechanisms")))
+            healthy = await self._clear(worker, paths)
+            if last.get("event") != "done":
+                raise refusal or _failure(job, last)
+        finally:
+            if healthy:
+                await self._give_back(worker)
+            else:
+                await self._end(worker)
+
+    def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, private: bool) -> dict[str, Any]:
+        environment = job.environment
+        python = Path(environment.base / "bin" / "python").resolve().parent.parent
+        read = [job.template.checkout, environment.path, environment.base, python]
+        return {
+            "action": "create",
+            "id": identity,
+            "template": str(job.template.path),
+            "environment": str(environment.path),
+            "output": str(output),
+            "temporary": str(temporary),
+            "answers": job.answers,
+            "trust": job.trust,
+            "variables": job.variables,
+            "policy": policy(self._settings, read=read, write=(output, temporary), private=private)
+            if job.confined
+            else None,
+        }
+
+    async def _follow(
+        self, worker: _Worker, identity: str, decide: Decide, say: Say
+    ) -> tuple[dict[str, Any], DynamoError | None]:
+        """Hear a job out; return its last message, and what `decide` raised."""
+        answers: dict[str, Any] = {}
+        refusal: DynamoError | None = None
+        while True:
+            message = await worker.hear()
+            if message.get("id") != identity:
+                raise _nonsense()
+            match message.get("event"):
+                case "resolved":
+                    answers = message.get("answers") or {}
+                    try:
+                        await decide(str(message.get("directory")), answers)
+                    except DynamoError as error:
+                        refusal = error
+                    await worker.tell({"action": "stop" if refusal else "proceed", "id": identity})
+                case "step":
+                    await say(str(message.get("message"))[:200])
+                case "done" | "failed":
+                    return {**message, "answers": answers}, refusal
+                case _:
+                    raise _nonsense()
+
+    async def _take(self, job: Job) -> _Worker:
+        confinement = await self.confinement()
+        landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
+        key = _Key(
+            job.environment.base,
+            job.confined,
+            job.template.checkout if job.template.location.live else None,
+            None if landlock or not job.confined else job.template.name,
+        )
+        for number in reversed(self._idle):
+            if self._idle[number].key == key:
+                return self._idle.pop(number)
+        return await self._start(key, job)
+
+    async def _start(self, key: _Key, job: Job) -> _Worker:
+        room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
+        room.mkdir()
+        home = self._settings.home
+        launch = Launch(
+            python=job.environment.base / "bin" / "python",
+            visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
+            room=room,
+            bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
+            git_identity=self._identity,
+        )
+        stack = AsyncExitStack()
+        try:
+            worker = _Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack)
+            with anyio.fail_after(START_SECONDS):
+                await worker.greet()
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await stack.aclose()
+            if isinstance(error, TimeoutError):
+                raise RendererFailed(
+                    f"A renderer was not ready after {START_SECONDS:g} seconds", hint="try again on a less busy machine"
+                ) from error
+            raise
+        return worker
+
+    def _uses_bubblewrap(self, key: _Key) -> bool:
+        return key.confined and self._confinement is not None and self._confinement.tier == "strong"
+
+    async def _clear(self, worker: _Worker, paths: list[Path]) -> bool:
+        """Have the worker remove what a job left; return whether it can serve another."""
+        try:
+            await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
+            return (await worker.hear()).get("event") == "cleared"
+        except RendererFailed:
+            return False
+
+    async def _give_back(self, worker: _Worker) -> None:
+        self._idle[next(self._numbers)] = worker
+        while len(self._idle) > self._settings.renderers:
+            await self._end(self._idle.popitem(last=False)[1])
+
+    async def _end(self, worker: _Worker) -> None:
+        with anyio.CancelScope(shield=True):
+            await worker.stack.aclose()
+
+
+def _rendered(last: dict[str, Any], root: Path) -> Rendered:
+    try:
+        hooks = msgspec.convert(last["hooks"], tuple[HookRun, ...])
+        seconds = msgspec.convert(last["seconds"], dict[str, float])
+        return Rendered(str(last["directory"]), root, last["answers"], hooks, seconds)
+    except (KeyError, msgspec.ValidationError) as error:
+        raise _nonsense() from error
+
+
+def _failure(job: Job, last: dict[str, Any]) -> Exception:
+    name, message, output = job.template.name, str(last.get("message")), str(last.get("output") or "")
+    match last.get("kind"):
+        case "answers":
+            hint = f"`get_template_variables` lists what `{name}` asks"
+            return InvalidAnswers(name, (Problem("", message),), hint=hint)
+        case "hook":
+            return HookFailed(
+                f"Template `{name}`: {message}; it printed:\n{output.strip() or '(nothing)'}",
+                hint="answer as the hook asks, or mend the template",
+            )
+        case "template":
+            return InvalidTemplate(f"Template `{name}`: {message}", hint="mend the template, or use another revision")
+        case "render":
+            return RenderFailed(f"Template `{name}`: {message}", hint="mend the template, or answer differently")
+        case "sandbox":
+            return Refused(f"A job could not be confined: {message}", hint="report it; nothing of the template has run")
+        case _:
+            return RenderFailed(
+                f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
+            )
+
+
+def _died(at: Launched) -> RendererFailed:
+    said = at.log.read_text("utf-8", "replace").strip()[-2000:] or "nothing"
+    return RendererFailed(f"A renderer died; it said: {said}", hint="try again; if it stays so, report it")
+
+
+def _nonsense() -> RendererFailed:
+    return RendererFailed("A renderer answered nonsense and was ended", hint="try again; if it stays so, report it")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+async def _git_identity(settings: Settings) -> tuple[str, str]:
+    """Return the operator's name and email for Git, or neutral ones."""
+    found = []
+    for key, neutral in zip(("user.name", "user.email"), NEUTRAL_IDENTITY, strict=True):
+        command = ["git", "config", "--global", "--get", key]
+        environment = {"PATH": settings.search_path, "HOME": str(Path.home())}
+        try:
+            answer = await run(command, env=environment, seconds=IDENTITY_SECONDS)
+        except Exception:  # noqa: BLE001 - git is not needed
+            found.append(neutral)
+            continue
+        found.append(answer.stdout.decode("utf-8", "replace").strip() or neutral)
+    return found[0], found[1]

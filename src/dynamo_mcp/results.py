@@ -1,0 +1,187 @@
+"""How does a value become an MCP result? As structured content with a schema, a page at a time, with harmless words.
+
+Whatever a template's author wrote is data. Where it must stand in words that a model reads as ours (a tool's name or
+description), `plain` makes it harmless and short, and `quoted` puts it into quotes that it can't close.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import unicodedata
+from bisect import bisect_right
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from mcp_types import CallToolResult, ResourceLink, TextContent
+
+from dynamo_mcp.errors import DynamoError, UsageError
+from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PAGE = 100
+"""Entries in one page of a list."""
+
+Item = TypeVar("Item")
+
+_REMOVED = {"Cc", "Cf", "Cn", "Co", "Cs"}
+# Variation selectors are marks, not format characters, but as invisible, and can carry hidden text.
+_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+
+
+class Templates(msgspec.Struct, frozen=True):
+    """Registered templates; `next_cursor` asks for the next page, and is null on the last."""
+
+    templates: tuple[TemplateInfo, ...]
+    next_cursor: str | None = None
+
+
+class Variables(msgspec.Struct, frozen=True):
+    """The questions that a template asks, in its order."""
+
+    template: str
+    variables: tuple[VariableInfo, ...]
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """Templates that could be added."""
+
+    entries: tuple[CatalogueEntry, ...]
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What was removed."""
+
+    message: str
+
+
+def plain(text: str, limit: int) -> str:
+    """Make text of a template's author safe for one line of a description.
+
+    Control, bidirectional, zero-width and other invisible characters are removed and white space is folded.
+
+    Args:
+        text: What the author wrote.
+        limit: Characters that are left at most; what is cut off is marked by an ellipsis.
+    """
+    visible = "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace()
+        or (
+            unicodedata.category(character) not in _REMOVED
+            and not any(ord(character) in selectors for selectors in _SELECTORS)
+        )
+    )
+    folded = " ".join(visible.split())
+    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def quoted(text: str, limit: int) -> str:
+    """Return `plain` text in double quotes that it can't close: as a JSON string."""
+    return json.dumps(plain(text, limit), ensure_ascii=False)
+
+
+def text_of(value: object) -> str:
+    """Return a value as compact JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def success(value: msgspec.Struct, line: str | None = None) -> CallToolResult:
+    """Give a value to the client as structured content, and as JSON text to those that read only text.
+
+    MCP specification 2026-07-28, server/tools: structured content SHOULD come with its serialized JSON in a text block.
+
+    Args:
+        value: What the tool's output schema describes.
+        line: A sentence for a person, put before the JSON.
+    """
+    lines = [] if line is None else [TextContent(type="text", text=line)]
+    return CallToolResult(
+        content=[*lines, TextContent(type="text", text=text_of(value))],
+        structured_content=msgspec.to_builtins(value),
+    )
+
+
+def created(project: Project) -> CallToolResult:
+    """Give a created project to the client: a line for a person, the value, and a link to the folder."""
+    notes = [
+        f"{len(project.files)} {'file' if len(project.files) == 1 else 'files'}",
+        f"trust {project.trust}, confinement {project.tier}",
+    ]
+    if project.kept:
+        notes.append(f"{len(project.kept)} existing kept")
+    if project.left_out:
+        notes.append(f"{len(project.left_out)} left out, see `left_out`")
+    result = success(project, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
+    folder = Path(project.path)
+    result.content.append(
+        ResourceLink(type="resource_link", name=folder.name, uri=folder.as_uri(), description="The project's folder")
+    )
+    return result
+
+
+def failure(error: DynamoError) -> CallToolResult:
+    """Tell the model what was wrong and what to do next.
+
+    MCP specification 2025-11-25, server/tools: what a model can mend is a result with `isError`, no protocol error.
+    """
+    return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
+
+
+def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return a struct's JSON Schema with the struct itself as the root object.
+
+    MCP specification 2025-11-25, server/tools: the root of an input or output schema is of type `object`.
+    """
+    _, components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "description" in component:
+            # A docstring's further paragraphs describe attributes for the reader of the code.
+            component["description"] = component["description"].split("\n\n")[0]
+    root = components.pop(kind.__name__)
+    return {**root, "$defs": components} if components else root
+
+
+def page(
+    items: Sequence[Item], cursor: str | None, *, of: str, key: Callable[[Item], str]
+) -> tuple[Sequence[Item], str | None]:
+    """Return one page of a list, and the cursor of the next page or None.
+
+    A cursor names the last item that was given, not a number, so that a page neither repeats nor skips an item when
+    the list changes in between.
+
+    Args:
+        items: The whole list, sorted by `key`.
+        cursor: What the previous page gave; None for the first.
+        of: The list's name, so that a cursor of another list is not mistaken for one of this.
+        key: What the list is sorted by; unique.
+
+    Raises:
+        UsageError: No page gave this cursor.
+    """
+    start = 0 if cursor is None else bisect_right(items, _after(cursor, of), key=key)
+    rest = items[start:]
+    following = _cursor(of, key(rest[PAGE - 1])) if len(rest) > PAGE else None
+    return rest[:PAGE], following
+
+
+def _cursor(of: str, last: str) -> str:
+    return base64.urlsafe_b64encode(f"{of}\n{last}".encode()).decode()
+
+
+def _after(cursor: str, of: str) -> str:
+    try:
+        given, separator, last = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition("\n")
+    except (binascii.Error, ValueError):
+        given = separator = last = ""
+    if given != of or not separator:
+        raise UsageError(
+            f"`{plain(cursor, 80)}` is not a cursor of the list of {of}",
+            hint="pass what the previous page gave as its next cursor, or leave it out to begin at the first page",
+        )
+    return last

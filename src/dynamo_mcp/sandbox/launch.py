@@ -1,0 +1,190 @@
+"""How is a renderer started? Under bubblewrap, or as it is.
+
+Under bubblewrap the worker is process 1 of its PID namespace, has no network, sees read-only bases, environments,
+checkouts, its Python and `/usr` at their own paths, and writes only to two size-limited tmpfs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import msgspec
+
+from dynamo_mcp.errors import RendererFailed
+from dynamo_mcp.process import open_process
+from dynamo_mcp.settings import Settings
+
+CODE = Path(__file__).parent.parent / "_in_environment"
+TEMPORARY_BYTES = 64 << 20
+START_SECONDS = 30.0
+_INFO_BYTES = 4096
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """What to start.
+
+    Attributes:
+        python: The interpreter of a base environment.
+        visible: Folders that jobs may read, mounted at their own paths.
+        room: An existing folder of the renderer's own, for its log and, without bubblewrap, its output.
+        bubblewrap: The executable; None starts the worker as it is.
+        git_identity: Name and email that Git in hooks gets.
+    """
+
+    python: Path
+    visible: tuple[Path, ...]
+    room: Path
+    bubblewrap: Path | None
+    git_identity: tuple[str, str]
+
+
+class Launched(msgspec.Struct, frozen=True):
+    """A worker that was started.
+
+    Attributes:
+        process: It, its input and output being pipes.
+        output: The folder below which jobs write their output, as the worker sees it.
+        temporary: The same for anything else.
+        root: What the worker's paths must be prefixed with to be seen from here.
+        log: What it says on standard error.
+    """
+
+    process: anyio.abc.Process
+    output: Path
+    temporary: Path
+    root: Path
+    log: Path
+
+
+def bubblewrap(settings: Settings) -> Path | None:
+    """Return the bubblewrap executable on the operator's PATH."""
+    found = shutil.which("bwrap", path=settings.search_path)
+    return Path(found) if found else None
+
+
+@asynccontextmanager
+async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched]:
+    """Run a worker while the caller stays in the context.
+
+    Raises:
+        RendererFailed: It can't be started.
+    """
+    log = launch.room / "log"
+    worker: list[str | Path] = [launch.python, "-I", "-B", CODE / "worker.py"]
+    with log.open("wb") as errors:
+        if launch.bubblewrap is None:
+            output, temporary = launch.room / "output", launch.room / "temporary"
+            environment = _environment(launch, temporary)
+            temporary.mkdir()
+            async with open_process(
+                worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room
+            ) as process:
+                yield Launched(process, output, temporary, Path("/"), log)
+            return
+        output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
+        reader, writer = os.pipe()
+        command = _confined(launch, settings, launch.bubblewrap, writer, _environment(launch, temporary))
+        try:
+            async with open_process(
+                [*command, *worker, "--pid-namespace"],
+                env={},
+                stdin=subprocess.PIPE,
+                stderr=errors.fileno(),
+                pass_fds=(writer,),
+                cwd=Path("/"),
+            ) as process:
+                os.close(writer)
+                writer = -1
+                child = await _child(reader, log)
+                yield Launched(process, output, temporary, Path(f"/proc/{child}/root"), log)
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                os.close(writer)
+
+
+def _confined(
+    launch: Launch, settings: Settings, executable: Path, info: int, environment: dict[str, str]
+) -> Sequence[str | Path]:
+    """Compose bubblewrap's arguments (bwrap(1)); their order is the order of the mounts."""
+    command: list[str | Path] = [executable, "--info-fd", str(info)]
+    command += [
+        "--unshare-all",
+        "--unshare-user",
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--as-pid-1",
+    ]
+    command += ["--clearenv"]
+    for name, value in environment.items():
+        command += ["--setenv", name, value]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
+    command += ["--size", str(settings.output_bytes), "--tmpfs", "/output"]
+    # The home may lie below /tmp, so what is visible of it is mounted over the tmpfs.
+    command += ["--ro-bind", "/usr", "/usr"]
+    for link in ("bin", "sbin", "lib", "lib32", "lib64"):
+        path = Path("/", link)
+        if path.is_symlink():
+            command += ["--symlink", path.readlink(), path]
+        elif path.is_dir():
+            command += ["--ro-bind", path, path]
+    for file in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/mime.types"):
+        command += ["--ro-bind-try", file, file]
+    for path in dict.fromkeys([CODE, _prefix(launch.python), *launch.visible]):
+        command += ["--ro-bind", path, path]
+    return [*command, "--remount-ro", "/", "--chdir", "/"]
+
+
+def _prefix(python: Path) -> Path:
+    """Return the installation that an environment's interpreter rests on."""
+    return Path(os.path.realpath(python)).parent.parent
+
+
+def _environment(launch: Launch, temporary: Path) -> dict[str, str]:
+    name, email = launch.git_identity
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(temporary),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "USER": "dynamo",
+        "LOGNAME": "dynamo",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": email,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": email,
+        "OPENSSL_CONF": "/dev/null",
+    }
+
+
+async def _child(reader: int, log: Path) -> int:
+    """Read from bubblewrap which process it has started; the text may arrive in several pieces."""
+    text = b""
+    try:
+        with anyio.fail_after(START_SECONDS):
+            while b"}" not in text:
+                await anyio.wait_readable(reader)
+                piece = os.read(reader, _INFO_BYTES)
+                if not piece:
+                    break
+                text += piece
+        return int(msgspec.json.decode(text)["child-pid"])
+    except (TimeoutError, msgspec.DecodeError, KeyError) as error:
+        said = log.read_text("utf-8", "replace").strip() or "nothing"
+        raise RendererFailed(
+            f"bubblewrap did not start a renderer; it said: {said}",
+            hint="run `dynamo-mcp list` again; if it stays so, report it",
+        ) from error

@@ -1,0 +1,50 @@
+"""How much of this template may run here, and how far is it confined? Never less than was asked for, silently."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dynamo_mcp.errors import Refused
+from dynamo_mcp.types import Confinement, Template, Tier, Trust
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """What may run.
+
+    Attributes:
+        confined: It runs in the sandbox; otherwise as any program of the user.
+        tier: How well that confines it: `none` when it is not confined.
+    """
+
+    trust: Trust
+    confined: bool
+    tier: Tier
+
+
+def permit(template: Template, trust: Trust, confinement: Confinement) -> Permission:
+    """Decide.
+
+    Args:
+        template: What would run.
+        trust: How much of it the caller wants to run.
+        confinement: What this machine offers.
+
+    Raises:
+        Refused: This machine can't confine it as that trust needs.
+    """
+    if trust == "full":
+        return Permission("full", confined=False, tier="none")
+    if trust == "contained" and confinement.tier == "strong":
+        return Permission("contained", confined=True, tier="strong")
+    if trust == "contained" and template.location.bundled:
+        # It is part of this program, and no less trusted than it.
+        return Permission("contained", confined=False, tier="none")
+    if trust == "inert" and confinement.tier != "none":
+        return Permission("inert", confined=True, tier=confinement.tier)
+    instead = "with trust `inert` it runs no hooks and no extensions; " if confinement.tier == "reduced" else ""
+    raise Refused(
+        f"Template `{template.name}` is a stranger's program, and this machine can't confine it (tier "
+        f"`{confinement.tier}`): {confinement.advice}",
+        hint=f"{confinement.advice}. Otherwise a person can choose in a shell: {instead}with `--trust full` it runs "
+        "as any program of yours, which is what plain cookiecutter does",
+    )

@@ -1,0 +1,140 @@
+"""What may an operator choose? The only module that reads the environment.
+
+Every setting has a `DYNAMO_MCP_*` variable and a safe default; a command's own flags win over both.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from dynamo_mcp.errors import UsageError
+
+PREFIX = "DYNAMO_MCP_"
+
+PASSED_TO_FETCHERS = (
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "GIT_SSL_CAINFO",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "UV_DEFAULT_INDEX",
+    "UV_EXCLUDE_NEWER",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_NATIVE_TLS",
+    "UV_OFFLINE",
+)
+"""What git and uv get of the operator's environment: proxies, certificates, indexes, the ssh agent; nothing else."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything an operator may choose.
+
+    Attributes:
+        home: Where everything is kept; one file system, so that renames are atomic.
+        output_roots: Folders below which projects may be written, besides `outputs/` in the home.
+        source_roots: Folders below which local templates and repositories may be named.
+        person: A person at the shell speaks: their own words may name any folder and raise trust.
+        python: The interpreter that environments are made from.
+        create_seconds: Seconds that one create may take.
+        fetch_seconds: Seconds that fetching a template may take.
+        environment_seconds: Seconds that making an environment may take.
+        lock_seconds: Seconds to wait for another process that works on the same thing.
+        concurrent_creates: Creates that run at the same time; more wait.
+        renderers: Warm renderers that are kept at most.
+        output_bytes: Bytes that a project may have.
+        output_files: Files, folders and links that a project may have.
+        template_bytes: Bytes that a template's tree may have.
+        template_files: Files that a template's tree may have.
+        memory_bytes: Address space of one job and each of its children, in bytes.
+        passed: The part of the operator's environment that git and uv get.
+        search_path: Where executables are looked up.
+    """
+
+    home: Path
+    output_roots: tuple[Path, ...] = ()
+    source_roots: tuple[Path, ...] = ()
+    person: bool = False
+    python: Path = Path(sys.executable)
+    create_seconds: float = 120.0
+    fetch_seconds: float = 300.0
+    environment_seconds: float = 600.0
+    lock_seconds: float = 600.0
+    concurrent_creates: int = max(2, os.cpu_count() or 2)
+    renderers: int = 8
+    output_bytes: int = 256 << 20
+    output_files: int = 20_000
+    template_bytes: int = 256 << 20
+    template_files: int = 20_000
+    memory_bytes: int = 1 << 30
+    passed: dict[str, str] = {}
+    search_path: str = os.defpath
+
+    @property
+    def outputs(self) -> Path:
+        """Where projects go when nobody says where."""
+        return self.home / "outputs"
+
+
+def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings:
+    """Read the settings.
+
+    Args:
+        environ: Environment variables; those of the process when None.
+        chosen: Settings that win over the environment; None leaves one as it is.
+
+    Raises:
+        UsageError: A variable's value does not fit its setting.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, object] = {"home": Path(platformdirs.user_data_dir("dynamo-mcp", appauthor=False))}
+    for field in msgspec.structs.fields(Settings):
+        if field.name in {"passed", "search_path", "person"}:
+            continue
+        text = environ.get(PREFIX + field.name.upper())
+        if text:
+            values[field.name] = _parse(field.name, field.type, text)
+    values |= {name: value for name, value in chosen.items() if value is not None}
+    values["passed"] = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
+    values["search_path"] = environ.get("PATH", os.defpath)
+    settings = Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its field's type
+    return msgspec.structs.replace(
+        settings,
+        home=_absolute(settings.home),
+        output_roots=tuple(_absolute(root) for root in settings.output_roots),
+        source_roots=tuple(_absolute(root) for root in settings.source_roots),
+    )
+
+
+def _parse(name: str, wanted: object, text: str) -> object:
+    if wanted is Path:
+        return Path(text)
+    if name.endswith("_roots"):
+        return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    try:
+        number: int | float = msgspec.convert(text, type=wanted, strict=False)
+    except msgspec.ValidationError:
+        number = 0
+    if number <= 0:
+        raise UsageError(
+            f"`{PREFIX}{name.upper()}` is `{text}`, which is not a number above zero",
+            hint="set it to a number above zero, or unset it to use its default",
+        )
+    return number
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.realpath(path.expanduser()))

@@ -1,0 +1,164 @@
+"""How is a folder on this machine taken in? Copied as it is found, or, when it is live, used in place.
+
+What is copied is what is linted: each entry is read through its folder's descriptor, without following links, counted
+as it is copied, and the links are checked in the copy. So a folder that changes meanwhile can't smuggle anything in.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio.from_thread
+import anyio.to_thread
+
+from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.tree import LEFT_OUT, Entry, Lint, digest
+from dynamo_mcp.sources.wording import shown
+from dynamo_mcp.types import Checkout, Location
+
+_CHUNK = 1 << 20
+
+
+async def copy(location: Location, tree: Path, *, settings: Settings, progress: Progress) -> None:
+    """Copy a folder, without history, environments and bytecode.
+
+    Modes are kept, except that set-uid, set-gid and sticky bits are dropped and the owner can always read.
+
+    Args:
+        location: Where it is.
+        tree: The folder to make.
+        settings: Its limits.
+        progress: What the copying is reported to.
+
+    Raises:
+        InvalidTemplate: The folder is too big, or something in it can't be used.
+        InvalidLocation: The folder, or the directory in it, is not there.
+        FetchFailed: Something in it can't be read.
+    """
+    await progress.detail(f"copying `{location.address}`")
+    lint = Lint(location.address, settings)
+    await anyio.to_thread.run_sync(partial(_copy, location, tree, lint))
+
+
+async def inspect(location: Location, *, settings: Settings, progress: Progress) -> Checkout:
+    """Lint a live folder and leave it where it is.
+
+    Raises:
+        InvalidTemplate: The folder is too big, or something in it can't be used.
+        InvalidLocation: The folder, or the directory in it, is not there.
+        FetchFailed: Something in it can't be read.
+    """
+    await progress.detail(f"checking `{location.address}`")
+    lint = Lint(location.address, settings)
+    return Checkout(
+        Path(location.address),
+        None,
+        await anyio.to_thread.run_sync(partial(_inspect, location, lint)),
+    )
+
+
+def _copy(location: Location, tree: Path, lint: Lint) -> None:
+    with _words(location):
+        tree.mkdir(mode=0o755)
+        _take(_root(location), lint, partial(_copy_entry, tree))
+    lint.finish(location.directory)
+
+
+def _inspect(location: Location, lint: Lint) -> str:
+    root = _root(location)
+    with _words(location):
+        _take(root, lint, lambda _entry, _name, _folder: anyio.from_thread.check_cancelled())
+        for entry in lint.entries.values():
+            # What is left out is there all the same, and a link may lead through it; links that circle lead nowhere.
+            if entry.kind == "link" and not Path(os.path.realpath(root / entry.path)).is_relative_to(root):
+                lint.refuse(f"the link {shown(entry.path)} leaves the folder")
+    lint.finish(location.directory)
+    with _words(location):
+        return digest(root, leave_out=LEFT_OUT)
+
+
+def _root(location: Location) -> Path:
+    root = Path(location.address)
+    if not root.is_dir():
+        raise InvalidLocation(
+            f"There is no folder `{location.address}`", hint="name a folder that holds a `cookiecutter.json`"
+        )
+    # The address was real when it was allowed; a link in its place may lead out of the allowed roots.
+    real = os.path.realpath(root)
+    if not location.bundled and real != location.address:
+        raise InvalidLocation(
+            f"`{location.address}` leads through a link to `{real}`", hint="add the folder it leads to instead"
+        )
+    return root
+
+
+def _take(root: Path, lint: Lint, visit: Callable[[Entry, str, int], None]) -> None:
+    """Walk a folder without following links.
+
+    Args:
+        root: The folder.
+        lint: Takes in every entry before it is visited.
+        visit: Called with each entry, its name, and its folder's descriptor; folders before what they hold.
+    """
+    for folder, folders, files, descriptor in os.fwalk(root, onerror=_raise):
+        folders[:] = [name for name in folders if name not in LEFT_OUT]
+        for name in (*folders, *files):
+            if name in LEFT_OUT:
+                continue
+            path = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no UTF-8 stay
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                entry = Entry(path, "link", target=os.readlink(name, dir_fd=descriptor))
+            elif stat.S_ISDIR(status.st_mode):
+                entry = Entry(path, "directory")
+            elif stat.S_ISREG(status.st_mode):
+                entry = Entry(path, "file", status.st_size)
+            else:
+                lint.refuse(f"{shown(path)} is a device, a pipe or a socket")
+                continue
+            lint.add(entry)
+            visit(entry, name, descriptor)
+
+
+def _copy_entry(tree: Path, entry: Entry, name: str, folder: int) -> None:
+    anyio.from_thread.check_cancelled()
+    target = tree / entry.path
+    if entry.kind == "link":
+        target.symlink_to(entry.target)
+        return
+    if entry.kind == "directory":
+        target.mkdir()
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        target.chmod(mode & 0o777 | stat.S_IRWXU)
+        return
+    # O_NONBLOCK: a pipe that took the file's place must not make us wait for whoever writes into it.
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    with open(source, "rb") as reader, target.open("xb") as writer:  # noqa: PTH123 - opened by descriptor
+        left = entry.size
+        while left and (chunk := reader.read(min(left, _CHUNK))):
+            writer.write(chunk)
+            left -= len(chunk)
+        os.fchmod(writer.fileno(), os.fstat(source).st_mode & 0o777 | stat.S_IRUSR)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@contextmanager
+def _words(location: Location) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = shown(os.fsdecode(error.filename or ""))
+        raise FetchFailed(
+            f"Can't take in `{location.address}`: {error.strerror or error}: {name}",
+            hint="make every file of the folder readable, and see that the disk of the home has room",
+        ) from error

@@ -1,0 +1,293 @@
+"""How do things appear all at once? Scratch folders, publishing by rename, locks and records.
+
+Whatever is made in a home is made in the scratch folder of the server that makes it and renamed to its place. A target
+on another file system is staged in a hidden sibling instead, which the scratch folder's journal names first.
+A server holds a lock on its scratch folder for as long as it lives, so a sweep knows what nobody holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+from filelock import FileLock, Timeout
+
+from dynamo_mcp.errors import Busy, StorageFailed
+
+HIDDEN = ".dynamo-mcp-"
+FOLDERS = ("templates", "checkouts", "bases", "venvs", "wheels", "projects", "outputs", "scratch", "locks")
+_POLL_SECONDS = 0.02
+
+
+class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a journal: a hidden sibling, and the folder that it must become again if that one is gone."""
+
+    path: str
+    restores: str | None = None
+
+
+@contextmanager
+def words(doing: str, path: Path) -> Iterator[None]:
+    """Turn an `OSError` into words.
+
+    Args:
+        doing: What was being done, as in "write the record".
+        path: What it was done to.
+
+    Raises:
+        StorageFailed: The disk is full, the folder is read-only, or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.ENOSPC: "free some space on that disk, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
+            errno.EDQUOT: "free some of the quota, or choose another disk",
+            errno.EACCES: "make the folder writable, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
+            errno.EPERM: "make the folder writable, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
+            errno.EROFS: "choose a folder on a disk that can be written",
+        }
+        raise StorageFailed(
+            f"Can't {doing} at `{path}`: {error.strerror or error}",
+            hint=hints.get(error.errno or 0, "check that the folder exists and can be written"),
+        ) from error
+
+
+class Store:
+    """One home, as one server sees it; `open_store` makes it."""
+
+    def __init__(self, home: Path, scratch: Path, lock_seconds: float) -> None:
+        """Use `open_store` instead."""
+        self.home = home
+        self.scratch = scratch
+        self._lock_seconds = lock_seconds
+
+    @asynccontextmanager
+    async def staged(self, beside: Path | None = None) -> AsyncIterator[Path]:
+        """Yield a path that does not exist yet, to be filled and published; what is left of it is removed.
+
+        Args:
+            beside: The folder that it will be published in, when that may lie on another file system.
+        """
+        if beside is None or _same_file_system(beside, self.scratch):
+            path = self.scratch / uuid.uuid4().hex
+        else:
+            path = beside / f"{HIDDEN}{uuid.uuid4().hex}"
+            self._journal(_Entry(str(path)))
+        try:
+            yield path
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(remove, path)
+
+    def publish(self, staged: Path, target: Path) -> None:
+        """Rename `staged` to `target`, which must not exist.
+
+        Raises:
+            FileExistsError: Something is there.
+            StorageFailed: It can't be renamed.
+        """
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        with words("publish", target):
+            staged.rename(target)
+            _sync_folder(target.parent)
+
+    def swap(self, staged: Path, target: Path) -> None:
+        """Put `staged` in the place of `target`; a crash in between is mended by the next sweep.
+
+        Raises:
+            StorageFailed: It can't be renamed; `target` is as it was.
+        """
+        old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
+        with words("replace", target):
+            self._journal(_Entry(str(old), restores=str(target)))
+            target.rename(old)
+            try:
+                staged.rename(target)
+            except OSError:
+                old.rename(target)
+                raise
+            _sync_folder(target.parent)
+        remove(old)
+
+    async def discard(self, path: Path) -> None:
+        """Remove a folder of the home: gone at once for everybody, deleted from the disk afterwards."""
+        trash = self.scratch / uuid.uuid4().hex
+        with contextlib.suppress(FileNotFoundError), words("remove", path):
+            try:
+                path.rename(trash)
+            except FileNotFoundError:
+                return
+        await anyio.to_thread.run_sync(remove, trash)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a record, whole or not at all.
+
+        Raises:
+            StorageFailed: It can't be written.
+        """
+        temporary = self.scratch / uuid.uuid4().hex
+        with words("write", path):
+            try:
+                with temporary.open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.rename(path)
+                _sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[None]:
+        """Hold a lock that other processes of this home respect.
+
+        Raises:
+            Busy: Another holds it for too long.
+        """
+        lock = FileLock(self.home / "locks" / f"{name}.lock", thread_local=False)
+        deadline = anyio.current_time() + self._lock_seconds
+        while not _try(lock):
+            if anyio.current_time() > deadline:
+                raise Busy(
+                    f"Another process has worked on `{name}` for more than {self._lock_seconds:g} seconds",
+                    hint="try again later, or end the process that holds it",
+                )
+            await anyio.sleep(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _journal(self, entry: _Entry) -> None:
+        with (self.scratch / "journal").open("ab") as file:
+            file.write(msgspec.json.encode(entry) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@asynccontextmanager
+async def open_store(home: Path, *, lock_seconds: float) -> AsyncIterator[Store]:
+    """Open a home: make what is missing of it, sweep what the dead left, and hold a scratch folder of one's own.
+
+    Args:
+        home: Its folder.
+        lock_seconds: Seconds to wait for a lock that another process holds.
+
+    Raises:
+        StorageFailed: It can't be made or written.
+    """
+    with words("use the home folder", home):
+        for folder in FOLDERS:
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        await anyio.to_thread.run_sync(sweep, home)
+        identity = uuid.uuid4().hex
+        held = FileLock(home / "locks" / f"scratch-{identity}.lock", thread_local=False)
+        # The lock is held before the folder is there, so whoever sees the folder can tell whether its owner lives.
+        held.acquire(timeout=0)
+        scratch = home / "scratch" / identity
+        scratch.mkdir()
+    try:
+        yield Store(home, scratch, lock_seconds)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(remove, scratch)
+        held.release()
+        with contextlib.suppress(OSError):
+            Path(held.lock_file).unlink(missing_ok=True)
+
+
+def sweep(home: Path) -> list[str]:
+    """Remove what servers that died have left behind; what a living one holds stays.
+
+    Returns:
+        The names of the scratch folders that were removed.
+    """
+    swept = []
+    for scratch in sorted((home / "scratch").iterdir()):
+        lock = FileLock(home / "locks" / f"scratch-{scratch.name}.lock", thread_local=False)
+        if not _try(lock):
+            continue
+        try:
+            _mend(scratch / "journal")
+            remove(scratch)
+            swept.append(scratch.name)
+            Path(lock.lock_file).unlink(missing_ok=True)
+        finally:
+            lock.release()
+    return swept
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, also one without write bits; what can't be removed is left for the next sweep."""
+    if path.is_symlink() or not path.is_dir():
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        return
+
+    def retry(function: Callable[..., object], name: str, _error: object) -> None:
+        with contextlib.suppress(OSError):
+            for locked in (Path(name).parent, Path(name)):
+                if not locked.is_symlink():
+                    locked.chmod(stat.S_IRWXU)
+            if function in (os.open, os.scandir):
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                function(name)
+
+    shutil.rmtree(path, onerror=retry)
+
+
+def _mend(journal: Path) -> None:
+    try:
+        lines = journal.read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            entry = msgspec.json.decode(line, type=_Entry)
+        except msgspec.DecodeError:
+            continue  # the server died while it wrote this line, before it did what the line announces
+        path = Path(entry.path)
+        if not path.name.startswith(HIDDEN):
+            continue
+        if entry.restores is not None and not os.path.lexists(entry.restores):
+            with contextlib.suppress(OSError):
+                path.rename(entry.restores)
+        else:
+            remove(path)
+
+
+def _try(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise StorageFailed(
+            f"Can't lock `{lock.lock_file}`: {error.strerror or error}", hint="make the home folder writable"
+        ) from error
+    return True
+
+
+def _same_file_system(one: Path, other: Path) -> bool:
+    return one.stat().st_dev == other.stat().st_dev
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

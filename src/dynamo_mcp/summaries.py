@@ -1,0 +1,76 @@
+"""What do clients read of a template? Its record, and what can be told of it now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dynamo_mcp import sources
+from dynamo_mcp.catalogue import BUNDLED
+from dynamo_mcp.environments import Environments
+from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.sandbox.trust import permit
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.types import Confinement, Location, Template, TemplateInfo, Tier
+
+HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
+
+
+class Summaries:
+    """Describes templates."""
+
+    def __init__(self, schemas: SchemaCache, environments: Environments) -> None:
+        """Take what is asked about a template."""
+        self._schemas = schemas
+        self._environments = environments
+
+    def of(self, template: Template, confinement: Confinement) -> TemplateInfo:
+        """Describe one template, without its variables."""
+        environment = self._environments.path(template.name, template.requirements)
+        made = environment.is_dir()
+        problem = None
+        try:
+            self._schemas.get(template)
+        except DynamoError as error:
+            problem = error.message
+        return TemplateInfo(
+            name=template.name,
+            description=template.description,
+            url=url(template.location),
+            venv_path=str(environment) if made else None,
+            is_active=problem is None and made,
+            last_updated=template.last_updated,
+            variables_cache=None,
+            tool=f"create_{template.name}",
+            directory=template.location.directory,
+            revision=template.revision,
+            digest=template.digest,
+            live=template.location.live,
+            trust=template.trust,
+            tier=_tier(template, confinement),
+            hooks=_hooks(template.path),
+            requirements=template.requirements,
+            category=template.category,
+            tags=template.tags,
+            problem=problem,
+        )
+
+
+def url(location: Location) -> str:
+    """Return where a template comes from, as clients read it."""
+    return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
+
+
+def _tier(template: Template, confinement: Confinement) -> Tier:
+    try:
+        return permit(template, template.trust, confinement).tier
+    except DynamoError:
+        return confinement.tier
+
+
+def _hooks(path: Path) -> tuple[str, ...]:
+    try:
+        names = sorted(os.listdir(path / "hooks"))
+    except OSError:
+        return ()
+    return tuple(name for name in names if name.partition(".")[0] in HOOKS and not name.endswith("~"))

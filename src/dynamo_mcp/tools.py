@@ -1,0 +1,196 @@
+"""Which tools does every client see? The seven general ones, each a row of one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from mcp_types import CallToolResult, Tool, ToolAnnotations
+
+from dynamo_mcp.arguments import (
+    AddTemplate,
+    CreateProject,
+    DiscoverTemplates,
+    GetTemplateVariables,
+    ListTemplates,
+    RemoveTemplate,
+    UpdateTemplate,
+    input_schema,
+    parse,
+)
+from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, schema_of, success
+from dynamo_mcp.types import Project, TemplateChange, TemplateInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from dynamo_mcp.dynamo import Dynamo
+    from dynamo_mcp.progress import Sink
+
+
+async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolResult:
+    templates, following = page(
+        await dynamo.list_templates(), given.cursor, of="templates", key=lambda template: template.name
+    )
+    return success(Templates(tuple(templates), following))
+
+
+async def _variables(dynamo: Dynamo, given: GetTemplateVariables, _sink: Sink) -> CallToolResult:
+    return success(Variables(given.template_name, await dynamo.get_template_variables(given.template_name)))
+
+
+async def _add(dynamo: Dynamo, given: AddTemplate, sink: Sink) -> CallToolResult:
+    return success(
+        await dynamo.add_template(
+            given.url,
+            name=given.name,
+            description=given.description,
+            checkout=given.checkout,
+            directory=given.directory,
+            live=given.live,
+            requirements=given.requirements,
+            sink=sink,
+        )
+    )
+
+
+async def _create(dynamo: Dynamo, given: CreateProject, sink: Sink) -> CallToolResult:
+    return created(
+        await dynamo.create_project(
+            given.template_name, given.output_dir, given.variables, if_exists=given.if_exists, sink=sink
+        )
+    )
+
+
+async def _update(dynamo: Dynamo, given: UpdateTemplate, sink: Sink) -> CallToolResult:
+    return success(await dynamo.update_template(given.template_name, force=given.force, sink=sink))
+
+
+async def _remove(dynamo: Dynamo, given: RemoveTemplate, _sink: Sink) -> CallToolResult:
+    message = await dynamo.remove_template(given.template_name)
+    return success(Removed(message), message)
+
+
+async def _discover(dynamo: Dynamo, _given: DiscoverTemplates, _sink: Sink) -> CallToolResult:
+    return success(Entries(await dynamo.discover_templates()))
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """One tool: what the client sees of it, and what a call does."""
+
+    name: str
+    title: str
+    description: str
+    arguments: type[msgspec.Struct]
+    result: type[msgspec.Struct]
+    annotations: ToolAnnotations
+    act: Callable[[Dynamo, Any, Sink], Awaitable[CallToolResult]]
+
+    @property
+    def tool(self) -> Tool:
+        """What `tools/list` says about it."""
+        return Tool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=input_schema(self.arguments),
+            output_schema=schema_of(self.result),
+            annotations=self.annotations,
+        )
+
+    async def call(self, dynamo: Dynamo, given: Mapping[str, Any], sink: Sink) -> CallToolResult:
+        """Do what the tool does.
+
+        Raises:
+            DynamoError: The arguments do not fit, or it can't be done.
+        """
+        return await self.act(dynamo, parse(self.arguments, given, tool=self.name), sink)
+
+
+def _hints(
+    *, reads: bool = False, destroys: bool = False, repeats: bool = False, reaches: bool = False
+) -> ToolAnnotations:
+    return ToolAnnotations(
+        read_only_hint=reads, destructive_hint=destroys, idempotent_hint=reads or repeats, open_world_hint=reaches
+    )
+
+
+_GENERAL = (
+    Spec(
+        name="list_templates",
+        title="List templates",
+        description="List the registered project templates, by name, with what each makes, where it comes from and "
+        "whether it can be used now. Begin here when you do not know which template to use. Each template also has a "
+        "tool of its own, named in `tool`.",
+        arguments=ListTemplates,
+        result=Templates,
+        annotations=_hints(reads=True),
+        act=_list,
+    ),
+    Spec(
+        name="get_template_variables",
+        title="Get a template's variables",
+        description="Read the questions that one template asks: type, default and choices of each variable. None is "
+        "required; ask the person about those marked `recommended`, and leave out the rest. The default of a `derived` "
+        "one follows from the other answers.",
+        arguments=GetTemplateVariables,
+        result=Variables,
+        annotations=_hints(reads=True),
+        act=_variables,
+    ),
+    Spec(
+        name="add_template",
+        title="Add a template",
+        description="Register a cookiecutter template from a git repository or a folder, and make its environment. It "
+        "then has a tool of its own. Add only what the person asked for or what `discover_templates` lists: a template "
+        "is code that a stranger wrote. It takes seconds the first time.",
+        arguments=AddTemplate,
+        result=TemplateInfo,
+        annotations=_hints(reaches=True),
+        act=_add,
+    ),
+    Spec(
+        name="create_project",
+        title="Create a project",
+        description="Create a project from a registered template and return its path, its files and the complete "
+        "answers it was made with. The tool of the template itself does the same and knows its variables; use this one "
+        "where you can't see that.",
+        arguments=CreateProject,
+        result=Project,
+        annotations=_hints(destroys=True),
+        act=_create,
+    ),
+    Spec(
+        name="update_template",
+        title="Update a template",
+        description="Fetch a template again from where it comes from, and say what changed in its variables. Projects "
+        "that exist are not touched.",
+        arguments=UpdateTemplate,
+        result=TemplateChange,
+        annotations=_hints(repeats=True, reaches=True),
+        act=_update,
+    ),
+    Spec(
+        name="remove_template",
+        title="Remove a template",
+        description="Forget a registered template and delete its environment. Projects made from it stay. Ask the "
+        "person first.",
+        arguments=RemoveTemplate,
+        result=Removed,
+        annotations=_hints(destroys=True),
+        act=_remove,
+    ),
+    Spec(
+        name="discover_templates",
+        title="Discover templates",
+        description="List well-known templates that are not registered yet. Pass an entry's `location` as `url`, its "
+        "`directory` and its `name` to `add_template` to register it.",
+        arguments=DiscoverTemplates,
+        result=Entries,
+        annotations=_hints(reads=True),
+        act=_discover,
+    ),
+)
+
+GENERAL_TOOLS = {spec.name: spec for spec in _GENERAL}
+"""By name, in the order in which clients see them."""

@@ -1,0 +1,141 @@
+"""How does one client talk to us over standard input and output?
+
+The wire is private: while it is served, descriptor 0 is the null device and descriptor 1 is standard error, so that no
+child and no stray `print` reads or writes it. It is read and written without a thread, only when the kernel says that
+neither would block: a thread that waits in `read` can't be cancelled, and would keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import anyio.lowlevel
+from mcp.server.stdio import stdio_server
+
+from dynamo_mcp.server import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dynamo_mcp.dynamo import Dynamo
+
+_CHUNK = 1 << 16
+_STANDARD = 3
+
+
+async def serve(dynamo: Dynamo) -> None:
+    """Serve until the client closes standard input or reads no more, or a signal asks to end.
+
+    Calls that still run then are cancelled, and cleaned up before this returns.
+    """
+    server = build(dynamo)
+    with (
+        _claimed(0, lambda: os.open(os.devnull, os.O_RDONLY)) as incoming,
+        _claimed(1, lambda: os.dup(2)) as outgoing,
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_on_signal, signals, tasks.cancel_scope)
+            await tasks.start(server.announce)
+            # Both are what `stdio_server` uses of an `anyio.AsyncFile`, which can only wrap a file read by threads.
+            reader = cast("anyio.AsyncFile[str]", _Reader(incoming))
+            writer = cast("anyio.AsyncFile[str]", _Writer(outgoing, tasks.cancel_scope))
+            async with stdio_server(reader, writer) as (read, write):
+                await server.run(read, write, server.create_initialization_options())
+            tasks.cancel_scope.cancel()
+
+
+async def _end_on_signal(signals: Any, scope: anyio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+
+
+@contextmanager
+def _claimed(standard: int, diversion: Callable[[], int]) -> Iterator[int]:
+    """Take the wire from a standard descriptor, which leads elsewhere meanwhile."""
+    wire = fcntl.fcntl(standard, fcntl.F_DUPFD_CLOEXEC, _STANDARD)
+    elsewhere = diversion()
+    os.dup2(elsewhere, standard)
+    os.close(elsewhere)
+    try:
+        yield wire
+    finally:
+        os.dup2(wire, standard)
+        os.close(wire)
+
+
+class _Reader:
+    """The lines of a descriptor, as they arrive."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pending = bytearray()
+        self._ended = False
+
+    def __aiter__(self) -> _Reader:
+        return self
+
+    async def __anext__(self) -> str:
+        searched = 0
+        while (end := self._pending.find(b"\n", searched)) < 0 and not self._ended:
+            searched = len(self._pending)
+            chunk = await self._read()
+            self._pending += chunk
+            self._ended = not chunk
+        if end < 0 and not self._pending:
+            raise StopAsyncIteration
+        end = end + 1 if end >= 0 else len(self._pending)
+        line = self._pending[:end].decode("utf-8", "replace")
+        del self._pending[:end]
+        return line
+
+    async def _read(self) -> bytes:
+        while True:
+            await _until_ready(anyio.wait_readable, self._descriptor)
+            try:
+                return os.read(self._descriptor, _CHUNK)
+            except BlockingIOError:
+                continue  # another process that shares the descriptor was faster
+            except OSError:
+                return b""  # a terminal that is gone says so by an error
+
+
+class _Writer:
+    """A descriptor that is written as fast as it is read; when nobody reads any more, serving ends."""
+
+    def __init__(self, descriptor: int, scope: anyio.CancelScope) -> None:
+        self._descriptor = descriptor
+        self._scope = scope
+
+    async def write(self, text: str) -> None:
+        rest = memoryview(text.encode())
+        while rest:
+            await _until_ready(anyio.wait_writable, self._descriptor)
+            try:
+                # A pipe that is ready takes PIPE_BUF bytes without blocking, and may block on one more (pipe(7)).
+                rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._scope.cancel()
+                raise anyio.ClosedResourceError from error
+
+    async def flush(self) -> None:
+        """Do nothing: what is written is out."""
+
+
+async def _until_ready(wait: Callable[[int], Any], descriptor: int) -> None:
+    try:
+        await wait(descriptor)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        # epoll refuses what is always ready: a regular file (epoll_ctl(2), EPERM).
+        await anyio.lowlevel.checkpoint()

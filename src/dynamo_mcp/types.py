@@ -1,0 +1,254 @@
+"""The nouns: frozen values that one stage hands to the next, none of which does anything.
+
+What clients read (`TemplateInfo`, `VariableInfo`, `Project`, …) keeps the field names of the project's
+architecture document and may add to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Trust: TypeAlias = Literal["inert", "contained", "full"]
+Tier: TypeAlias = Literal["strong", "reduced", "none"]
+IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
+LocationKind: TypeAlias = Literal["git", "local"]
+VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
+VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
+
+
+class Location(msgspec.Struct, frozen=True):
+    """Where a template comes from.
+
+    Attributes:
+        kind: The source that fetches it.
+        address: A URL, or an absolute path.
+        revision: The branch, tag or commit that was asked for; None is the default branch.
+        directory: The template's folder inside the repository, `/`-separated; None is its root.
+        live: The folder is used in place, and its schema follows every edit.
+        bundled: It is part of this program.
+    """
+
+    kind: LocationKind
+    address: str
+    revision: str | None = None
+    directory: str | None = None
+    live: bool = False
+    bundled: bool = False
+
+
+class Checkout(msgspec.Struct, frozen=True):
+    """A fetched, linted tree.
+
+    Attributes:
+        path: The tree's root: a folder in `checkouts/`, or the folder itself when the location is live.
+        revision: The commit, for git; None otherwise.
+        digest: SHA-256 of the tree's names, modes and contents, in hexadecimal.
+    """
+
+    path: Path
+    revision: str | None
+    digest: str
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A registered, pinned template; its record is `templates/<name>.json`.
+
+    Attributes:
+        path: The folder that holds `cookiecutter.json`.
+        checkout: The root of the tree that `path` is in.
+        requirements: All that it needs installed, as normalised specifiers, cookiecutter left out.
+        named_requirements: Those of them that the caller named.
+        last_updated: When it was last fetched, ISO 8601 in UTC.
+    """
+
+    name: str
+    description: str
+    location: Location
+    path: Path
+    checkout: Path
+    digest: str
+    last_updated: str
+    revision: str | None = None
+    requirements: tuple[str, ...] = ()
+    named_requirements: tuple[str, ...] = ()
+    trust: Trust = "contained"
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """A virtual environment that uv made for one template revision.
+
+    Attributes:
+        path: The template's own environment.
+        base: The environment it is a clone of, which the renderer is started with.
+        key: Digest of interpreter, platform, cookiecutter version and requirements, in hexadecimal.
+        packages: `name==version` of everything installed, sorted.
+    """
+
+    path: Path
+    base: Path
+    key: str
+    packages: tuple[str, ...]
+
+
+class HookRun(msgspec.Struct, frozen=True):
+    """What one of the template's hooks printed (its last 64 KiB) and how long it took, in seconds."""
+
+    hook: str
+    output: str
+    seconds: float
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """What a renderer made, before it is checked and published.
+
+    Attributes:
+        directory: The project folder's name.
+        root: The folder that holds it; only valid while the renderer is held.
+        answers: Every variable of the template with the value that the files were rendered with.
+    """
+
+    directory: str
+    root: Path
+    answers: dict[str, Any]
+    hooks: tuple[HookRun, ...]
+    seconds: dict[str, float]
+
+
+class Confinement(msgspec.Struct, frozen=True):
+    """How far a process is confined, and by what.
+
+    Attributes:
+        tier: `strong`, `reduced` or `none`.
+        mechanisms: What is applied, such as `bubblewrap`, `landlock-7`, `seccomp`.
+        advice: What would bring a better tier; None where there is none better.
+    """
+
+    tier: Tier
+    mechanisms: tuple[str, ...] = ()
+    advice: str | None = None
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A created project.
+
+    Attributes:
+        id: Its identity in `projects/<id>.json`.
+        path: The project's folder, absolute and real.
+        files: Paths of the files and links that were written, relative to `path`, sorted.
+        answers: The complete answers that it was made with.
+        template: The template's name.
+        revision: The template's commit; its content digest where there is none.
+        trust: How much of the template was allowed to run.
+        tier: How well the machine confined it.
+        mechanisms: What confined it.
+        hooks: What the template's hooks printed.
+        left_out: What the template made that was not published, each with the reason.
+        kept: Existing files that `skip` left as they were.
+        seconds: Seconds spent by step.
+    """
+
+    id: str
+    path: str
+    files: tuple[str, ...]
+    answers: dict[str, Any]
+    template: str
+    revision: str
+    trust: Trust
+    tier: Tier
+    mechanisms: tuple[str, ...]
+    hooks: tuple[HookRun, ...]
+    left_out: tuple[str, ...]
+    kept: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+class VariableInfo(msgspec.Struct, frozen=True):
+    """One question that a template asks, as clients read it.
+
+    Attributes:
+        default: The answer when none is given. Jinja where `derived`.
+        choices: The values allowed, in the author's order; None where any value is.
+        required: Always false: every variable has a default.
+        type: `string`, `boolean`, `number`, `choice` or `mapping`.
+        recommended: Worth asking a person for.
+        derived: The default is computed from the other answers.
+        labels: The author's words for the choices.
+    """
+
+    name: str
+    description: str
+    default: Any
+    choices: tuple[Any, ...] | None
+    required: bool
+    type: VariableType
+    recommended: bool = False
+    derived: bool = False
+    labels: dict[str, str] = {}
+
+
+class TemplateInfo(msgspec.Struct, frozen=True):
+    """A template as clients read it; lists leave `variables_cache` null.
+
+    Attributes:
+        url: Where it comes from.
+        venv_path: Its environment's folder; None until it is made.
+        is_active: It can be used now: its checkout, schema and environment are whole.
+        problem: Why it can't, where it can't.
+        tool: The MCP tool that creates a project from it.
+    """
+
+    name: str
+    description: str
+    url: str
+    venv_path: str | None
+    is_active: bool
+    last_updated: str | None
+    variables_cache: tuple[VariableInfo, ...] | None
+    tool: str
+    directory: str | None = None
+    revision: str | None = None
+    digest: str | None = None
+    live: bool = False
+    trust: Trust = "contained"
+    tier: Tier = "none"
+    hooks: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True):
+    """A template that could be added.
+
+    Attributes:
+        location: What `add_template` takes as `url`.
+        directory: What it takes as `directory`.
+        registered: A template from there is registered already.
+    """
+
+    name: str
+    location: str
+    description: str
+    category: str
+    directory: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    registered: bool = False
+
+
+class TemplateChange(msgspec.Struct, frozen=True):
+    """What an update did; `from_revision` and `to_revision` are digests where there is no commit."""
+
+    template: TemplateInfo
+    changed: bool
+    from_revision: str
+    to_revision: str
+    variables_added: tuple[str, ...] = ()
+    variables_removed: tuple[str, ...] = ()
+    variables_changed: tuple[str, ...] = ()

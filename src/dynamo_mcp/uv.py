@@ -1,0 +1,86 @@
+"""How is uv asked? The binary of the `uv` package, without configuration, offline first, in a clean environment.
+
+No file of a template is ever handed to it: names and specifiers are parsed by us (`requirements.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import uv
+
+from dynamo_mcp.errors import EnvironmentFailed
+from dynamo_mcp.process import Completed, run
+from dynamo_mcp.settings import Settings
+
+_MISSING_OFFLINE = ("network was disabled", "not found in the cache", "offline", "no solution found")
+
+
+class Uv:
+    """uv with this home's wheel cache."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Find the binary once.
+
+        Raises:
+            EnvironmentFailed: The package holds no binary for this machine.
+        """
+        try:
+            self._binary = Path(uv.find_uv_bin())
+        except FileNotFoundError as error:
+            raise EnvironmentFailed(
+                "uv's package holds no binary for this machine", hint="install `uv` for this machine, then try again"
+            ) from error
+        self._settings = settings
+        self._environment = {
+            **settings.passed,
+            "PATH": settings.search_path,
+            "UV_CACHE_DIR": str(settings.home / "wheels"),
+            "UV_NO_CONFIG": "1",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+        }
+
+    async def create(self, path: Path) -> None:
+        """Make an empty, relocatable virtual environment.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+        """
+        command = ["venv", "--relocatable", "--python", str(self._settings.python), str(path)]
+        _check(await self._run(command, offline=True), "make an environment")
+
+    async def install(self, path: Path, requirements: tuple[str, ...]) -> None:
+        """Install wheels into an environment and compile their bytecode; nothing is built from source.
+
+        What the cache holds is installed without asking the index.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+        """
+        command = ["pip", "install", "--python", str(path), "--no-build", "--compile-bytecode", "--", *requirements]
+        cached = await self._run(command, offline=True)
+        if cached.code == 0:
+            return
+        if not any(sign in cached.error.lower() for sign in _MISSING_OFFLINE):
+            _check(cached, "install the requirements")
+        _check(await self._run(command, offline=False), "install the requirements")
+
+    async def _run(self, command: list[str], *, offline: bool) -> Completed:
+        environment = dict(self._environment)
+        if offline:
+            # Certificates are not read offline; hundreds of them cost a seventh of a uv process.
+            environment.pop("SSL_CERT_DIR", None)
+            environment["UV_OFFLINE"] = "1"
+        return await run(
+            [self._binary, *command], env=environment, seconds=self._settings.environment_seconds, cwd=Path(os.sep)
+        )
+
+
+def _check(completed: Completed, doing: str) -> None:
+    if completed.code != 0:
+        raise EnvironmentFailed(
+            f"uv could not {doing}; it says:\n{completed.error}",
+            hint="check the template's requirements, and that the package index can be reached",
+        )

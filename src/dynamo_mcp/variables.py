@@ -1,0 +1,306 @@
+"""What does a template ask, and is this answer valid?
+
+`cookiecutter.json` is parsed as plain JSON; nothing in it is evaluated. Every question gets a kind, a type for msgspec
+and a JSON Schema; answers are checked all at once and come out as the literal values that the template will see.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import unicodedata
+from typing import Any
+
+import msgspec
+
+from dynamo_mcp.errors import InvalidAnswers, Problem
+from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
+
+DESCRIPTION_LENGTH = 500
+ANSWER_LENGTH = 100_000
+"""Characters that a text answer may have."""
+
+_JINJA = re.compile(r"\{\{|\{%|\{#")
+YES_NO = {yes: (yes, no) for yes, no in (("y", "n"), ("yes", "no"), ("Y", "N"), ("Yes", "No"))}
+YES_NO |= {no: pair for pair in list(YES_NO.values()) for no in pair}
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+_TYPES: dict[VariableKind, VariableType] = {
+    "text": "string",
+    "boolean": "boolean",
+    "yes_no": "boolean",
+    "choice": "choice",
+    "number": "number",
+    "mapping": "mapping",
+}
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """One question.
+
+    Attributes:
+        raw: Its value in `cookiecutter.json`.
+        prompt: The question, for a person.
+        labels: Words for the choices.
+        references: Variables that its default is computed from.
+        recommended: Worth asking a person for.
+    """
+
+    name: str
+    kind: VariableKind
+    raw: Any
+    prompt: str
+    labels: dict[str, str] = {}
+    references: tuple[str, ...] = ()
+    recommended: bool = False
+
+    @property
+    def derived(self) -> bool:
+        """The default, or a choice, is Jinja."""
+        return is_jinja(self.raw)
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """What may be answered, where that is known without rendering."""
+        return tuple(text_of(item) for item in self.raw) if self.kind == "choice" else None
+
+    @property
+    def default(self) -> Any:
+        """The answer when none is given; Jinja where `derived`."""
+        if self.kind == "choice":
+            return text_of(self.raw[0])
+        if self.kind == "yes_no":
+            return self.raw == YES_NO[self.raw][0]
+        return self.raw
+
+    def coerce(self, given: Any) -> Any:
+        """Return an answer as the type of its question, where it can be meant as one.
+
+        Raises:
+            ValueError: It does not fit; the message says what is allowed.
+        """
+        match self.kind:
+            case "boolean":
+                return self._boolean(given, "true or false")
+            case "yes_no":
+                yes, no = YES_NO[self.raw]
+                return self._boolean(given, f"true, false, `{yes}` or `{no}`")
+            case "choice":
+                return self._choice(given)
+            case "number":
+                return self._number(given)
+            case "mapping" if not isinstance(given, dict):
+                raise ValueError(_not(self.name, given, "an object"))
+            case "text" if not isinstance(given, str) and not (self.raw is None and given is None):
+                raise ValueError(_not(self.name, given, "text"))
+            case _:
+                return given
+
+    def literal(self, typed: Any) -> Any:
+        """Return what the template sees for an answer of the right type.
+
+        Raises:
+            ValueError: No file could hold it.
+        """
+        match self.kind:
+            case "yes_no" if isinstance(typed, bool):
+                return YES_NO[self.raw][0 if typed else 1]
+            case "number":
+                return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
+            case "mapping":
+                return {_storable(self.name, key): _stringify(self.name, value) for key, value in typed.items()}
+            case _:
+                return _storable(self.name, typed) if isinstance(typed, str) else typed
+
+    def info(self) -> VariableInfo:
+        """Return it as clients read it."""
+        choices: tuple[Any, ...] | None = (True, False) if self.kind in {"boolean", "yes_no"} else self.choices
+        return VariableInfo(
+            self.name,
+            self.prompt,
+            self.default,
+            choices,
+            required=False,
+            type=_TYPES[self.kind],
+            recommended=self.recommended,
+            derived=self.derived,
+            labels=self.labels,
+        )
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return its JSON Schema (2020-12)."""
+        schema: dict[str, Any] = {"title": self.name.replace("_", " ").capitalize(), "description": self.prompt}
+        match self.kind:
+            case "boolean":
+                schema["type"] = "boolean"
+            case "yes_no":
+                schema["enum"] = [True, False, *YES_NO[self.raw]]
+            case "choice" if not self.derived:
+                schema |= {"type": "string", "enum": list(dict.fromkeys(text_of(item) for item in self.raw))}
+            case "choice" | "text":
+                schema["type"] = "string" if self.raw is not None else ["string", "null"]
+            case "number":
+                schema["type"] = "number"
+            case "mapping":
+                schema |= {"type": "object", "additionalProperties": True}
+        if self.derived:
+            schema["description"] += f" Unless given, it is computed from: {_shown(self.raw)}"
+        elif self.raw is not None:
+            schema["default"] = self.default
+        return schema
+
+    def _boolean(self, given: Any, allowed: str) -> bool:
+        if isinstance(given, bool):
+            return given
+        if isinstance(given, str) and given.strip().lower() in _TRUE | _FALSE:
+            return given.strip().lower() in _TRUE
+        raise ValueError(_not(self.name, given, allowed))
+
+    def _choice(self, given: Any) -> str:
+        choices = self.choices or ()
+        if isinstance(given, (bool, list, dict)) or given is None:
+            raise ValueError(_not(self.name, given, _one_of(choices)))
+        text = text_of(given)
+        if text in choices or self.derived:  # derived choices are known, and checked, where they are rendered
+            return text
+        folded = {choice.casefold(): choice for choice in choices}
+        near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.5)
+        hint = f"; did you mean `{folded[near[0]]}`?" if near else ""
+        raise ValueError(_not(self.name, given, _one_of(choices)) + hint)
+
+    def _number(self, given: Any) -> int | float | str:
+        whole = isinstance(self.raw, int)
+        wanted = "a whole number" if whole else "a number"
+        if isinstance(given, bool):
+            raise ValueError(_not(self.name, given, wanted))  # noqa: TRY004 - every problem is a ValueError
+        try:
+            msgspec.convert(given, int if whole else float, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(_not(self.name, given, wanted)) from error
+        return given.strip() if isinstance(given, str) else given  # text as it is: 3.10 is not 3.1
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """All questions of a template, in their order.
+
+    Attributes:
+        configuration: The whole `cookiecutter.json`.
+        struct: An msgspec struct with a field for each question.
+    """
+
+    variables: tuple[Variable, ...]
+    configuration: dict[str, Any]
+    struct: type[msgspec.Struct]
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the answers: an object, its properties in the order of the questions."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {variable.name: variable.json_schema() for variable in self.variables},
+            "additionalProperties": False,
+        }
+
+    def check(self, template: str, answers: dict[str, Any]) -> dict[str, Any]:
+        """Check answers and return the literal values that the template sees.
+
+        Args:
+            template: The template's name, for the message.
+            answers: Values by variable; any may be left out.
+
+        Raises:
+            InvalidAnswers: With all problems at once.
+        """
+        known = {variable.name: variable for variable in self.variables}
+        literal, problems = {}, []
+        try:
+            msgspec.convert(answers, self.struct)
+            fits = True
+        except msgspec.ValidationError:
+            fits = False
+        for name, given in answers.items():
+            if name not in known:
+                problems.append(Problem(name, _unknown(name, list(known))))
+                continue
+            try:
+                literal[name] = known[name].literal(given if fits else known[name].coerce(given))
+            except ValueError as error:
+                problems.append(Problem(name, str(error)))
+        if problems:
+            raise InvalidAnswers(
+                template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
+            )
+        return literal
+
+
+def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
+    """Make a stranger's text safe to show: no control or invisible characters, one line, bounded.
+
+    Args:
+        text: Written by a template's author.
+        limit: Characters that are kept.
+    """
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[: limit * 4])
+    folded = " ".join(visible.split())
+    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def is_jinja(raw: Any) -> bool:
+    """Tell whether cookiecutter would render anything in a value."""
+    if isinstance(raw, str):
+        return _JINJA.search(raw) is not None
+    if isinstance(raw, dict):
+        return any(is_jinja(key) or is_jinja(value) for key, value in raw.items())
+    return isinstance(raw, list) and any(is_jinja(item) for item in raw)
+
+
+def text_of(item: Any) -> str:
+    """Return a choice as cookiecutter renders it."""
+    return item if isinstance(item, str) else str(item)
+
+
+def _stringify(name: str, value: Any) -> Any:
+    """Turn the numbers in a mapping to text, as cookiecutter does."""
+    if isinstance(value, dict):
+        return {_storable(name, key): _stringify(name, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_stringify(name, item) for item in value]
+    if isinstance(value, str):
+        return _storable(name, value)
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _storable(name: str, text: str) -> str:
+    if len(text) > ANSWER_LENGTH:
+        raise ValueError(f"`{name}` has {len(text)} characters; {ANSWER_LENGTH} are allowed")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"`{name}` holds half of a surrogate pair, which no file can hold") from error
+    return text
+
+
+def kind_of(value: Any) -> str:
+    """Name the JSON type of a value, for a person."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+def _shown(value: Any) -> str:
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200)
+
+
+def _not(name: str, given: Any, allowed: str) -> str:
+    return f"`{name}` can't be {kind_of(given)} `{_shown(given)}`; it is {allowed}"
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return "one of " + ", ".join(f"`{choice}`" for choice in choices)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"`{_shown(name)}` is not asked; did you mean `{near[0]}`?"
+    return f"`{_shown(name)}` is not asked; asked are " + (", ".join(f"`{other}`" for other in known) or "no questions")
