@@ -13,7 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp.types import CatalogueEntry, Template
+from dynamo_mcp import sources
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.types import CatalogueEntry, Location, Template
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"
@@ -31,9 +33,43 @@ def entries() -> tuple[CatalogueEntry, ...]:
     return msgspec.json.decode(content, type=_Catalogue).entries
 
 
-def find(name: str) -> CatalogueEntry | None:
-    """Return the entry of this name."""
-    return next((entry for entry in entries() if entry.name == name), None)
+def locate(
+    address: str, *, settings: Settings, revision: str | None, directory: str | None, live: bool
+) -> tuple[CatalogueEntry | None, Location]:
+    """Say where a template is: by an entry's name, a bundled template's location, or an address.
+
+    Args:
+        address: What the caller typed.
+        settings: What the caller may name.
+        revision: Branch, tag or commit.
+        directory: The template's folder in the repository; an entry's own when None.
+        live: Use a local folder in place.
+
+    Returns:
+        The catalogue's entry, if it is one, and the location.
+
+    Raises:
+        InvalidLocation: It can't be understood, or may not be used.
+    """
+    by_name = {known.name: known for known in entries()}
+    by_name |= {known.location: known for known in entries() if known.location.startswith(BUNDLED)}
+    entry = by_name.get(address)
+    if entry is not None and entry.location.startswith(BUNDLED):
+        return entry, Location("local", address_of(entry), bundled=True)
+    return entry, sources.parse(
+        address_of(entry) if entry else address,
+        settings=settings,
+        revision=revision,
+        directory=directory or (entry.directory if entry else None),
+        live=live,
+    )
+
+
+def relocate(location: Location) -> Location:
+    """Return where a location is now: a bundled template moves with the program."""
+    if not location.bundled:
+        return location
+    return msgspec.structs.replace(location, address=str(BUNDLED_FOLDER / Path(location.address).name))
 
 
 def unregistered(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:

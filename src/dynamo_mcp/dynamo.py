@@ -14,7 +14,8 @@ import msgspec
 from dynamo_mcp import catalogue, sources
 from dynamo_mcp.configuration import read
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import Busy, DynamoError, RendererFailed, TimedOut, UsageError
+from dynamo_mcp.errors import DynamoError, RendererFailed, TimedOut, UsageError
+from dynamo_mcp.holds import Holds
 from dynamo_mcp.news import News
 from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
 from dynamo_mcp.projects import Projects, Request
@@ -24,6 +25,7 @@ from dynamo_mcp.requirements import derive, normalise
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.types import (
@@ -75,7 +77,8 @@ class Dynamo:
         self._schemas = SchemaCache()
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments)
-        self._slots = anyio.CapacityLimiter(settings.concurrent_creates)
+        self._holds = Holds(store, self._wanted)
+        self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
@@ -147,8 +150,9 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_ADD, sink)
         await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
-        entry = catalogue.find(url)
-        location = self._locate(url, entry, revision=checkout, directory=directory, live=live)
+        entry, location = catalogue.locate(
+            url, settings=self.settings, revision=checkout, directory=directory, live=live
+        )
         name = check_name(name or (entry.name if entry else sources.default_name(location)))
         async with self._registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
@@ -187,7 +191,7 @@ class Dynamo:
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         async with self._registry.hold(template_name) as old:
-            location = self._relocate(old.location)
+            location = catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
             tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
             changed = tree.digest != old.digest
@@ -209,8 +213,7 @@ class Dynamo:
                 new = await self._prepare(new, progress)
             await progress.begin("register", f"registering `{template_name}`")
             self._registry.save(new)
-            if changed:
-                await self._collect(old)
+            await self._holds.release(*self._folders(old))
         after = self._variables(new)
         return TemplateChange(
             await self.template_info(template_name),
@@ -234,8 +237,7 @@ class Dynamo:
         async with self._registry.hold(template_name) as template:
             self._registry.delete(template_name)
             self._schemas.forget(template)
-            await self._environments.forget(template.name, template.requirements)
-            await self._collect(template)
+            await self._holds.release(*self._folders(template))
         return f"Template `{template_name}` was removed; the projects made from it stay."
 
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
@@ -276,7 +278,7 @@ class Dynamo:
         folder = self._projects.output_folder(output_dir)
         await progress.begin("check answers")
         answers = self._schemas.get(template).check(template.name, variables or {})
-        async with self._slot():
+        async with self._slots.one(), self._holds.using(*self._folders(template)):
             await progress.begin("prepare environment")
             environment = await self._environments.ensure(template.name, template.requirements)
             await progress.begin("start renderer", "waiting for a renderer")
@@ -304,23 +306,6 @@ class Dynamo:
                 hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
             ) from error
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """Wait for one of the creates that run at a time."""
-        token = object()
-        try:
-            with anyio.fail_after(self.settings.lock_seconds):
-                await self._slots.acquire_on_behalf_of(token)
-        except TimeoutError as error:
-            raise Busy(
-                f"{self._slots.total_tokens:g} creates have been running for {self.settings.lock_seconds:g} seconds",
-                hint="try again later, or allow more with `DYNAMO_MCP_CONCURRENT_CREATES`",
-            ) from error
-        try:
-            yield
-        finally:
-            self._slots.release_on_behalf_of(token)
-
     async def _prepare(self, template: Template, progress: Progress) -> Template:
         """Read a fetched template's questions and make its environment."""
         await progress.begin("read variables", "reading `cookiecutter.json`")
@@ -333,27 +318,6 @@ class Dynamo:
         await self._environments.ensure(template.name, template.requirements)
         return template
 
-    def _locate(
-        self, url: str, entry: CatalogueEntry | None, *, revision: str | None, directory: str | None, live: bool
-    ) -> Location:
-        if entry is None and url.startswith(catalogue.BUNDLED):
-            entry = next((known for known in catalogue.entries() if known.location == url), None)
-        if entry is not None and entry.location.startswith(catalogue.BUNDLED):
-            return Location("local", catalogue.address_of(entry), bundled=True)
-        return sources.parse(
-            catalogue.address_of(entry) if entry else url,
-            settings=self.settings,
-            revision=revision,
-            directory=directory or (entry.directory if entry else None),
-            live=live,
-        )
-
-    def _relocate(self, location: Location) -> Location:
-        """Return where a location is now: a bundled template moves with the program."""
-        if not location.bundled:
-            return location
-        return msgspec.structs.replace(location, address=str(catalogue.BUNDLED_FOLDER / Path(location.address).name))
-
     def _trust(self, wanted: Trust | None) -> Trust | None:
         if wanted is not None and not self.settings.person:
             raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
@@ -365,10 +329,14 @@ class Dynamo:
         except DynamoError:
             return {}
 
-    async def _collect(self, old: Template) -> None:
-        """Remove a checkout that no template is left of; a live folder is not ours."""
-        if not old.location.live and all(other.checkout != old.checkout for other in self._registry.all()):
-            await self._store.discard(old.checkout)
+    def _wanted(self, folder: Path) -> bool:
+        """Tell whether a registered template needs a checkout or an environment."""
+        return any(folder in self._folders(template) for template in self._registry.all())
+
+    def _folders(self, template: Template) -> set[Path]:
+        """Return the folders of the home that a template rests on; a live one's own folder is not ours."""
+        environment = self._environments.path(template.name, template.requirements)
+        return {environment} if template.location.live else {environment, template.checkout}
 
 
 def _inside(tree: Checkout, location: Location) -> Path:

@@ -115,10 +115,6 @@ class Environments:
         await self._store.discard(self.path(template, requirements))
         return await self.ensure(template, requirements)
 
-    async def forget(self, template: str, requirements: tuple[str, ...]) -> None:
-        """Remove a template's environment; its base stays for others."""
-        await self._store.discard(self.path(template, requirements))
-
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
 

@@ -47,6 +47,7 @@ class Progress:
         self._sink = sink
         self._current: str | None = None
         self._details = 0
+        self._position = 0.0
         self._since = time.monotonic()
         self.seconds: dict[str, float] = {}
 
@@ -74,7 +75,9 @@ class Progress:
         return self.seconds
 
     async def _report(self, position: float, message: str) -> None:
-        await self._sink(Step(self._current or "", position, len(self._steps), message))
+        # A step that begins again, after a mishap, is still further than anything that was reported.
+        self._position = max(position, self._position + 0.001)
+        await self._sink(Step(self._current or "", self._position, len(self._steps), message))
 
     def _close(self) -> None:
         now = time.monotonic()

@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,7 @@ def _claimed(standard: int, diversion: Callable[[], int]) -> Iterator[int]:
     try:
         yield wire
     finally:
+        sys.stdout.flush()  # what was printed meanwhile belongs where the descriptor led meanwhile
         os.dup2(wire, standard)
         os.close(wire)
 
