@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.results import plain, schema_of, text_of
+from dynamo_mcp.results import schema_of, text_of
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import IfExists
 
 if TYPE_CHECKING:

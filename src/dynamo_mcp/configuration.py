@@ -10,8 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind
-from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, plain, text_of
+from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, text_of
 
 CONFIGURATION = "cookiecutter.json"
 

@@ -14,7 +14,7 @@ import msgspec
 from dynamo_mcp import catalogue, sources
 from dynamo_mcp.configuration import read
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import DynamoError, RendererFailed, TimedOut, UsageError
+from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.news import News
 from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
@@ -28,6 +28,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import (
     CatalogueEntry,
     Checkout,
@@ -41,7 +42,6 @@ from dynamo_mcp.types import (
     Trust,
     VariableInfo,
 )
-from dynamo_mcp.variables import plain
 
 
 @asynccontextmanager
@@ -171,9 +171,7 @@ class Dynamo:
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
-            template = await self._prepare(template, progress)
-            await progress.begin("register", f"registering `{name}`")
-            self._registry.save(template)
+            await self._register(template, progress, prepare=True)
         return await self.template_info(name)
 
     async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
@@ -206,15 +204,12 @@ class Dynamo:
                 # A raised trust is bound to what was looked at when it was given.
                 trust="contained" if changed and old.trust == "full" else old.trust,
             )
-            before = self._variables(old)
-            if changed or force:
-                if force:
-                    await self._environments.rebuild(old.name, old.requirements)
-                new = await self._prepare(new, progress)
-            await progress.begin("register", f"registering `{template_name}`")
-            self._registry.save(new)
+            before = self._summaries.variables(old)
+            if force:
+                await self._environments.rebuild(old.name, old.requirements)
+            new = await self._register(new, progress, prepare=changed or force)
             await self._holds.release(*self._folders(old))
-        after = self._variables(new)
+        after = self._summaries.variables(new)
         return TemplateChange(
             await self.template_info(template_name),
             changed,
@@ -306,6 +301,19 @@ class Dynamo:
                 hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
             ) from error
 
+    async def _register(self, template: Template, progress: Progress, *, prepare: bool) -> Template:
+        """Prepare a fetched template and write its record; on any failure nothing of it is left."""
+        try:
+            if prepare:
+                template = await self._prepare(template, progress)
+            await progress.begin("register", f"registering `{template.name}`")
+            self._registry.save(template)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._holds.release(*self._folders(template))
+            raise
+        return template
+
     async def _prepare(self, template: Template, progress: Progress) -> Template:
         """Read a fetched template's questions and make its environment."""
         await progress.begin("read variables", "reading `cookiecutter.json`")
@@ -322,12 +330,6 @@ class Dynamo:
         if wanted is not None and not self.settings.person:
             raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
         return wanted
-
-    def _variables(self, template: Template) -> dict[str, VariableInfo]:
-        try:
-            return {variable.name: variable.info() for variable in self._schemas.get(template).variables}
-        except DynamoError:
-            return {}
 
     def _wanted(self, folder: Path) -> bool:
         """Tell whether a registered template needs a checkout or an environment."""

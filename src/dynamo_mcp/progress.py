@@ -18,7 +18,7 @@ STEPS_OF_UPDATE = ("resolve", "fetch", "read variables", "make environment", "re
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One report: `position` of `total` is how many steps have begun; `message` is for a person."""
+    """One report: `position` of `total` is how many steps are done; `message` is for a person."""
 
     name: str
     position: float
@@ -60,12 +60,12 @@ class Progress:
         self._close()
         self._current = step
         self._details = 0
-        await self._report(self._steps.index(step) + 1, message or step)
+        await self._report(self._steps.index(step), message or step)
 
     async def detail(self, message: str) -> None:
         """Report something that happens within the current step; the position still grows, by ever less."""
         self._details += 1
-        index = self._steps.index(self._current) + 1 if self._current else 0
+        index = self._steps.index(self._current) if self._current else 0
         await self._report(index + self._details / (self._details + 1) * 0.9, message)
 
     def finish(self) -> dict[str, float]:

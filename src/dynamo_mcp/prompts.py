@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageError
-from dynamo_mcp.results import plain, quoted, text_of
+from dynamo_mcp.results import quoted, text_of
+from dynamo_mcp.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

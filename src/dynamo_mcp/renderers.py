@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import anyio
+import anyio.to_thread
 import msgspec
 import orjson
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -34,7 +35,7 @@ from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewra
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.store import Store
+from dynamo_mcp.store import Store, remove
 from dynamo_mcp.types import Confinement, Environment, HookRun, Rendered, Template, Trust
 
 MESSAGE_BYTES = 16 << 20
@@ -242,6 +243,7 @@ class Renderers:
             git_identity=self._identity,
         )
         stack = AsyncExitStack()
+        stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
         try:
             worker = _Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack)
             with anyio.fail_after(START_SECONDS):

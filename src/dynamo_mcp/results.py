@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import unicodedata
 from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,7 @@ import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from dynamo_mcp.errors import DynamoError, UsageError
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ PAGE = 100
 """Entries in one page of a list."""
 
 Item = TypeVar("Item")
-
-_REMOVED = {"Cc", "Cf", "Cn", "Co", "Cs"}
-# Variation selectors are marks, not format characters, but as invisible, and can carry hidden text.
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 class Templates(msgspec.Struct, frozen=True):
@@ -57,28 +53,6 @@ class Removed(msgspec.Struct, frozen=True):
     """What was removed."""
 
     message: str
-
-
-def plain(text: str, limit: int) -> str:
-    """Make text of a template's author safe for one line of a description.
-
-    Control, bidirectional, zero-width and other invisible characters are removed and white space is folded.
-
-    Args:
-        text: What the author wrote.
-        limit: Characters that are left at most; what is cut off is marked by an ellipsis.
-    """
-    visible = "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace()
-        or (
-            unicodedata.category(character) not in _REMOVED
-            and not any(ord(character) in selectors for selectors in _SELECTORS)
-        )
-    )
-    folded = " ".join(visible.split())
-    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
 
 def quoted(text: str, limit: int) -> str:

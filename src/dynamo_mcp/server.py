@@ -46,8 +46,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp import __version__, prompts, resources
 from dynamo_mcp.errors import DynamoError, Failed, UsageError
-from dynamo_mcp.results import failure, page, plain
+from dynamo_mcp.results import failure, page
 from dynamo_mcp.template_tools import TemplateTools
+from dynamo_mcp.text import plain
 from dynamo_mcp.tools import GENERAL_TOOLS
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ _STATIC = CacheHint(ttl_ms=3_600_000, scope="public")
 # A client that adds a template must find its tool in the very next list, so lists are stale at once.
 _CHANGING = CacheHint(ttl_ms=0, scope="private")
 _COMPLETIONS = 100
+_SHOWN = 100
 _SECONDS_TO_TELL = 2.0
 
 _log = logging.getLogger(__name__)
@@ -96,6 +98,7 @@ class DynamoServer(Server[dict[str, Any]]):
         self._template_tools = TemplateTools(dynamo)
         self._bus = InMemorySubscriptionBus()
         self._listeners = ListenHandler(self._bus)
+        self._running: set[anyio.CancelScope] = set()
         self._handshaken: weakref.WeakSet[Connection] = weakref.WeakSet()
         super().__init__(
             "dynamo-mcp",
@@ -138,8 +141,10 @@ class DynamoServer(Server[dict[str, Any]]):
         )
 
     def close(self) -> None:
-        """End the streams on which clients listen, each with its last frame."""
+        """End the streams on which clients listen, and cancel running calls; each gets its last frame or answer."""
         self._listeners.close()
+        for running in self._running:
+            running.cancel()
 
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Tell every client what changes, until cancelled."""
@@ -175,6 +180,21 @@ class DynamoServer(Server[dict[str, Any]]):
             return ListToolsResult(tools=list(tools), next_cursor=following)
 
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        with anyio.CancelScope() as running:
+            self._running.add(running)
+            try:
+                return await self._act(ctx, params)
+            finally:
+                self._running.discard(running)
+        # Only `close` cancels this scope; a client that gives up cancels a wider one.
+        return failure(
+            Failed(
+                f"`{plain(params.name, _SHOWN)}` was cancelled, since the server is ending",
+                hint="call again when it is back",
+            )
+        )
+
+    async def _act(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         given = params.arguments or {}
         try:
             if (spec := GENERAL_TOOLS.get(params.name)) is not None:
@@ -183,16 +203,16 @@ class DynamoServer(Server[dict[str, Any]]):
         except DynamoError as error:
             return failure(error)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer and the log the details
-            _log.exception("tool `%s` failed unexpectedly", plain(params.name, 100))
+            _log.exception("tool `%s` failed unexpectedly", plain(params.name, _SHOWN))
             return failure(
                 Failed(
-                    f"`{plain(params.name, 100)}` failed through a fault of dynamo-mcp itself",
+                    f"`{plain(params.name, _SHOWN)}` failed through a fault of dynamo-mcp itself",
                     hint="other arguments will not help; tell the person that the server's log has the details",
                 )
             )
         if result is None:
             # MCP specification 2026-07-28, server/tools: an unknown tool is a protocol error.
-            raise MCPError(INVALID_PARAMS, f"Unknown tool: {plain(params.name, 100)}")
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {plain(params.name, _SHOWN)}")
         return result
 
     async def _list_resources(self, _ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -238,7 +258,7 @@ class DynamoServer(Server[dict[str, Any]]):
         with _words():
             result = await prompts.get(self._dynamo, params.name, params.arguments or {})
         if result is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown prompt: {plain(params.name, 100)}")
+            raise MCPError(INVALID_PARAMS, f"Unknown prompt: {plain(params.name, _SHOWN)}")
         return result
 
     async def _complete(self, _ctx: Context, params: CompleteRequestParams) -> CompleteResult:
@@ -248,7 +268,7 @@ class DynamoServer(Server[dict[str, Any]]):
             else:
                 values = await resources.complete(self._dynamo, params.ref.uri, params.argument.name)
         if values is None:
-            raise MCPError(INVALID_PARAMS, f"Nothing to complete for: {plain(params.argument.name, 100)}")
+            raise MCPError(INVALID_PARAMS, f"Nothing to complete for: {plain(params.argument.name, _SHOWN)}")
         begun = params.argument.value.casefold()
         fitting = [value for value in values if value.casefold().startswith(begun)]
         return CompleteResult(

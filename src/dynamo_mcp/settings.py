@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True):
         output_bytes: Bytes that a project may have.
         output_files: Files, folders and links that a project may have.
         template_bytes: Bytes that a template's tree may have.
-        template_files: Files that a template's tree may have.
+        template_files: Files, folders and links that a template's tree may have.
         memory_bytes: Address space of one job and each of its children, in bytes.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.

@@ -129,7 +129,8 @@ class Store:
                 path.rename(trash)
             except FileNotFoundError:
                 return
-        await anyio.to_thread.run_sync(remove, trash)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(remove, trash)
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a record, whole or not at all.

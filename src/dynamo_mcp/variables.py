@@ -9,15 +9,14 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import unicodedata
 from typing import Any
 
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, Problem
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
 
-DESCRIPTION_LENGTH = 500
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""
 
@@ -232,18 +231,6 @@ class Schema(msgspec.Struct, frozen=True):
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
             )
         return literal
-
-
-def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
-    """Make a stranger's text safe to show: no control or invisible characters, one line, bounded.
-
-    Args:
-        text: Written by a template's author.
-        limit: Characters that are kept.
-    """
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[: limit * 4])
-    folded = " ".join(visible.split())
-    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
 
 def is_jinja(raw: Any) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
+
+from jinja2.exceptions import SecurityError, TemplateSyntaxError
+
 
 class Failure(Exception):
     """The template's or the answers' fault, in words."""
@@ -12,3 +16,15 @@ class Failure(Exception):
         self.kind = kind
         self.hook = hook
         self.output = output
+
+
+def located(error: BaseException) -> str:
+    """Return an error's words with the line of the template that it comes from, where there is one."""
+    if isinstance(error, TemplateSyntaxError):
+        where = f"`{error.filename or error.name}`, " if error.filename or error.name else ""
+        return f"{where}line {error.lineno}: {error.message}"
+    # Jinja puts the template's own file and line into the traceback, and names such a frame after the template.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.endswith(".py")]
+    where = f"`{frames[-1].filename}`, line {frames[-1].lineno}: " if frames else ""
+    kind = "SecurityError: " if isinstance(error, SecurityError) else ""
+    return where.replace("`<template>`, ", "") + kind + (str(error) or type(error).__name__)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import cookiecutter.hooks
 import cookiecutter.utils
+from jinja2.exceptions import TemplateError
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment.failure import Failure
+    from dynamo_mcp._in_environment.failure import Failure, located
 else:
-    from failure import Failure
+    from failure import Failure, located
 
 OUTPUT_BYTES = 64 << 10
 """Bytes that are kept of what one hook prints: its end, where the errors are."""
@@ -44,7 +45,10 @@ class Hooks:
             # cookiecutter renders a hook to a file of another name.
             self._name = os.path.basename(script)
             self.say(f"running the hook {self._name}")
-            run_rendered(script, folder, context)
+            try:
+                run_rendered(script, folder, context)
+            except TemplateError as error:
+                raise Failure("render", f"the hook `{self._name}`: {located(error)}") from error
 
         cookiecutter.hooks.run_script = self._run
         cookiecutter.hooks.run_script_with_context = run_named

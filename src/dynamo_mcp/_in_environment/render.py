@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import cookiecutter.generate
 import cookiecutter.hooks
 import cookiecutter.utils
-from cookiecutter.environment import ExtensionLoaderMixin, StrictEnvironment
 from cookiecutter.exceptions import (
     CookiecutterException,
     FailedHookException,
@@ -28,46 +27,21 @@ from cookiecutter.exceptions import (
 )
 from cookiecutter.find import find_template
 from cookiecutter.prompt import render_variable
-from jinja2 import StrictUndefined, Template
-from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment import hooks
-    from dynamo_mcp._in_environment.failure import Failure
+    from dynamo_mcp._in_environment.environment import ContainedEnvironment, InertEnvironment, check_names
+    from dynamo_mcp._in_environment.failure import Failure, located
 else:
     import hooks
-    from failure import Failure
+    from environment import ContainedEnvironment, InertEnvironment, check_names
+    from failure import Failure, located
 
 VERSION: str = cookiecutter.__version__
 
 INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
 """Extensions that run at `inert`: they compute text and touch nothing."""
-
-
-class InertEnvironment(ExtensionLoaderMixin, ImmutableSandboxedEnvironment):  # type: ignore[misc]
-    """cookiecutter's environment, in which templates can reach no attribute that leads out of their values."""
-
-    def __init__(self, **options: Any) -> None:
-        """Make it as `StrictEnvironment` makes itself."""
-        super().__init__(undefined=StrictUndefined, **options)
-
-
-class _Name:
-    """A template for the name of a file or folder; rendering checks that it stays in the project."""
-
-    def __init__(self, template: Template, project: str) -> None:
-        self._template = template
-        self._project = project
-
-    def render(self, **context: Any) -> str:
-        name = self._template.render(**context)
-        if "\0" in name:
-            raise Failure("render", f"the file name {name!r} holds a NUL character")
-        whole = os.path.normpath(os.path.join(self._project, name))
-        if whole != self._project and not whole.startswith(self._project + os.sep):
-            raise Failure("render", f"the path `{name}` leaves the project")
-        return os.path.join(self._project, name)
 
 
 class Project:
@@ -117,13 +91,13 @@ class Project:
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
         """
-        environment = InertEnvironment if self._inert else StrictEnvironment
-        cookiecutter.utils.StrictEnvironment = environment
+        cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
         self._hooks.install()
         with _words():
             if not self._inert:
                 self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
-            sys.path.append(self._repository)
+                # At `inert` no module of the template can be imported, whatever it is called.
+                sys.path.append(self._repository)
             raw = _read(os.path.join(self._repository, "cookiecutter.json"))
             if self._inert:
                 _refuse_extensions(raw)
@@ -133,8 +107,8 @@ class Project:
             folder = find_template(self._repository, environment_)
             try:
                 self._directory = environment_.from_string(folder.name).render(**self._context)
-            except UndefinedError as error:
-                raise Failure("render", f"the name of the project folder `{folder.name}`: {error}") from error
+            except TemplateError as error:
+                raise Failure("render", f"the name of the project folder `{folder.name}`: {located(error)}") from error
         _check_directory(self._directory)
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers}
@@ -151,8 +125,8 @@ class Project:
         self._hooks.say = say
         project = os.path.join(self._output, self._directory)
 
-        def create_environment(context: dict[str, Any]) -> StrictEnvironment:
-            return _with_checked_names(cookiecutter.utils.create_env_with_context(context), project)
+        def create_environment(context: dict[str, Any]) -> Any:
+            return check_names(cookiecutter.utils.create_env_with_context(context), project)
 
         cookiecutter.generate.create_env_with_context = create_environment
         cookiecutter.generate.render_and_create_dir = _literal_top(
@@ -174,11 +148,11 @@ class Project:
             for name, value in raw.items():
                 if name.startswith("_") and not name.startswith("__"):
                     resolved[name] = value
-                elif isinstance(value, dict) == second_pass or name.startswith("__"):
+                elif isinstance(value, dict) if second_pass else not isinstance(value, dict) or name.startswith("__"):
                     try:
                         resolved[name] = self._answer(name, value, environment, resolved)
-                    except UndefinedError as error:
-                        raise Failure("template", f"the default of `{name}`: {error}") from error
+                    except TemplateError as error:
+                        raise Failure("template", f"the default of `{name}`: {located(error)}") from error
         for name, value in asked.items():
             if isinstance(value, list):
                 chosen = [item for item in value if item == resolved[name]]
@@ -189,7 +163,7 @@ class Project:
         raw.update({**self._variables, "_repo_dir": self._repository})
         return {"cookiecutter": raw, "_cookiecutter": asked}
 
-    def _answer(self, name: str, raw: Any, environment: StrictEnvironment, resolved: dict[str, Any]) -> Any:
+    def _answer(self, name: str, raw: Any, environment: Any, resolved: dict[str, Any]) -> Any:
         """Return the literal answer to one question, or its rendered default."""
         given = name in self._answers
         if given and not isinstance(raw, (list, dict)):
@@ -198,10 +172,13 @@ class Project:
         if isinstance(raw, list):
             if not default:
                 raise Failure("template", f"the choice `{name}` offers nothing")
-            if given and self._answers[name] not in default:
+            if not given:
+                return default[0]
+            chosen = [item for item in default if str(item) == str(self._answers[name])]
+            if not chosen:
                 offered = ", ".join(f"`{item}`" for item in default)
                 raise Failure("answers", f"`{name}` can't be `{self._answers[name]}`; it is one of {offered}")
-            return self._answers[name] if given else default[0]
+            return chosen[0]
         if given and isinstance(raw, dict):
             return _merge(default, self._answers[name])
         return default
@@ -217,22 +194,6 @@ def rehearse(folder: str) -> None:
         )
     context = {"cookiecutter": OrderedDict(name="a", _copy_without_render=["*.raw"])}
     cookiecutter.generate.generate_files(template, context, os.path.join(folder))
-
-
-def _with_checked_names(environment: StrictEnvironment, project: str) -> StrictEnvironment:
-    """Make an environment render names relative to the project, once, and check them.
-
-    `generate_files` uses `from_string` for names only, and gives it folders joined to the rendered project path,
-    which would render the answers in that path as Jinja.
-    """
-    from_string = environment.from_string
-
-    def name(source: str, *args: Any, **options: Any) -> Any:
-        relative = source[len(project) + 1 :] if source.startswith(project + os.sep) else source
-        return _Name(from_string(relative, *args, **options), project)
-
-    environment.from_string = name
-    return environment
 
 
 def _literal_top(create: Callable[..., Any], output: str, directory: str) -> Callable[..., Any]:
@@ -269,8 +230,9 @@ def _refuse_extensions(raw: dict[str, Any]) -> None:
 
 
 def _check_directory(name: str) -> None:
-    if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or "\0" in name:
-        raise Failure("answers", f"the project's folder would be called `{name}`, which is not a plain folder name")
+    if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
+        shown = name if name.isprintable() else repr(name)
+        raise Failure("answers", f"the project's folder would be called `{shown}`, which is not a plain folder name")
 
 
 def _merge(default: Any, given: Any) -> Any:
@@ -285,20 +247,15 @@ def _words() -> Any:
     """Turn what cookiecutter and Jinja raise into words that name the file and the line."""
     try:
         yield
-    except TemplateSyntaxError as error:
-        where = f"`{error.filename or error.name or 'a name'}`, line {error.lineno}"
-        raise Failure("render", f"{where}: {error.message}") from error
     except UndefinedVariableInTemplate as error:
-        raise Failure("render", f"{error.message}: {error.error.message}") from error
+        raise Failure("render", f"{error.message}: {located(error.error)}") from error
     except FailedHookException as error:
         raise error.__cause__ if isinstance(error.__cause__, Failure) else Failure("hook", str(error)) from error
     except NonTemplatedInputDirException as error:
         raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`") from error
     except UnknownExtension as error:
         raise Failure("template", f"{error}; add the package that holds it to the template's requirements") from error
-    except (SecurityError, TemplateError) as error:
-        raise Failure("render", f"{type(error).__name__}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise Failure("render", f"a text file is not UTF-8: {error}") from error
+    except TemplateError as error:
+        raise Failure("render", located(error)) from error
     except CookiecutterException as error:
         raise Failure("template", f"{type(error).__name__}: {error}") from error

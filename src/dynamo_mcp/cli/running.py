@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -64,12 +65,40 @@ def perform(operation: Callable[[Dynamo], Awaitable[Result]], *, as_json: bool) 
             return await operation(dynamo)
 
     try:
-        return anyio.run(whole)
+        return anyio.run(_until_signal, whole)
     except DynamoError as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
         errors.print("interrupted; nothing was left behind")
         raise SystemExit(INTERRUPTED) from None
+
+
+async def _until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do the work, or cancel it and let it clean up when a signal asks to end.
+
+    Raises:
+        KeyboardInterrupt: A signal did.
+    """
+    results: list[Result] = []
+    failure: DynamoError | None = None
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def watch() -> None:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+
+            tasks.start_soon(watch)
+            try:
+                results.append(await work())
+            except DynamoError as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if not results:
+        raise KeyboardInterrupt
+    return results[0]
 
 
 def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
@@ -107,6 +136,6 @@ def bar(title: str) -> Iterator[Sink]:
         async def move(step: Step) -> None:
             # A terminal's escape codes can't come through: `plain` text and square brackets are shown as they are.
             message = step.message.replace("[", "\\[")[:80]
-            shown.update(task, completed=step.position - 1, total=step.total, description=message)
+            shown.update(task, completed=step.position, total=step.total, description=message)
 
         yield move

@@ -88,7 +88,7 @@ async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str
     said = await git.fetch("--", location.address, *_EVERYTHING, progress=progress)
     if said is not None:
         raise explain(location, said)
-    return await _commit(git, revision.lower(), location)
+    return await _commit(git, revision, location)
 
 
 async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Progress) -> str | None:

@@ -23,17 +23,17 @@ from starlette.routing import Mount, Route
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
 from dynamo_mcp.server import build
+from dynamo_mcp.transports.ending import Ending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from anyio.abc import TaskStatus
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.server import DynamoServer
 
-_GRACE_SECONDS = 0.2
 _LAST_SECONDS = 0.4
 _PORTS = range(1 << 16)
 _HTTP = 80
@@ -69,7 +69,7 @@ async def running(dynamo: Dynamo, host: str, port: int) -> AsyncIterator[str]:
     with closing(_listen(host, port)) as listener:
         host, port = listener.getsockname()[:2]
         server = build(dynamo)
-        app = _Ending(_app(server, _security(host, port)))
+        app = Ending(_app(server, _security(host, port)))
         web = _Web(
             uvicorn.Config(
                 app,
@@ -173,56 +173,6 @@ class _Guard:
         if scope["type"] == "http":
             refusal = await self._security.validate_request(Request(scope, receive))
         await (refusal or self._app)(scope, receive, send)
-
-
-class _Ending:
-    """Ends the responses that are open when the server ends, as whole HTTP messages.
-
-    uvicorn waits for open streams, and those of clients that listen never end by themselves.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._open: set[anyio.CancelScope] = set()
-        self._idle = anyio.Event()
-        self._ending = False
-
-    async def end(self) -> None:
-        """Leave open responses a moment to finish, then cancel them."""
-        self._ending = True
-        if self._open:
-            with anyio.move_on_after(_GRACE_SECONDS):
-                await self._idle.wait()
-        for scope in self._open:
-            scope.cancel()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun = finished = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun, finished
-            begun = True
-            finished = message["type"] == "http.response.body" and not message.get("more_body", False)
-            await send(message)
-
-        with anyio.CancelScope() as response:
-            self._open.add(response)
-            try:
-                if self._ending:
-                    response.cancel()
-                await self._app(scope, receive, watched)
-            finally:
-                self._open.discard(response)
-                if self._ending and not self._open:
-                    self._idle.set()
-        if response.cancelled_caught and not finished:
-            with anyio.move_on_after(_GRACE_SECONDS):  # of a client that reads no more
-                if not begun:
-                    await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
-                await send({"type": "http.response.body", "body": b""})
 
 
 class _Web(uvicorn.Server):

@@ -1,0 +1,141 @@
+"""What can I type? `python -m benchmarks [name…] [--json FILE] [--quick]`.
+
+Each benchmark runs in a fresh process, in a fresh folder, and is interrupted when it takes too long. What programs
+print goes to a log in that folder, which stays when something fails: it may name hosts and is not shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from functools import partial
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from benchmarks import machine, peers, report
+from benchmarks.measuring import Result
+from dynamo_mcp.store import remove
+
+COMMAND = "uv run python -m benchmarks"
+NAMES = ("environment", "create", "throughput")
+SECONDS = 1800.0
+SECONDS_TO_LEAVE = 30.0
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What `--json` writes."""
+
+    command: str
+    machine: machine.Machine
+    results: tuple[Result, ...]
+
+
+def main() -> int:
+    """Run what is asked for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure dynamo-mcp against its peers.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(NAMES)}; all when none is given")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there too")
+    parser.add_argument("--quick", action="store_true", help="few rounds: two minutes instead of a quarter of an hour")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.inside is not None:
+        return _inside(asked.inside, asked.names[0], quick=asked.quick)
+    for name in asked.names:
+        if name not in NAMES:
+            parser.error(f"there is no benchmark `{name}`; there are {', '.join(NAMES)}")
+    names = asked.names or list(NAMES)
+    folder = Path(tempfile.mkdtemp(prefix="dynamo-mcp-benchmarks-"))
+    failed = False
+    try:
+        document = _run(
+            folder, names, " ".join([COMMAND, *asked.names, *(["--quick"] if asked.quick else [])]), asked.quick
+        )
+        failed = document is None
+    finally:
+        if not failed:
+            remove(folder)
+    if document is None:
+        return 1
+    if asked.json is not None:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+    return 0
+
+
+def _run(folder: Path, names: list[str], command: str, quick: bool) -> Document | None:
+    """Run benchmarks and print what they find; return None when one fails."""
+    looked = machine.describe()
+    print(f"machine: {looked}\ncommand: {command}", flush=True)
+    results = []
+    for name in names:
+        result = _fresh(folder, name, quick=quick)
+        if result is None:
+            print(f"`{name}` failed; what was said is in `{folder / name}.log`", file=sys.stderr)
+            return None
+        print(report.words(result), flush=True)
+        results.append(result)
+    return Document(command, looked, tuple(results))
+
+
+def _fresh(folder: Path, name: str, *, quick: bool) -> Result | None:
+    """Run one benchmark in a fresh process; return None when it fails."""
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--inside",
+        folder,
+        name,
+        *(["--quick"] if quick else []),
+    ]
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    # The bytecode of this checkout is kept out of it, and what cookiecutter forgets is not left behind.
+    environment = peers.environment(PYTHONPYCACHEPREFIX=str(folder / "bytecode"), TMPDIR=str(temporary))
+    root = Path(__file__).parents[1]
+    with (folder / f"{name}.log").open("wb") as log:
+        child = subprocess.Popen(
+            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            code = child.wait(SECONDS)
+        except BaseException as error:
+            # An interrupt lets it end what it has started.
+            child.send_signal(signal.SIGINT)
+            try:
+                child.wait(SECONDS_TO_LEAVE)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return None
+    return msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=Result) if code == 0 else None
+
+
+def _inside(folder: Path, name: str, *, quick: bool) -> int:
+    try:
+        result = anyio.run(partial(_measure, folder, name, quick=quick))
+    except Exception:  # noqa: BLE001 - whatever it was, it goes to the log
+        traceback.print_exc()
+        return 1
+    (folder / f"{name}.json").write_bytes(msgspec.json.encode(result))
+    return 0
+
+
+async def _measure(folder: Path, name: str, *, quick: bool) -> Result:
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    (folder / name).mkdir()
+    result: Result = await benchmark.measure(folder / name, quick=quick)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Which templates are measured? Small ones that the benchmark writes itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ANSWERS = {"project_name": "Measured Project", "description": "made by a benchmark", "license": "BSD"}
+
+_QUESTIONS = {
+    "project_name": "My Project",
+    "project_slug": "{{ cookiecutter.project_name|lower|replace(' ', '_') }}",
+    "description": "What it does",
+    "author": "Somebody",
+    "license": ["MIT", "BSD"],
+    "use_docs": "y",
+}
+
+_FILES = {
+    "README.md": """\
+# {{ cookiecutter.project_name }}
+
+{{ cookiecutter.description }}
+{% if cookiecutter.use_docs == "y" %}
+The documentation is in `docs/`.
+{% endif %}
+""",
+    "LICENSE": """\
+{% if cookiecutter.license == "MIT" %}MIT License{% else %}BSD License{% endif %}
+
+Copyright (c) {{ cookiecutter.author }}
+""",
+    ".gitignore": "__pycache__/\n.venv/\ndist/\n",
+    "pyproject.toml": """\
+[project]
+name = "{{ cookiecutter.project_slug }}"
+version = "0.1.0"
+description = "{{ cookiecutter.description }}"
+authors = [{ name = "{{ cookiecutter.author }}" }]
+license = "{{ cookiecutter.license }}"
+""",
+    "src/{{cookiecutter.project_slug}}/__init__.py": '"""{{ cookiecutter.description }}."""\n',
+    "src/{{cookiecutter.project_slug}}/main.py": """\
+def main() -> None:
+{%- for word in cookiecutter.project_name.split() %}
+    print("{{ word }}")
+{%- endfor %}
+""",
+    "tests/test_main.py": """\
+from {{ cookiecutter.project_slug }}.main import main
+
+
+def test_{{ cookiecutter.project_slug }}() -> None:
+    main()
+""",
+    "docs/index.md": "# {{ cookiecutter.project_name }}\n\nBy {{ cookiecutter.author }}.\n",
+}
+
+_HOOK = """\
+from pathlib import Path
+
+if "{{ cookiecutter.use_docs }}" != "y":
+    Path("docs/index.md").unlink()
+Path("HOOK").write_text("{{ cookiecutter.project_slug }}")
+"""
+
+
+def write(folder: Path, *, hook: bool) -> Path:
+    """Write a template of eight files.
+
+    Args:
+        folder: Where; it does not exist yet.
+        hook: It has a hook in Python, `post_gen_project.py`.
+
+    Returns:
+        The folder.
+    """
+    for name, text in _FILES.items():
+        file = folder / "{{cookiecutter.project_slug}}" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (folder / "cookiecutter.json").write_text(json.dumps(_QUESTIONS, indent=2))
+    if hook:
+        (folder / "hooks").mkdir()
+        (folder / "hooks" / "post_gen_project.py").write_text(_HOOK)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with what is in it."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}

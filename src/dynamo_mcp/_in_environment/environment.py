@@ -1,0 +1,118 @@
+"""How does Jinja render here? As cookiecutter's does, but names once, checked, and plain text without compiling it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from cookiecutter.environment import ExtensionLoaderMixin, StrictEnvironment
+from jinja2 import StrictUndefined
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.ext import Extension
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.failure import Failure, located
+else:
+    from failure import Failure, located
+
+
+class _Plain:
+    """A template without Jinja in it: compiling is four fifths of a render, and most names and many files have none."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render(self, **_context: Any) -> str:
+        return self._text
+
+
+class _Quick:
+    """Adds to an environment that text without Jinja is not compiled; what it renders is the same."""
+
+    def from_string(self, source: str, *arguments: Any, **options: Any) -> Any:
+        """Return the template of a text."""
+        if self._is_plain(source):
+            return _Plain(source)
+        return super().from_string(source, *arguments, **options)  # type: ignore[misc]
+
+    def get_template(self, name: str, parent: str | None = None, *arguments: Any, **options: Any) -> Any:
+        """Return the template of a file; what an `include` or `extends` asks for (`parent`) is always compiled."""
+        if parent is None:
+            try:
+                source: str = self.loader.get_source(self, name)[0]  # type: ignore[attr-defined]
+            except UnicodeDecodeError as error:
+                raise Failure("render", f"`{name}` is not UTF-8 text, nor known to be binary: {error}") from error
+            if self._is_plain(source):
+                return _Plain(source)
+        return super().get_template(name, parent, *arguments, **options)  # type: ignore[misc]
+
+    def _is_plain(self, source: str) -> bool:
+        return "\r" not in source and not any(mark in source for mark in self._marks())
+
+    def _marks(self) -> list[str]:
+        """Return what begins anything but text; an empty mark, which is in every text, where extensions change text."""
+        if any(
+            type(extension).preprocess is not Extension.preprocess
+            or type(extension).filter_stream is not Extension.filter_stream
+            for extension in self.extensions.values()  # type: ignore[attr-defined]
+        ):
+            return [""]
+        beginnings = ("variable_start_string", "block_start_string", "comment_start_string")
+        prefixes = ("line_statement_prefix", "line_comment_prefix")
+        return [
+            *(getattr(self, name) for name in beginnings),
+            *(getattr(self, name) for name in prefixes if getattr(self, name)),
+        ]
+
+
+class ContainedEnvironment(_Quick, StrictEnvironment):  # type: ignore[misc]
+    """cookiecutter's environment."""
+
+
+class InertEnvironment(_Quick, ExtensionLoaderMixin, ImmutableSandboxedEnvironment):  # type: ignore[misc]
+    """The same, in which templates can reach no attribute that leads out of their values."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make it as `StrictEnvironment` makes itself."""
+        super().__init__(undefined=StrictUndefined, **options)
+
+
+class _Name:
+    """A template for the name of a file or folder; rendering checks that it stays in the project."""
+
+    def __init__(self, template: Any, project: str) -> None:
+        self._template = template
+        self._project = project
+
+    def render(self, **context: Any) -> str:
+        name = self._template.render(**context)
+        if "\0" in name:
+            raise Failure("render", f"the file name {name!r} holds a NUL character")
+        whole = os.path.normpath(os.path.join(self._project, name))
+        if whole != self._project and not whole.startswith(self._project + os.sep):
+            raise Failure("render", f"the path `{name}` leaves the project")
+        return os.path.join(self._project, name)
+
+
+def check_names(environment: Any, project: str) -> Any:
+    """Make an environment render names relative to the project, once, and check them.
+
+    `generate_files` uses `from_string` for names only, and gives it folders joined to the rendered project path,
+    which would render the answers in that path as Jinja.
+
+    Args:
+        environment: Of `generate_files`, and of it alone.
+        project: The project's folder.
+    """
+    from_string = environment.from_string
+
+    def name(source: str, *arguments: Any, **options: Any) -> Any:
+        relative = source[len(project) + 1 :] if source.startswith(project + os.sep) else source
+        try:
+            return _Name(from_string(relative, *arguments, **options), project)
+        except TemplateSyntaxError as error:
+            raise Failure("render", f"the name `{relative}`: {located(error)}") from error
+
+    environment.from_string = name
+    return environment

@@ -1,0 +1,98 @@
+"""How do open responses end when the server does? First by themselves, then as if the client left, then by force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_GRACE_SECONDS = 0.15
+
+
+class Ending:
+    """Ends the responses that are open when the server ends, as whole HTTP messages.
+
+    uvicorn waits for open streams, and those of clients that listen never end by themselves.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`, whose every HTTP exchange passes through here."""
+        self._app = app
+        self._open: set[anyio.CancelScope] = set()
+        self._ending = anyio.Event()
+        self._idle = anyio.Event()
+
+    async def end(self) -> None:
+        """Leave open responses a moment to finish, let those that have not see their client leave, cancel the rest."""
+        await self._until_idle()
+        self._ending.set()
+        await self._until_idle()
+        for scope in self._open:
+            scope.cancel()
+
+    async def _until_idle(self) -> None:
+        if self._open:
+            self._idle = anyio.Event()
+            with anyio.move_on_after(_GRACE_SECONDS):
+                await self._idle.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        response = _Response(receive, send, self._ending)
+        with anyio.CancelScope() as running:
+            self._open.add(running)
+            try:
+                await self._app(scope, response.receive, response.send)
+            finally:
+                self._open.discard(running)
+                if not self._open:
+                    self._idle.set()
+        if self._ending.is_set():
+            await response.finish()
+
+
+class _Response:
+    """One exchange, whose client seems to leave when the server ends."""
+
+    def __init__(self, receive: Receive, send: Send, ending: anyio.Event) -> None:
+        self._receive = receive
+        self._send = send
+        self._ending = ending
+        self._heard = self._begun = self._finished = False
+
+    async def receive(self) -> Message:
+        if not self._heard:
+            message = await self._receive()
+            self._heard = not message.get("more_body", False)
+            return message
+        message = {"type": "http.disconnect"}
+        async with anyio.create_task_group() as race:
+
+            async def wait() -> None:
+                nonlocal message
+                message = await self._receive()
+                race.cancel_scope.cancel()
+
+            race.start_soon(wait)
+            await self._ending.wait()
+            race.cancel_scope.cancel()
+        return message
+
+    async def send(self, message: Message) -> None:
+        self._begun = True
+        self._finished = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        if self._finished:
+            return
+        with anyio.move_on_after(_GRACE_SECONDS):  # of a client that reads no more
+            if not self._begun:
+                await self._send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+            await self._send({"type": "http.response.body", "body": b""})

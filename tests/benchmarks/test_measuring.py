@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from benchmarks import measuring, peers, report, templates
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 300
+
+
+def sample(name: str, *seconds: float) -> measuring.Sample:
+    return measuring.Sample(name, seconds)
+
+
+def test_a_median_is_the_middle_run_and_not_the_mean() -> None:
+    assert sample("a", 1.0, 100.0, 2.0).median == 2.0
+    assert sample("a", 1.0, 100.0, 2.0, 4.0).median == 3.0
+
+
+def test_a_ratio_is_the_baselines_median_by_the_subjects_and_spreads_over_the_rounds() -> None:
+    ratio = measuring.ratio(sample("slow", 8.0, 12.0, 10.0), sample("fast", 2.0, 1.0, 5.0))
+    assert (ratio.subject, ratio.median, ratio.lowest, ratio.highest) == ("fast", 5.0, 2.0, 12.0)
+
+
+def test_a_slower_subject_has_a_ratio_below_one() -> None:
+    assert measuring.ratio(sample("a", 1.0), sample("b", 4.0)).median == 0.25
+
+
+def test_samples_of_different_rounds_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        measuring.ratio(sample("a", 1.0, 2.0), sample("b", 1.0))
+
+
+def test_everything_is_compared_with_the_baseline_but_the_baseline() -> None:
+    samples = [sample("a", 1.0), sample("base", 8.0), sample("b", 2.0)]
+    compared = measuring.compare("title", samples, baseline="base")
+    assert compared.baseline == "base"
+    assert [(ratio.subject, ratio.median) for ratio in compared.ratios] == [("a", 8.0), ("b", 4.0)]
+
+
+def test_the_median_of_each_step_is_taken_over_the_runs_that_have_it() -> None:
+    runs = [{"render": 1.0, "hook": 9.0}, {"render": 3.0}, {"render": 2.0}]
+    assert measuring.median_of_each(runs) == {"render": 2.0, "hook": 9.0}
+
+
+@pytest.mark.anyio
+async def test_subjects_run_in_turns_on_paths_that_are_fresh_and_their_own(tmp_path: Path) -> None:
+    ran: list[tuple[str, Path]] = []
+
+    def subject(name: str) -> measuring.Subject:
+        async def run(path: Path) -> None:
+            assert not path.exists()
+            path.mkdir()
+            ran.append((name, path))
+
+        return measuring.Subject(name, run)
+
+    await measuring.interleave([subject("a"), subject("b")], rounds=3, folder=tmp_path)
+    assert [name for name, _ in ran] == ["a", "b", "a", "b", "a", "b"]
+    assert len({path for _, path in ran}) == 6
+    # What was made stays: a deletion would slow the next run down.
+    assert all(path.parent == tmp_path and path.exists() for _, path in ran)
+
+
+@pytest.mark.anyio
+async def test_each_run_is_timed_alone(tmp_path: Path) -> None:
+    # The clock's readings: a begins and ends, b begins and ends, and so again.
+    readings = itertools.chain([0.0, 1.0, 10.0, 14.0], [20.0, 23.0, 30.0, 35.0])
+    subjects = [measuring.Subject("a", _nothing), measuring.Subject("b", _nothing)]
+    samples = await measuring.interleave(subjects, rounds=2, folder=tmp_path, clock=lambda: next(readings))
+    assert samples == (sample("a", 1.0, 3.0), sample("b", 4.0, 5.0))
+
+
+@pytest.mark.anyio
+async def test_a_run_that_never_ends_is_ended(tmp_path: Path) -> None:
+    async def forever(_path: Path) -> None:
+        await anyio.sleep_forever()
+
+    with pytest.raises(TimeoutError):
+        await measuring.interleave([measuring.Subject("a", forever)], rounds=1, folder=tmp_path, seconds=0.01)
+
+
+def test_a_table_tells_medians_spread_and_ratios() -> None:
+    samples = [sample("fast", 0.1, 0.2, 0.4), sample("slow", 2.0, 2.0, 2.0)]
+    told = "\n".join(report.table(measuring.compare("making", samples, baseline="slow")))
+    assert "making (3 interleaved rounds)" in told
+    assert re.search(r"fast +200\.0 ms +100\.0 ms to 400\.0 ms +10\.0 times \(5\.0 to 20\.0\)", told)
+    assert re.search(r"slow +2\.00 s +2\.00 s to 2\.00 s +1, the baseline", told)
+
+
+def test_a_measured_command_writes_and_reads_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONPATH"):
+        monkeypatch.setenv(name, "1")
+    environment = peers.environment(ADDED="yes")
+    assert environment["ADDED"] == "yes"
+    assert environment["PATH"] == os.environ["PATH"]
+    assert not [
+        name for name in environment if name in {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONPATH"}
+    ]
+
+
+def test_the_measured_uv_and_python_are_binaries_and_no_shims() -> None:
+    for binary in (peers.UV, peers.PYTHON):
+        assert binary.read_bytes()[:4] == b"\x7fELF"
+
+
+def test_a_measured_template_has_eight_files_and_a_hook_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    without = templates.contents(templates.write(tmp_path / "without", hook=False))
+    hooked = templates.contents(templates.write(tmp_path / "hooked", hook=True))
+    assert len([name for name in without if name.startswith("{{cookiecutter.")]) == 8
+    assert set(hooked) - set(without) == {"hooks/post_gen_project.py"}
+
+
+def test_an_unknown_benchmark_is_wrong_usage(tmp_path: Path) -> None:
+    ran = benchmarks(tmp_path, "nothing")
+    assert ran.returncode == 2
+    assert "there are environment, create, throughput" in ran.stderr
+
+
+def test_create_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    ran = benchmarks(temporary, "create", "--quick", "--json", str(found))
+    assert ran.returncode == 0, ran.stderr
+    assert len(re.findall(r"Dynamo .+ [\d.]+ times \([\d.]+ to [\d.]+\)\n", ran.stdout)) == 2
+    assert len(re.findall(r"cookiecutter command .+ 1, the baseline\n", ran.stdout)) == 2
+    assert "command: uv run python -m benchmarks create --quick\n" in ran.stdout
+    assert re.search(r"machine: \d+ cores .+ Python [\d.]+, uv [\d.]+, cookiecutter 2\.7\.1", ran.stdout)
+    assert "://" not in ran.stdout + ran.stderr
+    document = json.loads(found.read_bytes())
+    [result] = document["results"]
+    assert [len(told["seconds"]) for told in result["comparisons"][0]["samples"]] == [5, 5]
+    assert result["comparisons"][0]["ratios"][0]["median"] > 0
+    assert list(temporary.iterdir()) == []
+
+
+async def _nothing(_path: Path) -> None:
+    return
+
+
+def benchmarks(temporary: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )

@@ -1,0 +1,60 @@
+"""How a test joins a server: each transport, in each era of the protocol."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import anyio
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it comes without types
+from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+
+from dynamo_mcp.server import build
+from dynamo_mcp.transports import http
+from fakes import FakeDynamo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Transport: TypeAlias = Literal["memory", "stdio", "http", "sse"]
+Era: TypeAlias = Literal["auto", "2026-07-28", "legacy"]
+
+SERVE_FAKE = Path(__file__).with_name("serve_fake.py")
+
+in_both_eras = pytest.mark.parametrize("era", ["auto", "legacy"])
+over_every_transport = pytest.mark.parametrize("transport", ["memory", "stdio", "http", "sse"])
+
+
+@asynccontextmanager
+async def join(
+    transport: Transport, era: Era, outputs: Path, *, fake: FakeDynamo | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    """Serve a fake and connect the SDK's own client to it.
+
+    Args:
+        transport: How they are connected; over stdio the server is another process, with a fake of its own.
+        era: The client's mode.
+        outputs: A folder for the fake.
+        fake: What is served, where it is served in this process.
+        options: Further ones of the client.
+    """
+    async with AsyncExitStack() as stack:
+        target: Any
+        if transport == "stdio":
+            target = StdioServerParameters(command=sys.executable, args=[str(SERVE_FAKE), "stdio", str(outputs)])
+        elif transport == "memory":
+            target = build((fake or FakeDynamo(outputs)).dynamo)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            await tasks.start(target.announce)
+        else:
+            url = await stack.enter_async_context(http.running((fake or FakeDynamo(outputs)).dynamo, "127.0.0.1", 0))
+            target = f"{url}/mcp" if transport == "http" else sse_client(f"{url}/sse")
+        yield await stack.enter_async_context(Client(target, mode=era, read_timeout_seconds=20, **options))
+
+
+__all__ = ["SERVE_FAKE", "Draft202012Validator", "Era", "Transport", "in_both_eras", "join", "over_every_transport"]

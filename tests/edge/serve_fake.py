@@ -1,0 +1,41 @@
+"""Serves a `FakeDynamo` as a process of its own: `serve_fake.py stdio OUTPUTS`, or `serve_fake.py http OUTPUTS`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from dynamo_mcp.transports import http, stdio
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from fakes import FakeDynamo
+
+if TYPE_CHECKING:
+    from dynamo_mcp.types import Project
+
+
+class Noisy(FakeDynamo):
+    """A fake whose creates print, and run a child that reads standard input and writes standard output."""
+
+    async def create_project(self, *given: Any, **named: Any) -> Project:
+        print("noise of the server")  # noqa: T201
+        await anyio.to_thread.run_sync(lambda: subprocess.run(["sh", "-c", "cat; echo noise of a child"], check=True))
+        return await super().create_project(*given, **named)
+
+
+async def main(transport: str, outputs: Path) -> None:
+    fake = Noisy(outputs)
+    if transport == "stdio":
+        await stdio.serve(fake.dynamo)
+    else:
+        await http.serve(fake.dynamo, "127.0.0.1", 0)
+    await anyio.Path(outputs / "ended").touch()
+
+
+if __name__ == "__main__":
+    anyio.run(main, sys.argv[1], Path(sys.argv[2]))

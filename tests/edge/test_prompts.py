@@ -1,0 +1,71 @@
+"""What a prompt of a template says, and what its arguments may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from joining import Era, in_both_eras, join
+from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference, TextContent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+@in_both_eras
+async def test_each_template_has_a_prompt_that_asks_for_what_is_recommended(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        prompts = (await client.list_prompts()).prompts
+    assert [prompt.name for prompt in prompts] == ["create_alpha", "create_beta"]
+    arguments = prompts[0].arguments or []
+    assert [argument.name for argument in arguments] == ["project_name", "tests", "license"]
+    assert not any(argument.required for argument in arguments)
+
+
+@in_both_eras
+async def test_a_prompt_names_the_tool_the_variables_and_what_was_answered(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        (message,) = (await client.get_prompt("create_alpha", {"project_name": 'My "thing"'})).messages
+    assert message.role == "user"
+    assert isinstance(message.content, TextContent)
+    text = message.content.text
+    assert "with the tool `create_alpha`" in text
+    assert '- "license" (choice, default "MIT"), one of "MIT", "BSD-3", "GPL": "Which licence?"' in text
+    assert '- "tests" (boolean, default "true"): "With tests?"' in text
+    assert 'It also has "slug", "docker", "port", "owner"' in text
+    assert 'I have answered: {"project_name":"My \\"thing\\""}' in text
+
+
+@in_both_eras
+async def test_an_answer_to_no_question_is_refused_with_the_nearest_name(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        with pytest.raises(MCPError, match='did you mean "license"') as refused:
+            await client.get_prompt("create_alpha", {"licence": "MIT"})
+        assert refused.value.code == -32602
+        with pytest.raises(MCPError, match="read the template's variables"):
+            await client.get_prompt("create_alpha", {"zzz": "MIT"})
+
+
+@in_both_eras
+@pytest.mark.parametrize(
+    ("argument", "value", "values"),
+    [("license", "", ["MIT", "BSD-3", "GPL"]), ("tests", "t", ["true"]), ("port", "", []), ("license", "x", [])],
+)
+async def test_choices_are_completed(era: Era, argument: str, value: str, values: list[str], tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        reference = PromptReference(type="ref/prompt", name="create_alpha")
+        completed = await client.complete(reference, {"name": argument, "value": value})
+        assert completed.completion.values == values
+        assert completed.completion.total == len(values)
+
+
+@in_both_eras
+@pytest.mark.parametrize(("prompt", "argument"), [("create_alpha", "nothing"), ("create_nothing", "x"), ("alpha", "x")])
+async def test_what_does_not_exist_can_not_be_completed(era: Era, prompt: str, argument: str, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.complete(PromptReference(type="ref/prompt", name=prompt), {"name": argument, "value": ""})
+        assert refused.value.code == -32602

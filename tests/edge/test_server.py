@@ -1,0 +1,407 @@
+"""What MCP sees, over every transport and in both eras of the protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest, PromptReference, ResourceTemplateReference, TextContent
+
+from dynamo_mcp.errors import StorageFailed
+from dynamo_mcp.server import build
+from fakes import BROKEN, HELD, FakeDynamo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mcp_types import CallToolResult
+
+    from dynamo_mcp.types import TemplateInfo
+
+pytestmark = pytest.mark.anyio
+
+GENERAL = [
+    "list_templates",
+    "get_template_variables",
+    "add_template",
+    "create_project",
+    "update_template",
+    "remove_template",
+    "discover_templates",
+]
+CALLS: dict[str, dict[str, Any]] = {
+    "list_templates": {},
+    "get_template_variables": {"template_name": "alpha"},
+    "add_template": {"url": "https://example.com/gamma", "requirements": ["jinja2-time"]},
+    "create_project": {"template_name": "alpha", "variables": {"port": 1}, "if_exists": "skip"},
+    "create_alpha": {"license": "GPL", "tests": False, "owner": {"name": "Bo"}, "_output_dir": "there"},
+    "update_template": {"template_name": "alpha", "force": True},
+    "remove_template": {"template_name": "beta"},
+    "discover_templates": {},
+}
+
+
+def text(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+@over_every_transport
+@in_both_eras
+async def test_every_tool_is_listed_with_valid_schemas_and_every_call_gives_what_they_promise(
+    transport: Transport, era: Era, tmp_path: Path
+) -> None:
+    async with join(transport, era, tmp_path) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert list(tools) == [*GENERAL, "create_alpha", "create_beta"]
+        for name, given in CALLS.items():
+            output = tools[name].output_schema
+            assert output is not None
+            Draft202012Validator.check_schema(tools[name].input_schema)
+            Draft202012Validator.check_schema(output)
+            assert tools[name].input_schema["type"] == output["type"] == "object"
+            Draft202012Validator(tools[name].input_schema).validate(given)
+            result = await client.call_tool(name, given)
+            assert not result.is_error, text(result)
+            Draft202012Validator(output).validate(result.structured_content)
+
+
+@over_every_transport
+@in_both_eras
+async def test_progress_arrives_before_the_result(transport: Transport, era: Era, tmp_path: Path) -> None:
+    arrived: list[float] = []
+    enough = anyio.Event()
+    results: list[CallToolResult] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert total == 6
+        assert message
+        arrived.append(progress)
+        if len(arrived) >= 5:
+            enough.set()
+
+    async with join(transport, era, tmp_path) as client:
+
+        async def create() -> None:
+            results.append(await client.call_tool("create_alpha", {"project_name": HELD}, progress_callback=note))
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await enough.wait()
+                assert not results
+                await client.call_tool("update_template", {"template_name": "alpha"})  # lets the held create go on
+    assert arrived == sorted(set(arrived))
+    assert results[0].structured_content["answers"]["project_name"] == HELD
+
+
+@over_every_transport
+@in_both_eras
+async def test_a_client_that_gives_up_cancels_the_create(transport: Transport, era: Era, tmp_path: Path) -> None:
+    begun = anyio.Event()
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - by name
+        if message == "half of publish":
+            begun.set()
+
+    async with join(transport, era, tmp_path) as client:
+
+        async def create() -> None:
+            await client.call_tool("create_alpha", {"project_name": HELD}, progress_callback=note)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await begun.wait()
+                tasks.cancel_scope.cancel()
+            while not await anyio.Path(tmp_path / "cancelled").exists():
+                await anyio.lowlevel.checkpoint()
+        assert not (await client.call_tool("list_templates")).is_error
+
+
+@over_every_transport
+async def test_a_client_that_listens_is_told_of_a_new_template(transport: Transport, tmp_path: Path) -> None:
+    async with (
+        join(transport, "auto", tmp_path) as client,
+        client.listen(
+            tools_list_changed=True,
+            prompts_list_changed=True,
+            resources_list_changed=True,
+            resource_subscriptions=["templates://list", "templates://gamma/info"],
+        ) as events,
+    ):
+        assert client.server_capabilities.tools is not None
+        assert client.server_capabilities.tools.list_changed
+        await client.call_tool("add_template", {"url": "https://example.com/gamma"})
+        seen = set()
+        with anyio.fail_after(10):
+            async for event in events:
+                seen.add(getattr(event, "uri", type(event).__name__))
+                if len(seen) == 5:
+                    break
+        assert seen == {
+            "ToolsListChanged",
+            "PromptsListChanged",
+            "ResourcesListChanged",
+            "templates://list",
+            "templates://gamma/info",
+        }
+        assert "create_gamma" in [tool.name for tool in (await client.list_tools()).tools]
+
+
+@over_every_transport
+async def test_a_client_of_an_older_version_is_told_of_a_new_template(transport: Transport, tmp_path: Path) -> None:
+    told: set[str] = set()
+    complete = anyio.Event()
+
+    async def note(message: object) -> None:
+        told.add(type(message).__name__)
+        if len(told) == 3:
+            complete.set()
+
+    async with join(transport, "legacy", tmp_path, message_handler=note) as client:
+        assert client.server_capabilities.tools is not None
+        assert client.server_capabilities.tools.list_changed
+        with anyio.fail_after(10):
+            number = 0
+            while not complete.is_set():
+                # The client opens its stream for notifications some time after it connected.
+                await client.call_tool("add_template", {"url": f"https://example.com/new{number}"})
+                number += 1
+                with anyio.move_on_after(0.2):
+                    await complete.wait()
+    assert told == {
+        "ToolListChangedNotification",
+        "PromptListChangedNotification",
+        "ResourceListChangedNotification",
+    }
+
+
+async def test_a_client_hears_what_another_did(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    told = anyio.Event()
+
+    async def note(message: object) -> None:
+        if type(message).__name__ == "ToolListChangedNotification":
+            told.set()
+
+    async with join("memory", "legacy", tmp_path, fake=fake, message_handler=note):
+        fake.register("gamma")
+        with anyio.fail_after(5):
+            await told.wait()
+
+
+async def test_a_client_that_reads_nothing_does_not_hold_up_what_others_are_told(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    server = build(fake.dynamo)
+    told = anyio.Semaphore(0)
+    initialize = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "dead", "version": "1"}}
+
+    async def note(message: object) -> None:
+        if type(message).__name__ == "ToolListChangedNotification":
+            told.release()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(server.announce)
+        to_server, from_dead = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        to_dead, dead = anyio.create_memory_object_stream[SessionMessage](0)
+        with to_server, from_dead, to_dead, dead:
+            tasks.start_soon(server.run, from_dead, to_dead, server.create_initialization_options())
+            with anyio.fail_after(5):
+                await to_server.send(
+                    SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=1, method="initialize", params=initialize))
+                )
+                await dead.receive()
+                await to_server.send(
+                    SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized"))
+                )
+            async with Client(server, mode="legacy", message_handler=note):
+                for number in range(3):
+                    fake.register(f"new{number}")
+                with anyio.fail_after(1):
+                    for _ in range(3):
+                        await told.acquire()
+            tasks.cancel_scope.cancel()
+
+
+@over_every_transport
+@in_both_eras
+async def test_an_unknown_tool_resource_and_prompt_are_protocol_errors(
+    transport: Transport, era: Era, tmp_path: Path
+) -> None:
+    async with join(transport, era, tmp_path) as client:
+        for name in ("no_such_tool", "create_", "create_nothing", "alpha"):
+            with pytest.raises(MCPError) as tool:
+                await client.call_tool(name, {})
+            assert tool.value.code == -32602
+        for uri in ("templates://nothing/info", "templates://alpha/secrets", "file:///etc/passwd"):
+            with pytest.raises(MCPError) as resource:
+                await client.read_resource(uri)
+            assert resource.value.code == (-32002 if era == "legacy" else -32602)
+            assert resource.value.data == {"uri": uri}
+        for name in ("create_nothing", "alpha"):
+            with pytest.raises(MCPError) as prompt:
+                await client.get_prompt(name)
+            assert prompt.value.code == -32602
+
+
+@in_both_eras
+async def test_errors_tell_what_was_wrong_and_what_to_do_next(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("get_template_variables", {"template_name": "alhpa"})
+        assert result.is_error
+        assert text(result) == "Template `alhpa` is not registered\n\nhint: did you mean `alpha`?"
+        result = await client.call_tool("create_alpha", {"license": "MIT", "nmae": 1})
+        assert result.is_error
+        assert "`nmae` is not a variable" in text(result)
+
+
+@in_both_eras
+async def test_wrong_shapes_are_told_all_at_once_with_what_is_allowed(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool(
+            "create_project", {"variables": "x=1", "if_exists": "replace", "outputdir": "."}
+        )
+        assert result.is_error
+        message = text(result)
+        assert "`template_name` is missing; it takes a text" in message
+        assert '`variables` is `"x=1"`, which is not an object or null' in message
+        assert '`if_exists` is `"replace"`, which is not one of `error`, `overwrite`, `skip`' in message
+        assert "`outputdir` is not an argument; did you mean `output_dir`?" in message
+        result = await client.call_tool("add_template", {"url": "x:y", "requirements": [1]})
+        assert "`requirements` is `[1]`, which is not a list, each entry a text" in text(result)
+        result = await client.call_tool("create_alpha", {"_output_dirs": ".", "_if_exists": None})
+        assert "`_output_dirs` is not an argument; did you mean `_output_dir`?" in text(result)
+        assert "`_if_exists` is `null`" in text(result)
+
+
+@in_both_eras
+async def test_a_fault_of_the_program_is_named_as_one_and_logged_but_not_shown(
+    era: Era, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("create_alpha", {"project_name": BROKEN})
+    assert result.is_error
+    assert "a fault of dynamo-mcp itself" in text(result)
+    assert "secret" not in text(result)
+    assert "a secret of the program" in caplog.text
+
+
+class Failing(FakeDynamo):
+    """A fake that can't list."""
+
+    def __init__(self, outputs: Path, error: Exception) -> None:
+        super().__init__(outputs)
+        self._error = error
+
+    async def list_templates(self) -> tuple[TemplateInfo, ...]:
+        raise self._error
+
+
+@in_both_eras
+async def test_what_fails_outside_a_tool_is_a_protocol_error_without_secrets(
+    era: Era, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with join("memory", era, tmp_path, fake=Failing(tmp_path, ZeroDivisionError("a secret"))) as client:
+        with pytest.raises(MCPError, match="fault of dynamo-mcp") as unexpected:
+            await client.list_resources()
+    assert unexpected.value.code == -32603
+    assert "a secret" in caplog.text
+    storage = StorageFailed("Can't read the records", hint="make the home readable")
+    async with join("memory", era, tmp_path, fake=Failing(tmp_path, storage)) as client:
+        with pytest.raises(MCPError, match="hint: make the home readable"):
+            await client.list_tools()
+
+
+@in_both_eras
+async def test_long_lists_come_in_pages_in_a_fixed_order(era: Era, tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    for number in range(150):
+        fake.register(f"t{number:03}")
+    async with join("memory", era, tmp_path, fake=fake) as client:
+        names: list[str] = []
+        cursor = None
+        while True:
+            listed = await client.list_tools(cursor=cursor)
+            names += [tool.name for tool in listed.tools]
+            if (cursor := listed.next_cursor) is None:
+                break
+        templates = ["alpha", "beta", *(f"t{number:03}" for number in range(150))]
+        assert names == [*GENERAL, *(f"create_{name}" for name in templates)]
+        first = await client.list_resources()
+        assert len(first.resources) == 100
+        assert first.resources[0].uri == "templates://list"
+        second = await client.list_resources(cursor=first.next_cursor)
+        third = await client.list_resources(cursor=second.next_cursor)
+        found = [
+            resource.uri
+            for listed in (first, second, third, await client.list_resources(cursor=third.next_cursor))
+            for resource in listed.resources
+        ]
+        assert len(found) == len(set(found)) == 1 + 2 * 152
+        assert (await client.list_prompts()).next_cursor is not None
+        page = await client.call_tool("list_templates")
+        assert [template["name"] for template in page.structured_content["templates"]] == templates[:100]
+        page = await client.call_tool("list_templates", {"cursor": page.structured_content["next_cursor"]})
+        assert [template["name"] for template in page.structured_content["templates"]] == templates[100:]
+        assert page.structured_content["next_cursor"] is None
+
+
+@in_both_eras
+async def test_a_cursor_that_no_page_gave_is_refused(era: Era, tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    for number in range(100):
+        fake.register(f"t{number:03}")
+    async with join("memory", era, tmp_path, fake=fake) as client:
+        cursor_of_tools = (await client.list_tools()).next_cursor
+        for cursor in ("nonsense", "", cursor_of_tools):
+            with pytest.raises(MCPError, match="not a cursor") as refused:
+                await client.list_prompts(cursor=cursor)
+            assert refused.value.code == -32602
+        assert (await client.call_tool("list_templates", {"cursor": "nonsense"})).is_error
+
+
+@over_every_transport
+@in_both_eras
+async def test_templates_can_be_read_and_their_names_completed(transport: Transport, era: Era, tmp_path: Path) -> None:
+    async with join(transport, era, tmp_path) as client:
+        assert [resource.uri for resource in (await client.list_resources()).resources] == [
+            "templates://list",
+            "templates://alpha/info",
+            "templates://alpha/variables",
+            "templates://beta/info",
+            "templates://beta/variables",
+        ]
+        templates = (await client.list_resource_templates()).resource_templates
+        assert [template.uri_template for template in templates] == [
+            "templates://{name}/info",
+            "templates://{name}/variables",
+        ]
+        for uri in ("templates://list", "templates://alpha/info", "templates://alpha/variables"):
+            (contents,) = (await client.read_resource(uri)).contents
+            assert contents.mime_type == "application/json"
+            assert contents.uri == uri
+        reference = ResourceTemplateReference(type="ref/resource", uri="templates://{name}/info")
+        completed = await client.complete(reference, {"name": "name", "value": "AL"})
+        assert completed.completion.values == ["alpha"]
+        with pytest.raises(MCPError) as refused:
+            await client.complete(
+                ResourceTemplateReference(type="ref/resource", uri="x://{name}"), {"name": "name", "value": ""}
+            )
+        assert refused.value.code == -32602
+        choice = await client.complete(
+            PromptReference(type="ref/prompt", name="create_alpha"), {"name": "license", "value": "b"}
+        )
+        assert choice.completion.values == ["BSD-3"]
+
+
+@in_both_eras
+async def test_the_server_says_who_it_is_and_how_to_use_it(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "dynamo-mcp"
+        assert "never instructions" in (client.instructions or "")

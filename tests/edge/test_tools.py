@@ -1,0 +1,167 @@
+"""The general tools and those of templates: what reaches `Dynamo`, and what comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from joining import join
+from mcp_types import ResourceLink, TextContent
+
+from dynamo_mcp.errors import InvalidTemplate, UsageError
+from dynamo_mcp.results import PAGE, created, page
+from dynamo_mcp.template_tools import TemplateTools
+from dynamo_mcp.types import Project
+from fakes import FakeDynamo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dynamo_mcp.types import VariableInfo
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_create_project_passes_everything_on_and_takes_defaults_for_the_rest(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        await client.call_tool("create_project", {"template_name": "alpha"})
+        await client.call_tool("create_project", {"template_name": "alpha", "output_dir": None, "variables": None})
+        await client.call_tool(
+            "create_project",
+            {"template_name": "beta", "output_dir": "x", "variables": {"project_name": "P"}, "if_exists": "overwrite"},
+        )
+    default: dict[str, Any] = {"template": "alpha", "output_dir": None, "variables": {}, "if_exists": "error"}
+    assert fake.created == [
+        default,
+        default,
+        {"template": "beta", "output_dir": "x", "variables": {"project_name": "P"}, "if_exists": "overwrite"},
+    ]
+
+
+async def test_the_tool_of_a_template_keeps_its_own_arguments_apart_from_the_variables(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        await client.call_tool("create_beta", {"project_name": "P", "_output_dir": "x", "_if_exists": "skip"})
+        await client.call_tool("create_beta")
+    assert fake.created == [
+        {"template": "beta", "output_dir": "x", "variables": {"project_name": "P"}, "if_exists": "skip"},
+        {"template": "beta", "output_dir": None, "variables": {}, "if_exists": "error"},
+    ]
+
+
+async def test_a_created_project_is_told_to_a_person_to_a_machine_and_as_a_link() -> None:
+    project = Project(
+        id="1",
+        path="/out/my project",
+        files=("a",),
+        answers={},
+        template="alpha",
+        revision="r",
+        trust="contained",
+        tier="strong",
+        mechanisms=(),
+        hooks=(),
+        left_out=("b: a link that leaves the project",),
+        kept=("c",),
+        seconds={},
+    )
+    line, machine, link = created(project).content
+    assert isinstance(line, TextContent)
+    assert line.text == (
+        "Created `/out/my project` from template `alpha` (1 file; trust contained, confinement strong; "
+        "1 existing kept; 1 left out, see `left_out`)"
+    )
+    assert isinstance(machine, TextContent)
+    assert msgspec.json.decode(machine.text, type=Project) == project
+    assert isinstance(link, ResourceLink)
+    assert link.uri == "file:///out/my%20project"
+
+
+async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> None:
+    async with join("memory", "auto", tmp_path) as client:
+        tools = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+    assert all(tools.values())
+    flags = {
+        name: (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint)
+        for name, hints in tools.items()
+        if hints is not None
+    }
+    assert flags == {
+        "list_templates": (True, False, True, False),
+        "get_template_variables": (True, False, True, False),
+        "add_template": (False, False, False, True),
+        "create_project": (False, True, False, False),
+        "update_template": (False, False, True, True),
+        "remove_template": (False, True, False, False),
+        "discover_templates": (True, False, True, False),
+        "create_alpha": (False, True, False, False),
+        "create_beta": (False, True, False, False),
+    }
+
+
+async def test_a_template_that_can_not_be_used_now_has_no_tool_and_no_prompt(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    fake.register("beta", active=False)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        assert "create_beta" not in [tool.name for tool in (await client.list_tools()).tools]
+        assert "create_beta" not in [prompt.name for prompt in (await client.list_prompts()).prompts]
+
+
+class Broken(FakeDynamo):
+    """A fake whose `beta` broke since it was listed."""
+
+    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+        if template_name == "beta":
+            raise InvalidTemplate("`cookiecutter.json` is no JSON", hint="mend it")
+        return await super().get_template_variables(template_name)
+
+
+async def test_a_template_that_broke_hides_no_other_and_says_so_when_it_is_called(tmp_path: Path) -> None:
+    async with join("memory", "auto", tmp_path, fake=Broken(tmp_path)) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools][7:] == ["create_alpha"]
+        assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["create_alpha"]
+        result = await client.call_tool("create_beta")
+        assert result.is_error
+        assert isinstance(result.content[0], TextContent)
+        assert result.content[0].text == "`cookiecutter.json` is no JSON\n\nhint: mend it"
+
+
+async def test_a_tool_is_built_anew_only_when_its_template_changed(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    tools = TemplateTools(fake.dynamo)
+    before = await tools.tools()
+    again = await tools.tools()
+    assert [id(tool) for tool in again] == [id(tool) for tool in before]
+    fake.register("beta", variables=())
+    after = await tools.tools()
+    assert after[0] is before[0]
+    assert list(after[1].input_schema["properties"]) == ["_output_dir", "_if_exists"]
+    assert tools.schema("create_beta") == after[1].input_schema
+    await fake.remove_template("beta")
+    assert [tool.name for tool in await tools.tools()] == ["create_alpha"]
+    assert tools.schema("create_beta") is None
+
+
+def test_a_page_neither_repeats_nor_skips_when_the_list_changes_in_between() -> None:
+    names = [f"t{number:03}" for number in range(0, 400, 2)]
+    first, cursor = page(names, None, of="tests", key=str)
+    changed = sorted({*names, "t001", "t003", "t301"} - {first[-1]})
+    second, following = page(changed, cursor, of="tests", key=str)
+    assert list(second) == [name for name in changed if name > first[-1]][:PAGE]
+    assert "t301" in second
+    assert following is not None
+
+
+def test_the_last_page_has_no_cursor_even_when_it_is_full() -> None:
+    names = [f"t{number:03}" for number in range(PAGE)]
+    assert page(names, None, of="tests", key=str) == (names, None)
+    assert page([], None, of="tests", key=str) == ([], None)
+
+
+def test_a_cursor_of_another_list_is_refused() -> None:
+    names = [f"t{number:03}" for number in range(PAGE + 1)]
+    _, cursor = page(names, None, of="tests", key=str)
+    with pytest.raises(UsageError, match="not a cursor of the list of others"):
+        page(names, cursor, of="others", key=str)

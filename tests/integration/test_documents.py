@@ -1,0 +1,136 @@
+"""Every command in the documents works, and every setting, tool and exit code is documented."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+from dynamo_mcp import settings
+from dynamo_mcp.tools import GENERAL_TOOLS
+from integration.places import Place
+from mcp import Client
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+SHELL = [ROOT / "README.md", ROOT / "docs" / "shell.md"]
+HEADING = re.compile(r"^#+ ", re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the commands in a page's console blocks, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert all(line.startswith("$ ") for line in lines), lines
+    return [shlex.split(line.removeprefix("$ ")) for line in lines]
+
+
+@pytest.mark.parametrize("page", SHELL, ids=lambda page: page.name)
+async def test_the_commands_of_a_page_work_in_its_order(place: Place, page: Path) -> None:
+    for program, *arguments in commands(page):
+        assert program == "dynamo-mcp"
+        if arguments[0] == "serve":
+            port = arguments[arguments.index("--port") + 1]
+            await serves([sys.executable, "-m", "dynamo_mcp", *arguments], port, place)
+        else:
+            await place.run(*arguments)
+    assert place.scratch == []
+
+
+async def serves(command: list[str], port: str, place: Place) -> None:
+    async with await anyio.open_process(command, env=place.environment, stdin=None) as process:
+        assert process.stderr is not None
+        said = b""
+        with anyio.fail_after(60):
+            while b"/mcp" not in said:
+                said += await process.stderr.receive()
+            async with Client(f"http://127.0.0.1:{port}/mcp") as client:
+                assert (await client.list_tools()).tools
+        process.terminate()
+        with anyio.fail_after(5):
+            assert await process.wait() == 0
+
+
+async def test_the_commands_for_contributors_are_what_continuous_integration_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    for command in commands(ROOT / "CONTRIBUTING.md"):
+        assert f"\n{shlex.join(command)}\n" in script
+    readme = (ROOT / "README.md").read_text()
+    assert "pip install uv && uv run pytest " in readme
+    assert "\nuv run pytest\n" in script
+    assert "\npip install -q uv\n" in script
+
+
+async def test_quickstart_creates_three_projects_says_how_to_connect_and_is_faster_the_second_time(place: Place) -> None:
+    assert "uv run dynamo-mcp quickstart" in (ROOT / "README.md").read_text()
+    first = json.loads((await place.run("quickstart", "--json"))[0])
+    second = json.loads((await place.run("quickstart", "--json"))[0])
+    assert [shown["project"]["template"] for shown in first["projects"]] == [
+        "mcp-server",
+        "python-package",
+        "web-service",
+    ]
+    for shown in first["projects"]:
+        assert (Path(shown["project"]["path"]) / "pyproject.toml").is_file()
+        assert shown["project"]["tier"] == "strong"
+    assert sum(shown["add_seconds"] for shown in second["projects"]) < sum(
+        shown["add_seconds"] for shown in first["projects"]
+    )
+    assert first["claude"] == f"claude mcp add dynamo-mcp -- uvx --from {ROOT} dynamo-mcp"
+    assert first["host"]["mcpServers"]["dynamo-mcp"] == {"command": "uvx", "args": ["--from", str(ROOT), "dynamo-mcp"]}
+    said, _ = await place.run("quickstart")
+    assert "confined at tier strong by bubblewrap" in said
+    assert "pyproject.toml" in said
+    assert first["claude"] in said
+
+
+async def test_every_setting_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    documented = set(re.findall(r"`DYNAMO_MCP_(\w+)`", page))
+    for field in msgspec.structs.fields(settings.Settings):
+        if field.name in {"passed", "search_path", "person"}:
+            continue
+        assert field.name.upper() in documented, field.name
+        if isinstance(field.default, (int, float)) and field.name != "concurrent_creates":
+            assert f"| `DYNAMO_MCP_{field.name.upper()}` | {field.default:g}".replace("e+08", "") in page or (
+                f"| {int(field.default)} |" in page
+            ), field.name
+    for name in settings.PASSED_TO_FETCHERS:
+        assert name.upper() in page or name.startswith("UV_") or name.upper().endswith("_PROXY"), name
+
+
+async def test_every_tool_and_error_code_is_documented() -> None:
+    page = (ROOT / "docs" / "mcp.md").read_text()
+    for name in GENERAL_TOOLS:
+        assert f"| `{name}` |" in page
+    shell = (ROOT / "docs" / "shell.md").read_text()
+    assert "0 done, 1 failed, 2 wrong usage, 3 not found, 4 invalid answers, 5 refused" in shell
+
+
+async def test_links_between_documents_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)
+
+
+async def test_the_wheel_holds_the_bundled_templates_and_the_code_for_environments(tmp_path: Path) -> None:
+    subprocess.run(["uv", "build", "--wheel", "-q", "-o", str(tmp_path), str(ROOT)], check=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    listed = subprocess.run(
+        [sys.executable, "-m", "zipfile", "-l", str(wheel)], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    for wanted in (
+        "dynamo_mcp/templates/python-package/cookiecutter.json",
+        "dynamo_mcp/templates/mcp-server/hooks/post_gen_project.py",
+        "dynamo_mcp/templates/web-service/{{cookiecutter.project_slug}}/.gitignore",
+        "dynamo_mcp/_in_environment/worker.py",
+        "dynamo_mcp/catalogue.json",
+    ):
+        assert wanted in listed

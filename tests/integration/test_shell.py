@@ -1,0 +1,150 @@
+"""What a person can type."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import typer.main
+from dynamo_mcp import __version__
+from dynamo_mcp.cli import app
+from integration.places import Place, write_template
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_project_is_created_from_assignments_and_a_file_of_answers(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")), "--name", "mine", "--description", "Something")
+    (place.root / "answers.json").write_text('{"slug": "from-file", "workers": 7, "motto": "from file"}')
+    said, _ = await place.run(
+        "create", "mine", "-o", "made", "--answers", "answers.json",
+        "--set", "motto=a=b", "--set", "use_docs=no", "--set", 'owner={"name": "Bo"}', "--json",
+    )  # fmt: skip
+    project = json.loads(said)
+    assert project["path"] == str(place.root / "made" / "from-file")
+    text = (Path(project["path"]) / "README.md").read_text()
+    assert "motto: a=b\n" in text
+    assert "docs: False\n" in text
+    assert "workers: 7\n" in text
+    assert "owner: Bo in Paris\n" in text
+    listed = json.loads((await place.run("list", "--json"))[0])["templates"]
+    assert [(template["name"], template["description"]) for template in listed] == [("mine", "Something")]
+
+
+async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    assert "did you mean `one`" in (await place.run("create", "on", code=3))[1]
+    assert "`colour` is not asked" in (await place.run("create", "one", "--set", "colour=red", code=4))[1]
+    await place.run("create", "one", "--set", "nothing", code=2)
+    await place.run("create", "one", "--set", "owner=Bo", code=2)
+    await place.run("create", "one", "--answers", "nowhere.json", code=2)
+    await place.run("create", "one", "--if-exists", "maybe", code=2)
+    await place.run("create", "one", "--trust", "some", code=2)
+    await place.run("add", "https://user:secret@example.org/x", code=2)
+    await place.run("remove", "nothing", code=3)
+    await place.run("serve", "--transport", "pigeon", code=2)
+    assert "loopback" in (await place.run("serve", "--transport", "http", "--host", "0.0.0.0", code=5))[1]  # noqa: S104
+    said, shown = await place.run("create", "on", "--json", code=3)
+    assert json.loads(said)["error"]["kind"] == "TemplateNotFound"
+    assert shown == ""
+
+
+async def test_an_existing_folder_is_kept_or_overwritten_as_asked(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    await place.run("create", "one", "--set", "slug=p")
+    readme, mine = place.root / "p" / "README.md", place.root / "p" / "mine.txt"
+    readme.write_text("edited")
+    mine.write_text("mine")
+    said, _ = await place.run("create", "one", "--set", "slug=p", "--if-exists", "skip")
+    assert "kept: README.md" in said
+    assert readme.read_text() == "edited"
+    await place.run("create", "one", "--set", "slug=p", "--if-exists", "overwrite")
+    assert readme.read_text().startswith("name: My Project")
+    assert mine.read_text() == "mine"
+
+
+async def test_without_bubblewrap_a_strangers_template_is_refused_unless_a_person_says_otherwise(place: Place) -> None:
+    (place.root / "bin").mkdir()
+    for name in ("git", "sh", "env"):
+        (place.root / "bin" / name).symlink_to(f"/usr/bin/{name}")
+    bare = {"PATH": str(place.root / "bin")}
+    await place.run("add", str(write_template(place.templates / "one")), **bare)
+    _, said = await place.run("create", "one", code=5, **bare)
+    assert "apt-get install bubblewrap" in said
+    assert "--trust full" in said
+    assert not (place.root / "my-project").exists()
+    said, _ = await place.run("create", "one", "--trust", "full", **bare)
+    assert "trust full, not confined" in said
+    assert (place.root / "my-project" / "made-by-hook.txt").is_file()
+    said, _ = await place.run("create", "one", "--trust", "inert", "--set", "slug=inert", "--json", **bare)
+    project = json.loads(said)
+    assert (project["trust"], project["tier"]) == ("inert", "reduced")
+    assert not (place.root / "inert" / "made-by-hook.txt").exists()
+    await place.run("add", "python-package", **bare)
+    said, _ = await place.run("create", "python-package", **bare)
+    assert "trust contained, not confined" in said
+    said, _ = await place.run("quickstart", **bare)
+    assert "For stronger confinement: install bubblewrap" in said
+
+
+async def test_an_update_says_what_changed(place: Place) -> None:
+    folder = write_template(place.templates / "one")
+    await place.run("add", str(folder))
+    assert "up to date" in (await place.run("update", "one"))[0]
+    (folder / "cookiecutter.json").write_text('{"slug": "other", "colour": "red"}')
+    said, _ = await place.run("update", "one")
+    assert "variables added: colour" in said
+    assert "variables changed: slug" in said
+    assert "variables removed: project_name" in said
+    assert json.loads((await place.run("update", "one", "--force", "--json"))[0])["changed"] is False
+
+
+async def test_discover_lists_what_is_not_registered(place: Place) -> None:
+    before = {entry["name"] for entry in json.loads((await place.run("discover", "--json"))[0])["entries"]}
+    await place.run("add", "web-service")
+    after = {entry["name"] for entry in json.loads((await place.run("discover", "--json"))[0])["entries"]}
+    assert before - after == {"web-service"}
+    assert len(after) >= 20
+    assert "web-service" not in (await place.run("discover"))[0]
+
+
+async def test_the_program_says_its_version_and_is_also_a_module(place: Place) -> None:
+    assert (await place.run("--version"))[0] == f"{__version__}\n"
+    with anyio.fail_after(60):
+        done = await anyio.run_process([Path(sys.executable).with_name("dynamo-mcp"), "--version"], env=place.environment)
+    assert done.stdout.decode() == f"{__version__}\n"
+
+
+async def test_every_flag_has_a_variable_that_its_help_names(place: Place) -> None:
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        said = " ".join((await place.run(name, "--help"))[0].split())
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                variable = parameter.envvar or f"DYNAMO_MCP_{name}_{parameter.name}".upper()
+                assert f"env var: {variable}" in said, (name, parameter.name)
+
+
+async def test_a_flag_can_be_given_by_its_variable(place: Place) -> None:
+    folder = write_template(place.templates / "one")
+    await place.run("add", str(folder), DYNAMO_MCP_ADD_NAME="by-variable")
+    said, _ = await place.run("list", DYNAMO_MCP_LIST_JSON="1")
+    assert json.loads(said)["templates"][0]["name"] == "by-variable"
+
+
+async def test_interrupting_a_command_leaves_nothing(place: Place) -> None:
+    folder = write_template(place.templates / "slow", hook="import time\ntime.sleep(600)\n")
+    await place.run("add", str(folder))
+    command = [sys.executable, "-m", "dynamo_mcp", "create", "slow"]
+    async with await anyio.open_process(command, env=place.environment, cwd=place.root, stdin=None) as process:
+        with anyio.fail_after(60):
+            while not any("renderer-" in name for name in place.scratch):
+                await anyio.lowlevel.checkpoint()
+            process.terminate()
+            assert await process.wait() == 130
+    assert place.scratch == []
+    assert not (place.root / "my-project").exists()

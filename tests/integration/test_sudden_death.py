@@ -1,0 +1,117 @@
+"""A server that is killed in the middle leaves nothing that the next one does not sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from integration.places import SECONDS, Place, write_template
+from mcp import Client
+
+pytestmark = pytest.mark.anyio
+
+ENDLESS = 'import time\nprint("waiting", flush=True)\ntime.sleep(600)\n'
+
+
+async def kill_when(place: Place, tool: str, arguments: dict[str, Any], sign: str) -> None:
+    """Call a tool, and kill the server with SIGKILL as soon as its progress says `sign`."""
+    async with place.serving() as (url, pid):
+        seen = anyio.Event()
+
+        async def progress(_position: float, _total: float | None, message: str | None) -> None:
+            if sign in (message or ""):
+                seen.set()
+
+        async def call() -> None:
+            try:
+                async with Client(f"{url}/mcp", read_timeout_seconds=SECONDS) as client:
+                    await client.call_tool(tool, arguments, progress_callback=progress)
+            except Exception:  # noqa: BLE001, S110 - how a client notices that its server died is the client's matter
+                pass
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                await seen.wait()
+                os.kill(pid, signal.SIGKILL)
+                tasks.cancel_scope.cancel()
+
+
+def processes_of(place: Place) -> list[str]:
+    """Return the command lines of living processes that work in this place."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            except OSError:
+                continue
+            if str(place.home) in line:
+                found.append(line)
+    return found
+
+
+async def test_a_create_that_was_killed_is_swept_and_then_succeeds(place: Place) -> None:
+    folder = write_template(place.templates / "slow", hook=ENDLESS)
+    await place.run("add", str(folder))
+    create = {"slug": "half", "_output_dir": str(place.outputs)}
+    await kill_when(place, "create_slow", create, "running the hook")
+    with anyio.fail_after(SECONDS):
+        while processes_of(place):
+            await anyio.lowlevel.checkpoint()
+    assert list(place.outputs.iterdir()) == []
+    assert place.scratch != []
+    (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")
+    await place.run("update", "slow")
+    assert place.scratch == []
+    async with place.joined("http", "2026-07-28") as client:
+        result = await client.call_tool("create_slow", create)
+    assert not result.is_error, result.content
+    assert (place.outputs / "half" / "README.md").is_file()
+    assert place.scratch == []
+
+
+async def test_an_add_that_was_killed_is_swept_and_then_succeeds(tmp_path: Path) -> None:
+    place = Place(tmp_path)  # no base environment yet, so that uv is at work when the server dies
+    folder = write_template(place.templates / "new")
+    await kill_when(place, "add_template", {"url": str(folder)}, "making its environment")
+    assert list((place.home / "templates").iterdir()) == []
+    assert place.scratch != []
+    async with place.joined("http", "2026-07-28") as client:
+        result = await client.call_tool("add_template", {"url": str(folder)})
+        assert not result.is_error, result.content
+        result = await client.call_tool("create_new", {"_output_dir": str(place.outputs)})
+        assert not result.is_error, result.content
+    assert place.scratch == []
+
+
+async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_one_works(place: Place) -> None:
+    folder = write_template(place.templates / "slow", hook=ENDLESS)
+    async with place.joined("http", "2026-07-28") as client:
+        await client.call_tool("add_template", {"url": str(folder)})
+        running = anyio.Event()
+
+        async def progress(_position: float, _total: float | None, message: str | None) -> None:
+            if "running the hook" in (message or ""):
+                running.set()
+
+        async def create() -> None:
+            arguments = {"slug": "half", "_output_dir": str(place.outputs)}
+            await client.call_tool("create_slow", arguments, progress_callback=progress)
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await running.wait()
+                tasks.cancel_scope.cancel()
+            while any("renderer-" in name for name in place.scratch) or any("worker.py" in p for p in processes_of(place)):
+                await anyio.lowlevel.checkpoint()
+        assert list(place.outputs.iterdir()) == []
+        (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")
+        await client.call_tool("update_template", {"template_name": "slow"})
+        result = await client.call_tool("create_slow", {"slug": "half", "_output_dir": str(place.outputs)})
+        assert not result.is_error, result.content
