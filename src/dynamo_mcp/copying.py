@@ -66,13 +66,21 @@ def copy_tree(source: Path, target: Path, *, limits: Limits, if_exists: IfExists
         OSError: The disk is full, or the like.
     """
     copied = Copied()
+    try:
+        here = os.open(source, _FOLDER)
+    except OSError as error:
+        raise RenderFailed(
+            f"The template's hooks removed or replaced its own project folder: {error.strerror}",
+            hint="mend the template",
+        ) from error
+    merging = target.exists()
     target.mkdir(exist_ok=if_exists != "error")
-    here = os.open(source, _FOLDER)
     try:
         there = os.open(target, _FOLDER)
         try:
             _Copier(limits, if_exists, copied).folder(here, there, "", 0)
-            os.fchmod(there, stat.S_IMODE(os.fstat(here).st_mode) & 0o777 | stat.S_IRWXU)
+            if not merging:  # a person's folder keeps its mode
+                _copy_mode(here, there)
         finally:
             os.close(there)
     finally:
@@ -146,12 +154,14 @@ class _Copier:
             return
         inner = os.open(name, _FOLDER, dir_fd=here)
         try:
-            if not _exists(there, name):
+            new = not _exists(there, name)
+            if new:
                 os.mkdir(name, 0o700, dir_fd=there)
             outer = os.open(name, _FOLDER, dir_fd=there)
             try:
                 self.folder(inner, outer, path + "/", depth + 1)
-                os.fchmod(outer, stat.S_IMODE(os.fstat(inner).st_mode) & 0o777 | stat.S_IRWXU)
+                if new:
+                    _copy_mode(inner, outer)
             finally:
                 os.close(outer)
         finally:
@@ -216,6 +226,10 @@ class _Copier:
             self._copied.left_out.append(f"{path}: {reason}")
         elif len(self._copied.left_out) == REASONS:
             self._copied.left_out.append("and more")
+
+
+def _copy_mode(here: int, there: int) -> None:
+    os.fchmod(there, stat.S_IMODE(os.fstat(here).st_mode) & 0o777 | stat.S_IRWXU)
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -204,12 +204,11 @@ class Dynamo:
                 # A raised trust is bound to what was looked at when it was given.
                 trust="contained" if changed and old.trust == "full" else old.trust,
             )
-            before = self._summaries.variables(old)
             if force:
                 await self._environments.rebuild(old.name, old.requirements)
             new = await self._register(new, progress, prepare=changed or force)
             await self._holds.release(*self._folders(old))
-        after = self._summaries.variables(new)
+        before, after = old.asked, new.asked
         return TemplateChange(
             await self.template_info(template_name),
             changed,
@@ -320,6 +319,7 @@ class Dynamo:
         schema = read(template.path)
         template = msgspec.structs.replace(
             template,
+            asked=schema.fingerprints(),
             requirements=derive(schema.configuration, template=template.path, given=template.named_requirements),
         )
         await progress.begin("make environment", "making its environment")

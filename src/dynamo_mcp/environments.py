@@ -110,39 +110,39 @@ class Environments:
             EnvironmentFailed: As `ensure`, and so are the others.
         """
         key = self.key(requirements)
-        async with self._store.lock(f"base-{key}"):
-            await self._store.discard(self._base(key))
-        await self._store.discard(self.path(template, requirements))
-        return await self.ensure(template, requirements)
+        path = self.path(template, requirements)
+        await self._bases.get(key, lambda: self._make(self._base(key), key, requirements, anew=True))
+        return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
 
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
 
-    async def _clone(self, path: Path, key: str, requirements: tuple[str, ...]) -> Environment:
+    async def _clone(self, path: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Environment:
         base = self._base(key)
         marker = await self._bases.get(key, lambda: self._make(base, key, requirements))
         async with self._store.lock(f"venv-{path.name}"):
-            if health(path) is not None:
-                await self._store.discard(path)
+            if anew or health(path) is not None:
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
                         await anyio.to_thread.run_sync(_link_tree, base, staged)
+                    await self._store.discard(path)
                     self._store.publish(staged, path)
         return _environment(path, base, marker)
 
-    async def _make(self, base: Path, key: str, requirements: tuple[str, ...]) -> _Marker:
-        if health(base) is None:
+    async def _make(self, base: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+        if not anew and health(base) is None:
             return _read_marker(base)
         async with self._store.lock(f"base-{key}"):
-            if health(base) is None:  # another process was faster
+            if not anew and health(base) is None:  # another process was faster
                 return _read_marker(base)
-            await self._store.discard(base)
             async with self._store.staged() as staged:
                 await self._uv.create(staged)
                 await self._uv.install(staged, (COOKIECUTTER, *requirements))
                 with words("make an environment", base):
                     marker = _survey(staged, key)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
+                # What was there, if anything, serves until the new one is whole.
+                await self._store.discard(base)
                 self._store.publish(staged, base)
         return marker
 

@@ -1,4 +1,8 @@
-"""What is in use, and can't be removed yet? Checkouts and environments that running creates still read."""
+"""What is in use, and can't be removed yet? Checkouts and environments that running creates still read.
+
+Who uses a folder says so by a file in its server's scratch folder, which every server of the home sees, and which is
+swept with that folder when the server dies. Whoever leaves a folder last removes it, if it was released meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from pathlib import Path
 
 import anyio
 
-from dynamo_mcp.store import Store
+from dynamo_mcp.store import Store, words
+
+IN_USE = "uses-"
 
 
 class Holds:
@@ -25,27 +31,50 @@ class Holds:
         self._store = store
         self._wanted = wanted
         self._users: Counter[Path] = Counter()
-        self._released: set[Path] = set()
+        self._released = store.home / "released"
 
     @asynccontextmanager
     async def using(self, *folders: Path) -> AsyncIterator[None]:
-        """Keep folders from being removed while the caller stays in the context."""
+        """Keep folders from being removed while the caller stays in the context.
+
+        Raises:
+            StorageFailed: It can't be written down.
+        """
+        with words("write down what is in use", self._store.scratch):
+            for folder in folders:
+                self._mark(folder).touch()
         self._users.update(folders)
         try:
             yield
         finally:
             self._users.subtract(folders)
-            self._users += Counter()
             with anyio.CancelScope(shield=True):
-                await self._remove_unused()
+                for folder in folders:
+                    if not self._users[folder]:
+                        del self._users[folder]
+                        self._mark(folder).unlink(missing_ok=True)
+                        if (self._released / folder.name).exists():
+                            await self._remove(folder)
 
     async def release(self, *folders: Path) -> None:
-        """Remove folders, now or when nobody uses them any more."""
-        self._released.update(folders)
-        await self._remove_unused()
+        """Remove folders, now or when nobody uses them any more; one that is needed all the same stays.
 
-    async def _remove_unused(self) -> None:
-        for folder in [folder for folder in self._released if not self._users[folder]]:
-            self._released.discard(folder)
-            if not self._wanted(folder):
-                await self._store.discard(folder)
+        Raises:
+            StorageFailed: It can't be removed.
+        """
+        with words("release", self._released):
+            self._released.mkdir(exist_ok=True)
+            for folder in folders:
+                (self._released / folder.name).touch()
+        for folder in folders:
+            await self._remove(folder)
+
+    def _mark(self, folder: Path) -> Path:
+        return self._store.scratch / f"{IN_USE}{folder.name}"
+
+    async def _remove(self, folder: Path) -> None:
+        if any(self._store.home.glob(f"scratch/*/{IN_USE}{folder.name}")):
+            return
+        (self._released / folder.name).unlink(missing_ok=True)
+        if not self._wanted(folder):
+            await self._store.discard(folder)

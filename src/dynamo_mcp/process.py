@@ -52,8 +52,19 @@ async def open_process(
     stdout: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
     pass_fds: Sequence[int] = (),
+    gently: bool = False,
 ) -> AsyncIterator[anyio.abc.Process]:
     """Run a child while the caller stays in the context; kill its whole session on the way out.
+
+    Args:
+        command: The executable and its arguments.
+        env: Its whole environment.
+        cwd: Where it runs.
+        stdin: As of `subprocess.Popen`, and so are stdout and stderr.
+        stdout: What becomes of its output.
+        stderr: What becomes of its errors.
+        pass_fds: Descriptors that it inherits.
+        gently: Ask it to end first, by SIGTERM: it has to end others, beyond its session.
 
     Raises:
         Failed: It can't be started.
@@ -76,6 +87,8 @@ async def open_process(
     try:
         yield process
     finally:
+        if gently:
+            await _ask(process)
         await _end(process)
 
 
@@ -134,6 +147,13 @@ async def run(
             hint="try again, or allow more seconds in the settings",
         ) from error
     return Completed(code, outputs[0], outputs[1])
+
+
+async def _ask(process: anyio.abc.Process) -> None:
+    """Ask a child to end, and wait for it for a while."""
+    with anyio.CancelScope(shield=True), anyio.move_on_after(SECONDS_TO_REAP), suppress(ProcessLookupError):
+        process.terminate()
+        await process.wait()
 
 
 async def _end(process: anyio.abc.Process) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import uuid
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import msgspec
 
 from dynamo_mcp.copying import Copied, Limits, copy_tree, link_tree
 from dynamo_mcp.errors import OutputRefused, ProjectNotFound, TargetExists
+from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
-from dynamo_mcp.renderers import Job, Renderers
+from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, words
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
 
 IDENTITY = re.compile(r"[0-9a-f]{32}")
@@ -64,8 +67,15 @@ class Projects:
         start = Path.cwd() if self._settings.person else self._settings.outputs
         if wanted is not None and ("\0" in wanted or not wanted.strip()):
             raise OutputRefused(f"`{wanted!r}` is not a folder", hint="leave `output_dir` out, or name a folder")
-        folder = self._settings.outputs if wanted is None else start / Path(wanted).expanduser()
-        real = Path(os.path.realpath(folder))
+        try:
+            folder = self._settings.outputs if wanted is None else start / Path(wanted).expanduser()
+            real = Path(os.path.realpath(folder))
+            occupied = os.path.lexists(real) and not real.is_dir()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise OutputRefused(
+                f"`{plain(wanted or '', 200)}` can't be a folder: {error}",
+                hint="leave `output_dir` out, or name a folder",
+            ) from error
         allowed = [Path(os.path.realpath(root)) for root in (self._settings.outputs, *self._settings.output_roots)]
         if not self._settings.person and not any(real.is_relative_to(root) for root in allowed):
             raise OutputRefused(
@@ -74,7 +84,7 @@ class Projects:
                 + ", ".join(f"`{root}`" for root in allowed)
                 + "; an operator allows more with `--output-root` or `DYNAMO_MCP_OUTPUT_ROOTS`",
             )
-        if real.exists() and not real.is_dir():
+        if occupied:
             raise OutputRefused(f"`{folder}` is not a folder", hint="name a folder; a missing one is made")
         return real
 
@@ -87,9 +97,18 @@ class Projects:
             RendererFailed: A renderer is.
             StorageFailed: The disk is.
         """
-        template = request.template
         with words("make the output folder", request.folder):
-            request.folder.mkdir(parents=True, exist_ok=True)
+            made = _make_folders(request.folder)
+        try:
+            return await self._create(request, progress)
+        except BaseException:
+            for folder in made:
+                with suppress(OSError):  # another create has put something in it meanwhile
+                    folder.rmdir()
+            raise
+
+    async def _create(self, request: Request, progress: Progress) -> Project:
+        template = request.template
 
         async def decide(directory: str, _answers: dict[str, Any]) -> None:
             self._refuse_existing(request, request.folder / directory)
@@ -179,6 +198,13 @@ class Projects:
             )
         if target.is_symlink() or not target.is_dir():
             raise TargetExists(f"`{target}` is not a folder", hint="remove it, or choose another `output_dir`")
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were missing, the innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
 
 
 def _report_strays(rendered: Rendered, copied: Copied) -> None:

@@ -20,49 +20,26 @@ import msgspec
 import orjson
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from dynamo_mcp.errors import (
-    DynamoError,
-    HookFailed,
-    InvalidAnswers,
-    InvalidTemplate,
-    Problem,
-    Refused,
-    RendererFailed,
-    RenderFailed,
-)
+from dynamo_mcp import jobs
+from dynamo_mcp.errors import DynamoError, RendererFailed
+from dynamo_mcp.jobs import Job
 from dynamo_mcp.process import run
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, remove
-from dynamo_mcp.types import Confinement, Environment, HookRun, Rendered, Template, Trust
+from dynamo_mcp.types import Confinement, Rendered
 
 MESSAGE_BYTES = 16 << 20
 IDENTITY_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
 NEUTRAL_IDENTITY = ("dynamo-mcp", "dynamo-mcp@localhost")
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 Say = Callable[[str], Awaitable[None]]
-
-
-class Job(msgspec.Struct, frozen=True):
-    """What one renderer is asked for.
-
-    Attributes:
-        answers: Literal values for some of the template's variables.
-        confined: The job runs in the sandbox of this machine's tier.
-        variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
-    """
-
-    template: Template
-    environment: Environment
-    answers: dict[str, Any]
-    trust: Trust
-    confined: bool
-    variables: dict[str, Any]
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -86,20 +63,20 @@ class _Worker:
         try:
             await self._stdin.send(orjson.dumps(message) + b"\n")
         except _GONE as error:
-            raise _died(self.at) from error
+            raise jobs.died(self.at) from error
 
     async def greet(self) -> None:
         if (await self.hear()).get("event") != "ready":
-            raise _nonsense()
+            raise jobs.nonsense()
 
     async def hear(self) -> dict[str, Any]:
         try:
             line = await self._stdout.receive_until(b"\n", MESSAGE_BYTES)
             message: dict[str, Any] = orjson.loads(line)
         except _GONE as error:
-            raise _died(self.at) from error
+            raise jobs.died(self.at) from error
         except (anyio.DelimiterNotFound, orjson.JSONDecodeError) as error:
-            raise _nonsense() from error
+            raise jobs.nonsense() from error
         return message
 
 
@@ -161,12 +138,12 @@ class Renderers:
             await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
             last, refusal = await self._follow(worker, identity, decide, say)
             if last.get("event") == "done":
-                rendered = _rendered(last, worker.at.root / paths[0].relative_to("/"))
+                rendered = jobs.rendered(last, worker.at.root / paths[0].relative_to("/"))
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
-                yield rendered, (*mechanisms, *_texts(last.get("mechanisms")))
+                yield rendered, (*mechanisms, *jobs.texts(last.get("mechanisms")))
             healthy = await self._clear(worker, paths)
             if last.get("event") != "done":
-                raise refusal or _failure(job, last)
+                raise refusal or jobs.failure(job, last)
         finally:
             if healthy:
                 await self._give_back(worker)
@@ -197,25 +174,27 @@ class Renderers:
     ) -> tuple[dict[str, Any], DynamoError | None]:
         """Hear a job out; return its last message, and what `decide` raised."""
         answers: dict[str, Any] = {}
+        directory = ""
         refusal: DynamoError | None = None
         while True:
             message = await worker.hear()
             if message.get("id") != identity:
-                raise _nonsense()
+                raise jobs.nonsense()
             match message.get("event"):
                 case "resolved":
-                    answers = message.get("answers") or {}
+                    answers, directory = jobs.resolved(message)
                     try:
-                        await decide(str(message.get("directory")), answers)
+                        await decide(directory, answers)
                     except DynamoError as error:
                         refusal = error
                     await worker.tell({"action": "stop" if refusal else "proceed", "id": identity})
                 case "step":
                     await say(str(message.get("message"))[:200])
                 case "done" | "failed":
-                    return {**message, "answers": answers}, refusal
+                    # What a job says last may not contradict what was decided on.
+                    return {**message, "answers": answers, "directory": directory}, refusal
                 case _:
-                    raise _nonsense()
+                    raise jobs.nonsense()
 
     async def _take(self, job: Job) -> _Worker:
         confinement = await self.confinement()
@@ -226,10 +205,25 @@ class Renderers:
             job.template.checkout if job.template.location.live else None,
             None if landlock or not job.confined else job.template.name,
         )
-        for number in reversed(self._idle):
-            if self._idle[number].key == key:
-                return self._idle.pop(number)
+        for number in [number for number in reversed(self._idle) if self._idle[number].key == key]:
+            worker = self._idle.pop(number, None)
+            if worker is not None and await self._lives(worker):
+                return worker
         return await self._start(key, job)
+
+    async def _lives(self, worker: _Worker) -> bool:
+        """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
+        alive = False
+        try:
+            with anyio.move_on_after(ANSWER_SECONDS):
+                await worker.tell({"action": "ping"})
+                alive = (await worker.hear()).get("event") == "pong"
+        except RendererFailed:
+            pass
+        finally:
+            if not alive:
+                await self._end(worker)
+        return alive
 
     async def _start(self, key: _Key, job: Job) -> _Worker:
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
@@ -277,51 +271,6 @@ class Renderers:
     async def _end(self, worker: _Worker) -> None:
         with anyio.CancelScope(shield=True):
             await worker.stack.aclose()
-
-
-def _rendered(last: dict[str, Any], root: Path) -> Rendered:
-    try:
-        hooks = msgspec.convert(last["hooks"], tuple[HookRun, ...])
-        seconds = msgspec.convert(last["seconds"], dict[str, float])
-        return Rendered(str(last["directory"]), root, last["answers"], hooks, seconds)
-    except (KeyError, msgspec.ValidationError) as error:
-        raise _nonsense() from error
-
-
-def _failure(job: Job, last: dict[str, Any]) -> Exception:
-    name, message, output = job.template.name, str(last.get("message")), str(last.get("output") or "")
-    match last.get("kind"):
-        case "answers":
-            hint = f"`get_template_variables` lists what `{name}` asks"
-            return InvalidAnswers(name, (Problem("", message),), hint=hint)
-        case "hook":
-            return HookFailed(
-                f"Template `{name}`: {message}; it printed:\n{output.strip() or '(nothing)'}",
-                hint="answer as the hook asks, or mend the template",
-            )
-        case "template":
-            return InvalidTemplate(f"Template `{name}`: {message}", hint="mend the template, or use another revision")
-        case "render":
-            return RenderFailed(f"Template `{name}`: {message}", hint="mend the template, or answer differently")
-        case "sandbox":
-            return Refused(f"A job could not be confined: {message}", hint="report it; nothing of the template has run")
-        case _:
-            return RenderFailed(
-                f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
-            )
-
-
-def _died(at: Launched) -> RendererFailed:
-    said = at.log.read_text("utf-8", "replace").strip()[-2000:] or "nothing"
-    return RendererFailed(f"A renderer died; it said: {said}", hint="try again; if it stays so, report it")
-
-
-def _nonsense() -> RendererFailed:
-    return RendererFailed("A renderer answered nonsense and was ended", hint="try again; if it stays so, report it")
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
 async def _git_identity(settings: Settings) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
-from dynamo_mcp.types import Confinement, Location, Template, TemplateInfo, Tier, VariableInfo
+from dynamo_mcp.types import Confinement, Location, Template, TemplateInfo, Tier
 
 HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
 
@@ -54,13 +54,6 @@ class Summaries:
             tags=template.tags,
             problem=problem,
         )
-
-    def variables(self, template: Template) -> dict[str, VariableInfo]:
-        """Describe what a template asks; nothing if that can't be read."""
-        try:
-            return {variable.name: variable.info() for variable in self._schemas.get(template).variables}
-        except DynamoError:
-            return {}
 
 
 def url(location: Location) -> str:

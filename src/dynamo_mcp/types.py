@@ -61,6 +61,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         checkout: The root of the tree that `path` is in.
         requirements: All that it needs installed, as normalised specifiers, cookiecutter left out.
         named_requirements: Those of them that the caller named.
+        asked: A fingerprint of each of its variables, so that an update can tell what changed.
         last_updated: When it was last fetched, ISO 8601 in UTC.
     """
 
@@ -74,6 +75,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str | None = None
     requirements: tuple[str, ...] = ()
     named_requirements: tuple[str, ...] = ()
+    asked: dict[str, str] = {}
     trust: Trust = "contained"
     category: str | None = None
     tags: tuple[str, ...] = ()

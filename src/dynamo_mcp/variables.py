@@ -7,6 +7,7 @@ and a JSON Schema; answers are checked all at once and come out as the literal v
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import re
 from typing import Any
@@ -199,6 +200,15 @@ class Schema(msgspec.Struct, frozen=True):
             "type": "object",
             "properties": {variable.name: variable.json_schema() for variable in self.variables},
             "additionalProperties": False,
+        }
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return, for each variable, a text that changes when the question does."""
+        return {
+            variable.name: hashlib.sha256(repr((variable.raw, variable.prompt, variable.labels)).encode()).hexdigest()[
+                :16
+            ]
+            for variable in self.variables
         }
 
     def check(self, template: str, answers: dict[str, Any]) -> dict[str, Any]:

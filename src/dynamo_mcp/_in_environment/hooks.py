@@ -26,12 +26,14 @@ OUTPUT_BYTES = 64 << 10
 class Hooks:
     """The hooks of one job."""
 
-    def __init__(self, temporary: str) -> None:
+    def __init__(self, temporary: str, before: Callable[[], None] | None) -> None:
         """Begin with none.
 
         Args:
             temporary: Existing folder, to which cookiecutter writes rendered hooks.
+            before: Called in a hook's process before the hook.
         """
+        self._before = before
         self._temporary = temporary
         self._name = ""
         self.ran: list[dict[str, Any]] = []
@@ -69,7 +71,13 @@ class Hooks:
         with open(printed, "wb") as output:
             try:
                 code = subprocess.run(
-                    command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+                    command,
+                    cwd=cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    preexec_fn=self._before,
                 ).returncode
             except OSError as error:
                 code = 1

@@ -6,9 +6,11 @@ Everything here runs in the fork; only `prepare` runs in the worker.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
+import signal
 import sys
 import sysconfig
 import tempfile
@@ -17,10 +19,11 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import confine, render
+    from dynamo_mcp._in_environment import confine, family, render
     from dynamo_mcp._in_environment.failure import Failure
 else:
     import confine
+    import family
     import render
     from failure import Failure
 
@@ -31,16 +34,21 @@ def prepare() -> None:
     confine.prepare()
 
 
-def run(message: dict[str, Any], orders: int, replies: int) -> NoReturn:
+def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> NoReturn:
     """Run one job and end the process.
 
     Args:
         message: The worker's `create` message.
         orders: File descriptor that says "1" to proceed after "resolved".
         replies: File descriptor that takes the job's messages.
+        alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        last = work(message, orders, replies)
+        if not alone:
+            os.setsid()
+            family.die_with_parent()
+        last = work(message, orders, replies, alone=alone)
     except BaseException as error:  # noqa: BLE001 - a job's end is always told, whatever template code raised
         last = failure(error)
     with contextlib.suppress(OSError):
@@ -48,7 +56,7 @@ def run(message: dict[str, Any], orders: int, replies: int) -> NoReturn:
     os._exit(0)
 
 
-def work(message: dict[str, Any], orders: int, replies: int) -> dict[str, Any]:
+def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> dict[str, Any]:
     """Confine, enter, resolve, render.
 
     Returns:
@@ -68,6 +76,7 @@ def work(message: dict[str, Any], orders: int, replies: int) -> dict[str, Any]:
         answers=message["answers"],
         inert=message["trust"] == "inert",
         variables=message["variables"],
+        before_hook=None if alone else family.die_with_parent,
     )
     resolved = project.resolve()
     say(replies, {"event": "resolved", **resolved})
@@ -136,6 +145,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         }
     if isinstance(error, confine.Unconfinable):
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return {"event": "failed", "kind": "space", "message": f"{error.strerror}: {error.filename}", "output": ""}
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(last[0].filename)}, line {last[0].lineno})" if last else ""
     return {"event": "failed", "kind": "render", "message": f"{type(error).__name__}: {error}{where}", "output": ""}

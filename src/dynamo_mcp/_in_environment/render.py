@@ -56,6 +56,7 @@ class Project:
         answers: dict[str, Any],
         inert: bool,
         variables: dict[str, Any],
+        before_hook: Callable[[], None] | None,
     ) -> None:
         """Take a job's values; nothing is read yet.
 
@@ -66,6 +67,7 @@ class Project:
             answers: Literal values.
             inert: Use a sandboxed Jinja, refuse unknown extensions, run no hooks.
             variables: `_template`, `_output_dir` and `_checkout`.
+            before_hook: Called in a hook's process before the hook.
         """
         self._template = template
         self._output = output
@@ -75,7 +77,7 @@ class Project:
         self._context: dict[str, Any] = {}
         self._directory = ""
         self._repository = template
-        self._hooks = hooks.Hooks(temporary)
+        self._hooks = hooks.Hooks(temporary, before_hook)
 
     @property
     def ran(self) -> list[dict[str, Any]]:

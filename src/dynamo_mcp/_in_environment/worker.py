@@ -17,6 +17,7 @@ It expects on standard input:
         the answer to "resolved".
     {"action": "clear", "paths"}
         removes what jobs have left.
+    {"action": "ping"}
 
 It results in, on standard output:
     {"event": "ready", "python", "cookiecutter"}         once, at the start
@@ -26,6 +27,7 @@ It results in, on standard output:
     {"event": "failed", "id", "kind", "message", "hook", "output"}
         kind: "answers", "template", "render", "hook", "stopped", "sandbox" or "died".
     {"event": "cleared"} or {"event": "odd", "message"}
+    {"event": "pong"}
 
 The worker itself never runs template code and never reads what a job wrote. With `--pid-namespace` it is process 1 of a
 PID namespace, so that killing everything it sees leaves nothing of a job alive.
@@ -50,15 +52,25 @@ if __name__ == "__main__":
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import job, render
+    from dynamo_mcp._in_environment import family, job, render
 else:
+    import family
     import job
     import render
 
 
+EVENTS = ["resolved", "step", "done", "failed"]
+MESSAGE_BYTES = 8 << 20
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
+
+
 def main() -> None:
-    """Answer messages until standard input ends."""
+    """Answer messages until standard input ends, or the server does."""
     alone = "--pid-namespace" in sys.argv[1:]
+    if not alone:
+        family.adopt()
+        signal.signal(signal.SIGTERM, stop)
+        family.die_with_parent(signal.SIGTERM)
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     # Whatever prints by accident must not reach the protocol.
@@ -70,10 +82,17 @@ def main() -> None:
     send(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
     for line in requests:
         message: dict[str, Any] = json.loads(line)
-        if message["action"] == "clear":
-            send(replies, clear(message["paths"]))
+        if message["action"] == "ping":
+            send(replies, {"event": "pong"})
+        elif message["action"] == "clear":
+            send(replies, clear(message["paths"], alone=alone))
         elif message["action"] == "create":
             send(replies, supervise(message, requests, replies, alone=alone))
+
+
+def stop(*_: object) -> None:
+    """End, and bury what runs: the server asks for it, or is dead."""
+    raise SystemExit
 
 
 def preheat() -> None:
@@ -98,75 +117,63 @@ def supervise(message: dict[str, Any], requests: BinaryIO, replies: BinaryIO, *,
     if child == 0:
         os.close(from_job)
         os.close(to_job)
-        if not alone:
-            os.setsid()
-        job.run(message, from_worker, to_worker)
-    os.close(to_worker)
-    os.close(from_worker)
-    last: dict[str, Any] = {"event": "failed", "kind": "died", "message": "the job ended without a word"}
-    # What comes out of a job is read as a message, never as code, and only its known shapes are handed on.
-    with os.fdopen(from_job, "rb") as messages, os.fdopen(to_job, "wb", buffering=0) as orders:
-        for line in messages:
-            try:
-                said = json.loads(line)
-                event = said["event"]
-            except (ValueError, KeyError, TypeError):
-                last = {"event": "failed", "kind": "died", "message": "the job wrote something that is no message"}
-                break
-            said["id"] = message["id"]
-            if event == "resolved":
-                send(replies, said)
-                order = json.loads(requests.readline() or b'{"action": "stop"}')
-                orders.write(b"1" if order["action"] == "proceed" else b"0")
-            elif event == "step":
-                send(replies, said)
-            elif event in {"done", "failed"}:
-                last = said
-                break
-    status = bury(child, alone=alone)
-    last["id"] = message["id"]
+        job.run(message, from_worker, to_worker, alone=alone)
+    status = 0
+    try:
+        os.close(to_worker)
+        os.close(from_worker)
+        with os.fdopen(from_job, "rb") as messages, os.fdopen(to_job, "wb", buffering=0) as orders:
+            last = follow(message["id"], messages, orders, requests, replies)
+    finally:
+        status = family.bury(child, alone=alone)
     if last.get("kind") == "died":
-        last["message"] = obituary(status, last["message"])
-        last["output"] = ""
+        last["message"] = family.obituary(status, last["message"])
     return last
 
 
-def bury(child: int, *, alone: bool) -> int:
-    """Kill the job and all its descendants, and reap them.
+def follow(
+    identity: str, messages: BinaryIO, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
+) -> dict[str, Any]:
+    """Hand a job's messages on, one of each known shape at a time; what it writes is read as data, never as code.
 
     Returns:
-        How the job itself ended, as `os.waitpid` tells it; 0 when it had to be killed after its last message.
+        Its last message, or the `failed` one of a job that ended, or wrote nonsense.
     """
-    status = 0
-    with contextlib.suppress(ChildProcessError):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if not ended:
-            status = 0
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if alone:
-            os.kill(-1, signal.SIGKILL)
-        else:
-            os.killpg(child, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            ended, how = os.waitpid(-1 if alone else child, 0)
-            if ended == child and os.WIFSIGNALED(how) and os.WTERMSIG(how) != signal.SIGKILL:
-                status = how
-    return status
+    while line := messages.readline(MESSAGE_BYTES):
+        try:
+            said = json.loads(line) if line.endswith(b"\n") else None
+        except (ValueError, RecursionError):
+            said = None
+        event = said.get("event") if isinstance(said, dict) else None
+        if (
+            not isinstance(said, dict)
+            or not isinstance(event, str)
+            or event not in {"resolved", "step", "done", "failed"}
+        ):
+            return died(identity, "the job wrote something that is no message")
+        said["id"] = identity
+        if event in EVENTS[2:]:
+            return said
+        send(replies, said)
+        if event == "resolved":
+            order = json.loads(requests.readline() or b'{"action": "stop"}')
+            with contextlib.suppress(BrokenPipeError):
+                orders.write(b"1" if order["action"] == "proceed" else b"0")
+    return died(identity, "the job ended without a word")
 
 
-def obituary(status: int, otherwise: str) -> str:
-    """Say how a job died."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        meaning = {signal.SIGXCPU: " (it used more processor seconds than it may)", signal.SIGSYS: " (forbidden call)"}
-        return "the job was ended by " + signal.Signals(number).name + meaning.get(signal.Signals(number), "")
-    return otherwise
+def died(identity: str, message: str) -> dict[str, Any]:
+    """Compose the last message of a job that had none."""
+    return {"event": "failed", "id": identity, "kind": "died", "message": message, "output": ""}
 
 
-def clear(paths: list[str]) -> dict[str, Any]:
-    """Remove folders that jobs have written; links are removed, not followed."""
+def clear(paths: list[str], *, alone: bool) -> dict[str, Any]:
+    """Remove what jobs have written; links are removed, not followed."""
+    if alone:  # then it is this sandbox's own, and every job may write to it
+        paths = [*paths, *(os.path.join(SHARED_MEMORY, name) for name in os.listdir(SHARED_MEMORY))]
     for path in paths:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
         shutil.rmtree(path, ignore_errors=True)
         if os.path.lexists(path):
             return {"event": "odd", "message": path + " can't be removed"}

@@ -22,6 +22,17 @@ from dynamo_mcp.process import open_process
 from dynamo_mcp.settings import Settings
 
 CODE = Path(__file__).parent.parent / "_in_environment"
+ISOLATION = (
+    "--unshare-all",
+    "--unshare-user",
+    "--die-with-parent",
+    "--new-session",
+    "--cap-drop",
+    "ALL",
+    "--as-pid-1",
+)
+"""What bubblewrap takes away before anything is mounted (bwrap(1))."""
+
 TEMPORARY_BYTES = 64 << 20
 START_SECONDS = 30.0
 _INFO_BYTES = 4096
@@ -84,7 +95,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
             environment = _environment(launch, temporary)
             temporary.mkdir()
             async with open_process(
-                worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room
+                worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
             ) as process:
                 yield Launched(process, output, temporary, Path("/"), log)
             return
@@ -114,22 +125,13 @@ def _confined(
     launch: Launch, settings: Settings, executable: Path, info: int, environment: dict[str, str]
 ) -> Sequence[str | Path]:
     """Compose bubblewrap's arguments (bwrap(1)); their order is the order of the mounts."""
-    command: list[str | Path] = [executable, "--info-fd", str(info)]
-    command += [
-        "--unshare-all",
-        "--unshare-user",
-        "--die-with-parent",
-        "--new-session",
-        "--cap-drop",
-        "ALL",
-        "--as-pid-1",
-    ]
-    command += ["--clearenv"]
+    command: list[str | Path] = [executable, "--info-fd", str(info), *ISOLATION, "--clearenv"]
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
     command += ["--size", str(settings.output_bytes), "--tmpfs", "/output"]
+    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
     # The home may lie below /tmp, so what is visible of it is mounted over the tmpfs.
     command += ["--ro-bind", "/usr", "/usr"]
     for link in ("bin", "sbin", "lib", "lib32", "lib64"):

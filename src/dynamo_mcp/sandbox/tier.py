@@ -8,7 +8,7 @@ import msgspec
 
 from dynamo_mcp.errors import Failed, TimedOut
 from dynamo_mcp.process import run
-from dynamo_mcp.sandbox.launch import CODE, bubblewrap
+from dynamo_mcp.sandbox.launch import CODE, ISOLATION, bubblewrap
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Confinement
 
@@ -19,6 +19,9 @@ INSTALL_BUBBLEWRAP = (
     "install bubblewrap (Debian, Ubuntu: `apt-get install bubblewrap`; Fedora: `dnf install bubblewrap`)"
 )
 PROBE_SECONDS = 20.0
+
+_PROBED = (*ISOLATION, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev")
+_SAID = "confined"
 
 
 class _Kernel(msgspec.Struct):
@@ -61,28 +64,12 @@ async def _try_bubblewrap(settings: Settings, python: Path) -> str | None:
         return INSTALL_BUBBLEWRAP
     try:
         tried = await run(
-            [
-                executable,
-                *_PROBED,
-                "--ro-bind",
-                "/",
-                "/",
-                "--proc",
-                "/proc",
-                "--dev",
-                "/dev",
-                python,
-                "-I",
-                "-S",
-                "-c",
-                "",
-            ],
+            [executable, *_PROBED, python, "-I", "-S", "-c", f"print({_SAID!r})"],
             env={},
             seconds=PROBE_SECONDS,
         )
     except (Failed, TimedOut) as error:
         return f"bubblewrap is there but does not work: {error.message}"
-    return None if tried.code == 0 else f"bubblewrap is there but does not work: {tried.error}"
-
-
-_PROBED = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--as-pid-1")
+    if tried.code == 0 and tried.stdout.decode("utf-8", "replace").strip() == _SAID:
+        return None
+    return f"bubblewrap is there but does not work: {tried.error}"

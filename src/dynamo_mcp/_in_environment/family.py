@@ -1,0 +1,91 @@
+"""Which processes belong to a job, and how do they die? All of them, whatever they did to get away.
+
+In a PID namespace of its own, the worker sees nothing but its jobs. Elsewhere it adopts what its descendants leave
+behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it stays below it in the process tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.system_calls import process_control
+else:
+    from system_calls import process_control
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_ROUNDS = 1000
+_PARENT = 1
+
+
+def adopt() -> None:
+    """Become the parent of whatever descendants leave behind, where the system can do that."""
+    if sys.platform == "linux":
+        process_control(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Get a signal when the parent dies, where the system can do that."""
+    if sys.platform == "linux":
+        process_control(_PR_SET_PDEATHSIG, number)
+
+
+def bury(child: int, *, alone: bool) -> int:
+    """Kill a job and all its descendants, and reap them.
+
+    Args:
+        child: The job.
+        alone: This process is process 1 of a PID namespace.
+
+    Returns:
+        How the job itself ended, as `os.waitpid` tells it; 0 when it had to be killed after its last message.
+    """
+    status = 0
+    with contextlib.suppress(ChildProcessError):
+        ended, how = os.waitpid(child, os.WNOHANG)
+        status = how if ended else 0
+    for _ in range(_ROUNDS):
+        # What is killed may have forked meanwhile, so this goes on until nothing is left.
+        for victim in [-1] if alone else [child, *descendants(os.getpid())]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(victim, signal.SIGKILL)
+        try:
+            ended, how = os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+        if ended == child and os.WIFSIGNALED(how) and os.WTERMSIG(how) != signal.SIGKILL:
+            status = how
+    return status
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Return the processes below one, by the kernel's list of them."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    # The name in parentheses may hold anything, also parentheses (proc_pid_stat(5)).
+                    parent = int(file.read().rpartition(b")")[2].split()[_PARENT])
+                children.setdefault(parent, []).append(int(entry))
+    found = []
+    waiting = [ancestor]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def obituary(status: int, otherwise: str) -> str:
+    """Say how a job died."""
+    if os.WIFSIGNALED(status):
+        number = signal.Signals(os.WTERMSIG(status))
+        meaning = {signal.SIGXCPU: " (it used more processor seconds than it may)", signal.SIGSYS: " (forbidden call)"}
+        return "the job was ended by " + number.name + meaning.get(number, "")
+    return otherwise

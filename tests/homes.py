@@ -1,0 +1,167 @@
+"""Homes that tests open: the base environment is made once, and every home gets it by hard links."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from dynamo_mcp.copying import link_tree
+from dynamo_mcp.dynamo import Dynamo, open_dynamo
+from dynamo_mcp.settings import Settings, load
+
+SECONDS = 90.0
+"""Seconds after which a wait in a test has failed."""
+
+SLUG = "{{cookiecutter.slug}}"
+
+
+def base_environments(temporary: pytest.TempPathFactory) -> Path:
+    """Return a folder of base environments, made by the real uv the first time that a session asks."""
+    root = temporary.getbasetemp() / "home-of-the-bases"
+    bases = root / "home" / "bases"
+    if not root.exists():
+        template = write_template(root / "first")
+        done = subprocess.run(
+            [sys.executable, "-m", "dynamo_mcp", "add", str(template)],
+            env={**os.environ, "DYNAMO_MCP_HOME": str(root / "home")},
+            capture_output=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    return bases
+
+
+def write_template(
+    folder: Path,
+    files: dict[str, str | bytes] | None = None,
+    *,
+    configuration: dict[str, Any] | None = None,
+    **hooks: str,
+) -> Path:
+    """Write a template that makes `README.md`, and what else is given; hooks by their name without `.py`."""
+    given = {f"{SLUG}/README.md": "{{cookiecutter.slug}}\n", **(files or {})}
+    given |= {f"hooks/{name}.py": code for name, code in hooks.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cookiecutter.json").write_text(json.dumps(configuration or {"slug": "made"}), "utf-8")
+    for name, content in given.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+class Home:
+    """A home of one test, beside its templates and the folder that its projects go to."""
+
+    def __init__(self, root: Path, bases: Path | None) -> None:
+        self.root = root
+        self.path = root / "home"
+        self.outputs = root / "projects"
+        self.templates = root / "templates"
+        for folder in (self.path, self.outputs, self.templates):
+            folder.mkdir(parents=True)
+        if bases is not None:
+            link_tree(bases, self.path / "bases")
+        self._bases = bases
+
+    def take_wheels(self) -> None:
+        """Get uv's cache too, so that an environment can be made without the index."""
+        assert self._bases is not None
+        link_tree(self._bases.parent / "wheels", self.path / "wheels")
+
+    def settings(self, environ: dict[str, str] | None = None, **chosen: object) -> Settings:
+        given: dict[str, object] = {
+            "home": self.path,
+            "output_roots": (self.outputs,),
+            "source_roots": (self.templates,),
+            "lock_seconds": SECONDS,
+            **chosen,
+        }
+        own = {name: value for name, value in os.environ.items() if not name.startswith("DYNAMO_MCP_")}
+        return load({**own, **(environ or {})}, **given)
+
+    def open(self, environ: dict[str, str] | None = None, **chosen: object) -> AbstractAsyncContextManager[Dynamo]:
+        """Open it as a server does; `async with` it."""
+        return open_dynamo(self.settings(environ, **chosen))
+
+    async def add(self, dynamo: Dynamo, name: str, *arguments: Any, **options: Any) -> Path:
+        """Write a template and register it; return the checkout's folder."""
+        folder = write_template(self.templates / name, *arguments, **options)
+        await dynamo.add_template(str(folder), name=name)
+        return self.checkout(name)
+
+    def checkout(self, name: str) -> Path:
+        """Return the folder that a registered template's `cookiecutter.json` is in."""
+        return Path(json.loads((self.path / "templates" / f"{name}.json").read_text())["path"])
+
+    @property
+    def scratch(self) -> list[str]:
+        """What is in scratch folders, besides what living renderers need."""
+        living = {room for room in (self.path / "scratch").glob("*/renderer-*") if processes_of(room)}
+        return sorted(
+            str(path) for path in (self.path / "scratch").glob("*/*") if path not in living and path.name != "journal"
+        )
+
+    @property
+    def made(self) -> list[str]:
+        return sorted(path.name for path in self.outputs.iterdir())
+
+
+def workers() -> list[int]:
+    """Return the living worker processes that this test session started, innermost ones only."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (words := command(int(entry.name))):
+            running = any(word.endswith("_in_environment/worker.py") for word in words)
+            if running and Path(words[0]).name.startswith("python"):
+                found.append(int(entry.name))
+    return found
+
+
+def command(identity: int) -> list[str]:
+    """Return a process's command line, empty when it is gone."""
+    try:
+        return [os.fsdecode(word) for word in Path(f"/proc/{identity}/cmdline").read_bytes().split(b"\0") if word]
+    except OSError:
+        return []
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Return the processes that have a folder, or something in it, on their command line, open, or as their own."""
+    found = []
+    wanted = str(folder)
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        places = [word for word in command(int(entry.name)) if wanted in word]
+        try:
+            links = [entry / "cwd", *(entry / "fd").iterdir()]
+        except OSError:
+            links = []
+        for link in links:
+            try:
+                place = str(link.readlink())
+            except OSError:
+                continue
+            if place.startswith(wanted):
+                places.append(place)
+        if places:
+            found.append(int(entry.name))
+    return found
+
+
+async def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Wait until something holds."""
+    with anyio.fail_after(seconds):
+        while not condition():
+            await anyio.lowlevel.checkpoint()

@@ -1,0 +1,81 @@
+"""The probe tries what this machine can do; what it can't is said in words that lead on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo_mcp.sandbox.tier import probe
+from dynamo_mcp.settings import Settings, load
+
+pytestmark = pytest.mark.anyio
+
+PYTHON = Path(sys.executable)
+
+
+def settings(home: Path, path: str) -> Settings:
+    return load({"PATH": path}, home=home)
+
+
+def fake(folder: Path, script: str) -> Path:
+    folder.mkdir()
+    (folder / "bwrap").write_text(script)
+    (folder / "bwrap").chmod(0o755)
+    return folder
+
+
+async def test_this_machine_confines_strongly(tmp_path: Path, kernel: dict[str, Any]) -> None:
+    found = await probe(settings(tmp_path, "/usr/bin:/bin"), python=PYTHON)
+    assert found.tier == "strong"
+    assert found.mechanisms == ("bubblewrap", f"landlock-{kernel['landlock_abi']}", "seccomp")
+    assert found.advice is None
+
+
+async def test_without_bubblewrap_the_tier_is_lower_and_it_is_said_how_to_get_it(
+    tmp_path: Path, kernel: dict[str, Any]
+) -> None:
+    found = await probe(settings(tmp_path, str(tmp_path)), python=PYTHON)
+    landlock = kernel["landlock_abi"] >= 3
+    assert found.tier == ("reduced" if landlock else "none")
+    assert found.mechanisms == ((f"landlock-{kernel['landlock_abi']}", "seccomp") if landlock else ())
+    assert found.advice is not None
+    assert "apt-get install bubblewrap" in found.advice
+    assert "dnf install bubblewrap" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n", "setting up uid map"),
+        ("#!/bin/sh\nexit 7\n", "exit code 7"),
+        ("#!/nowhere/at/all\n", "can't be started"),
+        ("", "bwrap"),
+    ],
+    ids=["message", "silent", "no-interpreter", "empty"],
+)
+async def test_a_bubblewrap_that_fails_is_not_counted_and_its_words_are_kept(
+    tmp_path: Path, script: str, said: str
+) -> None:
+    folder = fake(tmp_path / "bin", script)
+    found = await probe(settings(tmp_path, str(folder)), python=PYTHON)
+    assert found.tier in {"reduced", "none"}
+    assert "bubblewrap" not in found.mechanisms
+    assert found.advice is not None
+    assert found.advice.startswith("bubblewrap is there but does not work: ")
+    assert said in found.advice
+
+
+async def test_a_python_that_cannot_answer_means_no_confinement(tmp_path: Path) -> None:
+    found = await probe(settings(tmp_path, "/usr/bin:/bin"), python=Path("/bin/true"))
+    assert found.tier == "none"
+    assert found.mechanisms == ()
+    assert found.advice
+
+
+async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> None:
+    folder = fake(tmp_path / "bin", "#!/bin/sh\nexit 0\n")
+    found = await probe(settings(tmp_path, str(folder)), python=PYTHON)
+    assert found.tier != "strong"

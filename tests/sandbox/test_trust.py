@@ -1,0 +1,73 @@
+"""What may run, for every trust, every tier, and templates of our own and of strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynamo_mcp.errors import Refused
+from dynamo_mcp.sandbox.trust import Permission, permit
+from dynamo_mcp.types import Confinement, Location, Template, Tier, Trust
+
+ADVICE = "install the sandbox"
+
+TABLE: list[tuple[Trust, Tier, bool, Permission | None]] = [
+    ("full", "strong", False, Permission("full", confined=False, tier="none")),
+    ("full", "reduced", False, Permission("full", confined=False, tier="none")),
+    ("full", "none", False, Permission("full", confined=False, tier="none")),
+    ("full", "strong", True, Permission("full", confined=False, tier="none")),
+    ("full", "reduced", True, Permission("full", confined=False, tier="none")),
+    ("full", "none", True, Permission("full", confined=False, tier="none")),
+    ("contained", "strong", False, Permission("contained", confined=True, tier="strong")),
+    ("contained", "reduced", False, None),
+    ("contained", "none", False, None),
+    ("contained", "strong", True, Permission("contained", confined=True, tier="strong")),
+    ("contained", "reduced", True, Permission("contained", confined=False, tier="none")),
+    ("contained", "none", True, Permission("contained", confined=False, tier="none")),
+    ("inert", "strong", False, Permission("inert", confined=True, tier="strong")),
+    ("inert", "reduced", False, Permission("inert", confined=True, tier="reduced")),
+    ("inert", "none", False, None),
+    ("inert", "strong", True, Permission("inert", confined=True, tier="strong")),
+    ("inert", "reduced", True, Permission("inert", confined=True, tier="reduced")),
+    ("inert", "none", True, None),
+]
+
+
+def template(*, bundled: bool) -> Template:
+    location = Location("local", "/somewhere", bundled=bundled)
+    return Template("somebody", "", location, Path("/x"), Path("/x"), digest="0" * 64, last_updated="")
+
+
+def confinement(tier: Tier) -> Confinement:
+    return Confinement(tier, (), None if tier == "strong" else ADVICE)
+
+
+@pytest.mark.parametrize(("trust", "tier", "bundled", "permission"), TABLE)
+def test_what_may_run_depends_on_trust_tier_and_whose_template_it_is(
+    trust: Trust, tier: Tier, *, bundled: bool, permission: Permission | None
+) -> None:
+    if permission is not None:
+        assert permit(template(bundled=bundled), trust, confinement(tier)) == permission
+        return
+    with pytest.raises(Refused) as raised:
+        permit(template(bundled=bundled), trust, confinement(tier))
+    assert "`somebody`" in raised.value.message
+    assert f"`{tier}`" in raised.value.message
+    assert raised.value.hint.startswith(ADVICE)
+    assert "--trust full" in raised.value.hint
+    assert ("`inert`" in raised.value.hint) == (tier == "reduced")
+
+
+def test_the_table_is_whole() -> None:
+    assert len({row[:3] for row in TABLE}) == len(TABLE) == 3 * 3 * 2
+
+
+@pytest.mark.parametrize("tier", ["strong", "reduced", "none"])
+def test_a_stranger_s_hooks_never_run_unconfined_unless_a_person_said_full(tier: Tier) -> None:
+    for trust in ("inert", "contained"):
+        try:
+            permission = permit(template(bundled=False), trust, confinement(tier))
+        except Refused:
+            continue
+        assert permission.confined

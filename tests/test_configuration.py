@@ -1,0 +1,329 @@
+"""What does `cookiecutter.json` ask? Every question has a kind and a schema; what can't be asked is told in words."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from dynamo_mcp.configuration import compile_schema, parse, read
+from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.text import DESCRIPTION_LENGTH
+from dynamo_mcp.types import VariableKind
+from dynamo_mcp.variables import ANSWER_LENGTH, Schema, Variable
+
+YES_NO = ["y", "n", "yes", "no", "Y", "N", "Yes", "No"]
+
+names = st.text(st.characters(codec="utf-8"), max_size=20).filter(
+    lambda name: not name.startswith("_") and name not in {"template", "templates"}
+)
+texts = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    [*YES_NO, "{{ cookiecutter.a }}", "{% if cookiecutter['a'] %}x{% endif %}", "{# x #}", "{", "}}"]
+)
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+scalars = texts | st.booleans() | numbers | st.none()
+values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4))
+raws = scalars | st.lists(values, min_size=1, max_size=5) | st.dictionaries(texts, values, max_size=4)
+prompts = st.dictionaries(names, values, max_size=4)
+configurations = st.builds(
+    lambda questions, prompts: {**questions, "_private": ["x"], "__prompts__": prompts},
+    st.dictionaries(names, raws, max_size=8),
+    prompts,
+)
+
+
+def _schema(configuration: dict[str, Any]) -> Schema:
+    return compile_schema(parse(json.dumps(configuration).encode()))
+
+
+def _one(raw: Any, **more: Any) -> Variable:
+    (variable,) = _schema({"question": raw, **more}).variables
+    return variable
+
+
+def _can_be_renamed(name: str) -> bool:
+    return not any(character in '"\\' or character < " " for character in name)
+
+
+class TestEveryConfiguration:
+    @given(configurations)
+    def test_the_schema_is_a_valid_one_that_accepts_its_own_defaults_in_the_order_of_the_questions(
+        self, configuration: dict[str, Any]
+    ) -> None:
+        assume(all(_can_be_renamed(name) for name in configuration))
+        schema = _schema(configuration)
+        document = schema.json_schema()
+        Draft202012Validator.check_schema(document)
+        json.dumps(document, allow_nan=False).encode()
+        asked = [name for name in configuration if not name.startswith("_")]
+        assert list(document["properties"]) == [variable.name for variable in schema.variables] == asked
+        defaults = {variable.name: variable.default for variable in schema.variables if not variable.derived}
+        Draft202012Validator(document).validate(defaults)
+        assert list(schema.check("template", defaults)) == list(defaults)
+        msgspec.json.encode([variable.info() for variable in schema.variables])
+
+    @given(names)
+    def test_a_question_of_any_name_can_be_asked_or_is_refused_in_words(self, name: str) -> None:
+        try:
+            schema = _schema({name: "x"})
+        except InvalidTemplate:
+            return
+        assert schema.check("template", {name: "y"}) == {name: "y"}
+
+    @given(configurations)
+    def test_whatever_a_client_is_shown_of_a_question_is_plain_and_bounded(self, configuration: dict[str, Any]) -> None:
+        assume(all(_can_be_renamed(name) for name in configuration))
+        for variable in _schema(configuration).variables:
+            for text in (variable.prompt, *variable.labels.values()):
+                assert text.isprintable()
+                assert len(text) <= DESCRIPTION_LENGTH
+
+    @given(st.binary(max_size=200))
+    def test_whatever_the_bytes_are_they_are_a_configuration_or_refused_in_words(self, content: bytes) -> None:
+        try:
+            parse(content)
+        except InvalidTemplate as error:
+            assert error.hint  # noqa: PT017 - either is right
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("raw", "kind", "default", "schema"),
+        [
+            ("x", "text", "x", {"type": "string", "default": "x"}),
+            ("", "text", "", {"type": "string", "default": ""}),
+            (None, "text", None, {"type": ["string", "null"]}),
+            (True, "boolean", True, {"type": "boolean", "default": True}),
+            (False, "boolean", False, {"type": "boolean", "default": False}),
+            ("y", "yes_no", True, {"enum": [True, False, "y", "n"], "default": True}),
+            ("No", "yes_no", False, {"enum": [True, False, "Yes", "No"], "default": False}),
+            (["a", "b"], "choice", "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
+            (["a", "b", "a"], "choice", "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
+            ([3.9, 3.1], "choice", "3.9", {"type": "string", "enum": ["3.9", "3.1"], "default": "3.9"}),
+            ([True, None], "choice", "True", {"type": "string", "enum": ["True", "None"], "default": "True"}),
+            (3, "number", 3, {"type": "number", "default": 3}),
+            (0.5, "number", 0.5, {"type": "number", "default": 0.5}),
+            ({"a": 1}, "mapping", {"a": 1}, {"type": "object", "additionalProperties": True, "default": {"a": 1}}),
+        ],
+    )
+    def test_the_default_tells_the_kind(
+        self, raw: Any, kind: VariableKind, default: Any, schema: dict[str, Any]
+    ) -> None:
+        variable = _one(raw)
+        assert (variable.kind, variable.default) == (kind, default)
+        assert {key: value for key, value in variable.json_schema().items() if key not in {"title", "description"}} == (
+            schema
+        )
+
+    @pytest.mark.parametrize(
+        "raw", ["{{ cookiecutter.a }}", "{% x %}", ["a", "{{ cookiecutter.b }}"], {"k": ["{# x #}"]}, {"{{ a }}": 1}]
+    )
+    def test_a_default_with_jinja_is_derived_and_not_offered_as_a_value(self, raw: Any) -> None:
+        variable = _one(raw)
+        assert variable.derived
+        assert "default" not in variable.json_schema()
+        assert "enum" not in variable.json_schema()
+        assert "it is computed from: " in variable.json_schema()["description"]
+
+    def test_a_number_without_a_value_in_json_has_a_schema_that_json_can_hold(self) -> None:
+        # Python's `json` reads `NaN` and `Infinity`, so cookiecutter does.
+        for text in ("NaN", "Infinity", "-Infinity"):
+            try:
+                schema = compile_schema(parse(f'{{"question": {text}}}'.encode()))
+            except InvalidTemplate:
+                continue
+            json.dumps(schema.json_schema(), allow_nan=False)
+
+    def test_what_begins_with_an_underscore_is_not_asked(self) -> None:
+        schema = _schema({"a": "1", "_copy_without_render": ["x"], "__b": "{{ cookiecutter.a }}"})
+        assert [variable.name for variable in schema.variables] == ["a"]
+
+    def test_a_choice_that_offers_nothing_is_refused_by_its_name(self) -> None:
+        with pytest.raises(InvalidTemplate, match="The choice `question` offers nothing"):
+            _one([])
+
+    def test_a_template_that_asks_nothing_has_an_empty_schema(self) -> None:
+        schema = _schema({})
+        assert schema.json_schema()["properties"] == {}
+        assert schema.check("template", {}) == {}
+
+    def test_a_default_that_is_longer_than_an_answer_may_be_is_an_answer_all_the_same_or_refused(self) -> None:
+        try:
+            schema = _schema({"licence": "x" * (ANSWER_LENGTH + 1)})
+        except InvalidTemplate:
+            return
+        schema.check("template", {"licence": schema.variables[0].default})
+
+
+class TestPrompts:
+    def test_the_author_s_words_are_used(self) -> None:
+        variable = _one("x", __prompts__={"question": "What is it?"})
+        assert variable.prompt == "What is it?"
+        assert variable.json_schema()["description"] == "What is it?"
+
+    @pytest.mark.parametrize("prompts", [None, [], "x", {}, {"question": ""}, {"question": None}, {"question": {}}])
+    def test_without_words_the_name_is_used(self, prompts: Any) -> None:
+        (variable,) = _schema({"project_name": "x", "__prompts__": prompts}).variables
+        assert variable.prompt == "Project name"
+
+    def test_choices_have_the_author_s_labels(self) -> None:
+        words = {"__prompt__": "Which?", "mit": "MIT, short", "gpl": "GPL", "other": "not offered"}
+        variable = _one(["mit", "gpl"], __prompts__={"question": words})
+        assert variable.prompt == "Which?"
+        assert variable.labels == {"mit": "MIT, short", "gpl": "GPL"}
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            "line\nline\r\nline\u2028line",
+            "\x1b[31mred\x1b[0m\x07",
+            "right\u202eto left\u202c",
+            "zero\u200bwidth\ufeff\u2060",
+            "tag\U000e0041\U000e0042",
+            "null\x00byte \x9b",
+            "private \ue000",
+            "x" * 100_000,
+            "\n" * 100_000 + "x",
+        ],
+    )
+    def test_a_stranger_s_words_are_plain_and_bounded(self, hostile: str) -> None:
+        variable = _one(["a"], __prompts__={"question": {"__prompt__": hostile, "a": hostile}})
+        for text in (variable.prompt, variable.labels["a"]):
+            assert text.isprintable()
+            assert len(text) <= DESCRIPTION_LENGTH
+
+    @pytest.mark.parametrize("name", ["x" * 100_000, "right\u202eto left", "tag\U000e0041", "wide\u2028line\x9b"])
+    def test_a_stranger_s_name_for_a_question_is_plain_and_bounded_where_it_stands_for_words(self, name: str) -> None:
+        try:
+            schema = _schema({name: "x"})
+        except InvalidTemplate:
+            return
+        for text in (schema.variables[0].prompt, schema.variables[0].json_schema()["title"]):
+            assert text.isprintable()
+            assert len(text) <= DESCRIPTION_LENGTH
+
+
+class TestRecommendations:
+    @pytest.mark.parametrize(
+        "reference",
+        [
+            "{{ cookiecutter.b }}",
+            "{{cookiecutter .b|lower}}",
+            "{{ cookiecutter['b'] }}",
+            '{{ cookiecutter["b"] }}',
+            "{% if cookiecutter.b == 'x' %}y{% endif %}",
+        ],
+    )
+    def test_the_first_question_and_those_that_others_are_computed_from_are_worth_asking(self, reference: str) -> None:
+        schema = _schema({"a": "1", "b": "2", "c": "3", "d": reference})
+        assert [variable.name for variable in schema.variables if variable.recommended] == ["a", "b"]
+
+    def test_a_name_beyond_ascii_is_found_where_it_is_used(self) -> None:
+        schema = _schema({"a": "1", "größe": "2", "d": "{{ cookiecutter.größe }}"})
+        assert [variable.name for variable in schema.variables if variable.recommended] == ["a", "größe"]
+
+    def test_what_is_computed_is_not_worth_asking(self) -> None:
+        schema = _schema({"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"})
+        assert [variable.name for variable in schema.variables if variable.recommended] == []
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("nested", "shown"),
+        [
+            ({"templates": {"web": {"path": "./web"}, "cli": {"path": "./cli"}}}, ["`web`", "`cli`"]),
+            ({"template": ["Web (./web)", "Shell (./cli)"]}, ["`Web (./web)`", "`Shell (./cli)`"]),
+        ],
+    )
+    def test_nested_templates_are_refused_with_their_names(self, nested: dict[str, Any], shown: list[str]) -> None:
+        with pytest.raises(InvalidTemplate) as caught:
+            _schema(nested)
+        assert all(name in caught.value.message for name in shown)
+        assert "`directory`" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("content", "line", "column"),
+        [
+            (b"", 1, 1),
+            (b"{", 1, 2),
+            (b'{\n  "a": 1,\n  "b": x\n}', 3, 8),
+            (b'{"a": 1,}', 1, 8),
+            (b"{'a': 1}", 1, 2),
+            (b'{} {"a": 1}', 1, 4),
+            (b'{"a": "\n"}', 1, 8),
+            (b'\xef\xbb\xbf{"a": 1}', 1, 1),
+        ],
+    )
+    def test_what_is_not_json_is_refused_with_its_line_and_column(self, content: bytes, line: int, column: int) -> None:
+        with pytest.raises(InvalidTemplate, match=f"line {line}, column {column}: "):
+            parse(content)
+
+    @pytest.mark.parametrize("content", [b'{"a": "\xff"}', '{"a": 1}'.encode("utf-16")])
+    def test_what_is_not_utf8_is_refused(self, content: bytes) -> None:
+        with pytest.raises(InvalidTemplate, match="is not UTF-8 text"):
+            parse(content)
+
+    @pytest.mark.parametrize(
+        ("content", "kind"),
+        [(b"[1]", "a list"), (b'"x"', "text"), (b"1", "a number"), (b"true", "a boolean"), (b"null", "null")],
+    )
+    def test_what_is_not_an_object_is_refused_with_what_it_is(self, content: bytes, kind: str) -> None:
+        with pytest.raises(InvalidTemplate, match=f"holds {kind}, not an object"):
+            parse(content)
+
+    @pytest.mark.parametrize("depth", [100, 400, 600, 2_000, 100_000])
+    @pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
+    def test_what_is_nested_deeply_is_asked_or_refused_in_words(self, depth: int, opening: str, closing: str) -> None:
+        content = f'{{"question": {opening * depth}1{closing * depth}}}'.encode()
+        overflows = False
+        try:
+            schema = compile_schema(parse(content))
+            schema.json_schema()
+            schema.check("template", {"question": schema.variables[0].default})
+        except InvalidTemplate:
+            return
+        except RecursionError:
+            overflows = True  # kept out of the report: showing thousands of frames takes pytest minutes
+        assert not overflows
+
+    def test_a_number_of_thousands_of_digits_is_refused_in_words(self) -> None:
+        with pytest.raises(InvalidTemplate):
+            parse(b'{"a": ' + b"1" * 5000 + b"}")
+
+    @pytest.mark.parametrize("configuration", [{"\ud800": "x"}, {"a": ["\ud800"]}, {"a": "x", "_b": "\ud800"}])
+    def test_half_of_a_surrogate_pair_is_asked_or_refused_in_words(self, configuration: dict[str, Any]) -> None:
+        try:
+            schema = _schema(configuration)
+        except InvalidTemplate:
+            return
+        msgspec.json.encode(schema.json_schema())
+
+
+class TestReading:
+    def test_a_template_s_questions_are_read_from_its_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "cookiecutter.json").write_text('{"größe": "x"}', encoding="utf-8")
+        assert read(tmp_path).variables[0].name == "größe"
+
+    @pytest.mark.parametrize("kind", ["empty folder", "no folder", "a file", "a folder of that name"])
+    def test_where_there_is_no_configuration_there_is_no_template(self, kind: str, tmp_path: Path) -> None:
+        template = tmp_path / "web"
+        if kind == "a file":
+            template.touch()
+        elif kind != "no folder":
+            template.mkdir()
+        if kind == "a folder of that name":
+            (template / "cookiecutter.json").mkdir()
+        with pytest.raises(NotATemplate, match=r"There is no `cookiecutter.json` in `web`"):
+            read(template)
+
+    def test_what_can_not_be_read_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "cookiecutter.json").symlink_to("cookiecutter.json")
+        with pytest.raises(InvalidTemplate, match=os.strerror(40)):
+            read(tmp_path)

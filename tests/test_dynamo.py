@@ -1,0 +1,382 @@
+"""Whole operations over a real home: add, create, update, remove, and what they do to each other."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.errors import (
+    DynamoError,
+    EnvironmentFailed,
+    FetchFailed,
+    InvalidAnswers,
+    InvalidTemplate,
+    NameTaken,
+    StorageFailed,
+    TemplateNotFound,
+    UsageError,
+)
+from dynamo_mcp.types import Project, Trust
+from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, workers, write_template
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path, base_environments(tmp_path_factory))
+
+
+def waits_for(go: Path, started: str = "started") -> str:
+    """Return a hook that goes on when a file is there; that something is there even the sandbox lets it see."""
+    return (
+        f"import os, time\nopen({started!r}, 'w').close()\nwhile not os.path.lexists({str(go)!r}): time.sleep(0.01)\n"
+    )
+
+
+def repository(folder: Path) -> str:
+    """Make a Git repository of a template; return its address."""
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    return commit(folder)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def commit(folder: Path) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=m")
+    return folder.as_uri()
+
+
+def left(home: Home) -> dict[str, list[str]]:
+    """Return what a home holds of templates."""
+    return {
+        folder: sorted(path.name for path in (home.path / folder).iterdir())
+        for folder in ("templates", "checkouts", "venvs")
+    }
+
+
+TRUSTS: tuple[Trust, ...] = ("full", "contained", "inert")
+NOTHING: dict[str, list[str]] = {"templates": [], "checkouts": [], "venvs": []}
+
+
+# Environments
+
+
+async def test_a_broken_environment_is_made_anew_by_the_next_create(home: Home) -> None:
+    home.take_wheels()
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.create_project("one", str(home.outputs), {"slug": "before"})
+    broken = list(home.path.rglob("site-packages/cookiecutter/generate.py"))
+    assert len(broken) == 2
+    for path in broken:
+        path.unlink()
+    async with home.open() as dynamo:
+        await dynamo.create_project("one", str(home.outputs), {"slug": "after"})
+        assert home.scratch == []
+    assert all(path.is_file() for path in broken)
+    assert home.made == ["after", "before"]
+
+
+async def test_an_environment_that_vanished_is_made_anew_by_the_next_create(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        for path in (home.path / "venvs").iterdir():
+            path.rename(home.root / path.name)
+        await dynamo.create_project("one", str(home.outputs))
+    assert home.made == ["made"]
+
+
+# Add
+
+
+async def test_of_two_adds_of_one_name_one_wins_and_the_other_is_told(home: Home) -> None:
+    write_template(home.templates / "one")
+    ended: list[str] = []
+    async with home.open() as first, home.open() as second:
+
+        async def add(dynamo: Dynamo) -> None:
+            try:
+                await dynamo.add_template(str(home.templates / "one"), name="wanted")
+                ended.append("added")
+            except NameTaken:
+                ended.append("taken")
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for dynamo in (first, second, first):
+                    tasks.start_soon(add, dynamo)
+        assert [info.name for info in await second.list_templates()] == ["wanted"]
+    assert sorted(ended) == ["added", "taken", "taken"]
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """Mount a file system that is soon full."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True, timeout=20)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=20)
+
+
+@pytest.mark.parametrize("size", ["64k", "2m"])
+async def test_an_add_on_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path, size: str) -> None:
+    home = Home(tmp_path, None)
+    large = {f"{SLUG}/large.bin": bytes(256 << 10)} if size == "64k" else {}
+    write_template(home.templates / "one", dict(large))
+    with small_disk(home.path, size):
+        async with home.open() as dynamo:
+            with pytest.raises((StorageFailed, EnvironmentFailed, FetchFailed)) as raised:
+                await dynamo.add_template(str(home.templates / "one"))
+            assert "No space left on device" in raised.value.message
+            assert left(home) == NOTHING
+            assert home.scratch == []
+            assert list((home.path / "bases").iterdir()) == []
+
+
+async def test_an_add_that_fails_leaves_nothing(home: Home) -> None:
+    folder = write_template(home.templates / "one")
+    (folder / "cookiecutter.json").write_text("{")
+    async with home.open() as dynamo:
+        with pytest.raises(InvalidTemplate):
+            await dynamo.add_template(str(folder))
+        assert left(home) == NOTHING
+        assert home.scratch == []
+        write_template(folder)
+        await dynamo.add_template(str(folder))
+
+
+async def test_an_add_that_fails_keeps_the_checkout_that_another_template_rests_on(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        with pytest.raises(EnvironmentFailed):
+            await dynamo.add_template(
+                str(home.templates / "one"), name="two", requirements=["no-such-package-of-anybody-at-all"]
+            )
+        await dynamo.create_project("one", str(home.outputs))
+    assert home.made == ["made"]
+
+
+async def test_only_a_person_can_say_how_much_of_a_template_may_run(home: Home) -> None:
+    write_template(home.templates / "one")
+    async with home.open() as dynamo:
+        for trust in TRUSTS:
+            with pytest.raises(UsageError, match="Only a person"):
+                await dynamo.add_template(str(home.templates / "one"), trust=trust)
+        assert left(home)["templates"] == []
+        await dynamo.add_template(str(home.templates / "one"))
+        for trust in TRUSTS:
+            with pytest.raises(UsageError, match="Only a person"):
+                await dynamo.create_project("one", str(home.outputs), trust=trust)
+        assert (await dynamo.create_project("one", str(home.outputs))).trust == "contained"
+    async with home.open(person=True) as dynamo:
+        for trust in TRUSTS:
+            project = await dynamo.create_project("one", str(home.outputs), {"slug": trust}, trust=trust)
+            assert project.trust == trust
+
+
+# Create
+
+
+async def test_answers_that_do_not_fit_are_told_all_at_once_and_nothing_runs(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", configuration={"slug": "made", "flag": True, "pick": ["a", "b"]})
+        with pytest.raises(InvalidAnswers) as raised:
+            await dynamo.create_project("one", str(home.outputs), {"slag": "x", "flag": 7, "pick": "c"})
+        assert [problem.variable for problem in raised.value.problems] == ["slag", "flag", "pick"]
+        assert list((home.path / "scratch").glob("*/renderer-*")) == []
+
+
+async def test_a_choice_between_booleans_can_be_answered_as_it_is_listed(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(
+            dynamo,
+            "one",
+            {f"{SLUG}/pick": "{{ cookiecutter.pick }}"},
+            configuration={"slug": "made", "pick": [True, False]},
+        )
+        (choice,) = [v for v in await dynamo.get_template_variables("one") if v.name == "pick"]
+        assert choice.choices is not None
+        for number, answer in enumerate(choice.choices):
+            await dynamo.create_project("one", str(home.outputs), {"slug": f"p{number}", "pick": answer})
+    assert [(home.outputs / f"p{number}" / "pick").read_text() for number in range(2)] == ["True", "False"]
+
+
+async def test_many_creates_at_once_are_all_right_and_leave_nothing(home: Home) -> None:
+    made: dict[int, Project] = {}
+    async with home.open(concurrent_creates=4) as dynamo:
+        for kind in range(3):
+            content = f"{kind} {{{{cookiecutter.text}}}}"
+            await home.add(dynamo, f"kind-{kind}", {f"{SLUG}/own": content}, configuration={"slug": "s", "text": "t"})
+
+        async def create(number: int) -> None:
+            answers = {"slug": f"p{number}", "text": f"{{{{ {number} }}}}"}
+            made[number] = await dynamo.create_project(f"kind-{number % 3}", str(home.outputs), answers)
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for number in range(20):
+                    tasks.start_soon(create, number)
+        assert home.scratch == []
+    for number in range(20):
+        assert (home.outputs / f"p{number}" / "own").read_text() == f"{number % 3} {{{{ {number} }}}}"
+        assert made[number].template == f"kind-{number % 3}"
+    assert len({project.id for project in made.values()}) == 20
+    assert list((home.path / "scratch").iterdir()) == []
+
+
+# Remove
+
+
+@pytest.mark.parametrize("same_server", [True, False])
+async def test_a_create_that_runs_while_its_template_is_removed_ends_well(
+    home: Home,
+    same_server: bool,
+) -> None:
+    made: list[Project] = []
+    go = home.path / "venvs" / "go"
+    async with home.open() as dynamo, home.open() as other:
+        await home.add(
+            dynamo, "waiting", {f"{SLUG}/late.txt": "{% include 'part.txt' %}", "templates/part.txt": "x"},
+            pre_gen_project=waits_for(go),
+        )  # fmt: skip
+
+        async def create() -> None:
+            made.append(await dynamo.create_project("waiting", str(home.outputs)))
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await until(lambda: running_in(home, "started"))
+                said = await (dynamo if same_server else other).remove_template("waiting")
+                assert "`waiting` was removed" in said
+                go.touch()
+        assert (home.outputs / "made" / "late.txt").read_text() == "x"
+        go.unlink()
+        with anyio.fail_after(SECONDS):
+            await until(lambda: left(home) == NOTHING)
+    assert [project.template for project in made] == ["waiting"]
+
+
+def running_in(home: Home, name: str) -> bool:
+    """Tell whether a job of this home has written a file of this name, seen through its process."""
+    own = set(workers()) & set(processes_of(home.path / "bases"))
+    return any(any(Path(f"/proc/{identity}/root/output").glob(f"*/*/{name}")) for identity in own)
+
+
+async def test_what_is_removed_is_not_found_and_its_projects_stay(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.create_project("one", str(home.outputs))
+        await dynamo.remove_template("one")
+        with pytest.raises(TemplateNotFound):
+            await dynamo.create_project("one", str(home.outputs), {"slug": "x"})
+        with pytest.raises(TemplateNotFound):
+            await dynamo.remove_template("one")
+        assert left(home) == NOTHING
+    assert home.made == ["made"]
+
+
+async def test_removing_one_of_two_templates_of_the_same_content_keeps_the_other(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.add_template(str(home.templates / "one"), name="two")
+        await dynamo.remove_template("one")
+        await dynamo.create_project("two", str(home.outputs))
+    assert home.made == ["made"]
+
+
+# Update
+
+
+async def test_an_update_tells_which_variables_came_went_and_changed(home: Home) -> None:
+    folder = write_template(
+        home.templates / "one", configuration={"slug": "made", "old": "1", "same": "s", "other": "a"}
+    )
+    async with home.open() as dynamo:
+        info = await dynamo.add_template(repository(folder), name="one")
+        (before,) = left(home)["checkouts"]
+        write_template(folder, configuration={"slug": "made", "same": "s", "other": "b", "new": "2"})
+        (folder / SLUG / "README.md").write_text("{{ cookiecutter.new }}")
+        commit(folder)
+        change = await dynamo.update_template("one")
+        assert change.changed
+        assert change.from_revision == info.revision != change.to_revision == change.template.revision
+        assert change.variables_added == ("new",)
+        assert change.variables_removed == ("old",)
+        assert change.variables_changed == ("other",)
+        assert before not in left(home)["checkouts"]
+        assert len(left(home)["checkouts"]) == len(left(home)["venvs"]) == 1
+        await dynamo.create_project("one", str(home.outputs))
+        again = await dynamo.update_template("one")
+        assert not again.changed
+        assert (again.variables_added, again.variables_removed, again.variables_changed) == ((), (), ())
+    assert (home.outputs / "made" / "README.md").read_text() == "2"
+
+
+async def test_an_update_of_a_live_template_tells_what_changed(home: Home) -> None:
+    folder = write_template(home.templates / "one", configuration={"slug": "made", "old": "1"})
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True)
+        write_template(folder, configuration={"slug": "made", "new": "2"})
+        change = await dynamo.update_template("one")
+    assert change.changed
+    assert (change.variables_added, change.variables_removed) == (("new",), ("old",))
+
+
+@pytest.mark.parametrize("fault", ["gone", "configuration", "package"])
+async def test_an_update_that_fails_leaves_the_old_one_working(home: Home, fault: str) -> None:
+    folder = write_template(home.templates / "one")
+    async with home.open() as dynamo:
+        await dynamo.add_template(repository(folder), name="one")
+        record = (home.path / "templates" / "one.json").read_bytes()
+        before = left(home)
+        match fault:
+            case "gone":
+                folder.rename(home.root / "moved")
+            case "configuration":
+                (folder / "cookiecutter.json").write_text("{")
+                commit(folder)
+            case _:
+                write_template(folder, configuration={"slug": "made", "_extensions": ["nobody_knows_this.Extension"]})
+                commit(folder)
+        with pytest.raises(DynamoError):
+            await dynamo.update_template("one")
+        assert (home.path / "templates" / "one.json").read_bytes() == record
+        assert left(home) == before
+        assert home.scratch == []
+        await dynamo.create_project("one", str(home.outputs))
+    assert home.made == ["made"]
+
+
+async def test_a_forced_update_that_fails_leaves_the_old_one_working(home: Home) -> None:
+    # Nothing is cached and nothing can be fetched, so no environment can be made anew.
+    async with home.open({"UV_OFFLINE": "1"}) as dynamo:
+        await home.add(dynamo, "one")
+        await home.add(dynamo, "neighbour")
+        await dynamo.create_project("one", str(home.outputs), {"slug": "before"})
+        with pytest.raises(EnvironmentFailed):
+            await dynamo.update_template("one", force=True)
+        await dynamo.create_project("neighbour", str(home.outputs), {"slug": "neighbour"})
+        await dynamo.create_project("one", str(home.outputs), {"slug": "after"})
+    assert home.made == ["after", "before", "neighbour"]
+
+
+async def test_a_raised_trust_ends_when_the_template_changes(home: Home) -> None:
+    folder = write_template(home.templates / "one")
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", trust="full")
+        assert (await dynamo.update_template("one")).template.trust == "full"
+        (folder / SLUG / "README.md").write_text("changed")
+        assert (await dynamo.update_template("one")).template.trust == "contained"

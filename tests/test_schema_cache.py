@@ -1,0 +1,85 @@
+"""Is this schema still true? It is kept as long as its file is the same, and not a call longer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.types import Location, Template
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Template:
+    (tmp_path / "cookiecutter.json").write_text('{"first": "x"}')
+    return Template("web", "", Location("local", str(tmp_path)), tmp_path, tmp_path, "0" * 64, "2026-01-01T00:00:00Z")
+
+
+def _asked(cache: SchemaCache, template: Template) -> list[str]:
+    return [variable.name for variable in cache.get(template).variables]
+
+
+def test_a_schema_is_compiled_once_while_its_file_stays_the_same(template: Template) -> None:
+    cache = SchemaCache()
+    assert cache.get(template) is cache.get(template)
+
+
+def test_an_edit_counts_from_the_next_call_on(template: Template) -> None:
+    cache = SchemaCache()
+    assert _asked(cache, template) == ["first"]
+    (template.path / "cookiecutter.json").write_text('{"second": "x"}')
+    assert _asked(cache, template) == ["second"]
+
+
+def test_an_edit_of_the_same_length_counts_too(template: Template) -> None:
+    cache = SchemaCache()
+    assert _asked(cache, template) == ["first"]
+    (template.path / "cookiecutter.json").write_text('{"third": "x"}')
+    assert _asked(cache, template) == ["third"]
+
+
+def test_a_file_put_in_its_place_with_the_same_time_and_length_counts_too(template: Template) -> None:
+    cache = SchemaCache()
+    path = template.path / "cookiecutter.json"
+    assert _asked(cache, template) == ["first"]
+    status = path.stat()
+    other = path.with_name("other")
+    other.write_text('{"third": "x"}')
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert _asked(cache, template) == ["third"]
+
+
+def test_a_file_that_is_gone_is_told_and_counts_again_when_it_is_back(template: Template) -> None:
+    cache = SchemaCache()
+    path = template.path / "cookiecutter.json"
+    cache.get(template)
+    path.rename(path.with_name("aside"))
+    with pytest.raises(NotATemplate):
+        cache.get(template)
+    path.with_name("aside").rename(path)
+    assert _asked(cache, template) == ["first"]
+
+
+def test_a_file_that_became_nonsense_is_told_each_time_and_counts_again_when_mended(template: Template) -> None:
+    cache = SchemaCache()
+    path = template.path / "cookiecutter.json"
+    cache.get(template)
+    path.write_text("{")
+    for _ in range(2):
+        with pytest.raises(InvalidTemplate, match="line 1"):
+            cache.get(template)
+    path.write_text('{"mended": "x"}')
+    assert _asked(cache, template) == ["mended"]
+
+
+def test_what_is_kept_of_a_template_can_be_dropped(template: Template) -> None:
+    cache = SchemaCache()
+    kept = cache.get(template)
+    cache.forget(template)
+    assert cache.get(template) is not kept
+    cache.forget(template)
+    cache.forget(template)

@@ -1,0 +1,131 @@
+"""What may an operator choose? A variable for every setting, and a person's own words above them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dynamo_mcp.errors import UsageError
+from dynamo_mcp.settings import PASSED_TO_FETCHERS, Settings, load
+
+NOT_CHOSEN_BY_VARIABLE = {"passed", "search_path", "person"}
+FIELDS = [field for field in msgspec.structs.fields(Settings) if field.name not in NOT_CHOSEN_BY_VARIABLE]
+NUMBERS = [field.name for field in FIELDS if field.type in (int, float)]
+
+
+@pytest.mark.parametrize("name", [field.name for field in FIELDS])
+def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
+    kind = next(field.type for field in FIELDS if field.name == name)
+    text, expected = {
+        Path: (str(tmp_path / "x"), tmp_path / "x"),
+        int: ("7", 7),
+        float: ("7.5", 7.5),
+    }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
+    assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
+
+
+@pytest.mark.parametrize("name", [field.name for field in FIELDS])
+def test_an_empty_variable_is_as_good_as_none(name: str) -> None:
+    assert load({f"DYNAMO_MCP_{name.upper()}": ""}) == load({})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1 2", "nan", "1,5", "0x10", "-inf", "true", "null", "\x00"])
+def test_a_number_that_is_none_or_not_above_zero_is_refused_with_its_variable(name: str, text: str) -> None:
+    variable = f"DYNAMO_MCP_{name.upper()}"
+    with pytest.raises(UsageError) as caught:
+        load({variable: text})
+    assert f"`{variable}`" in caught.value.message
+    assert f"`{text}`" in caught.value.message
+    assert "unset it" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e-3"])
+def test_a_count_is_a_whole_number(text: str) -> None:
+    with pytest.raises(UsageError, match="DYNAMO_MCP_RENDERERS"):
+        load({"DYNAMO_MCP_RENDERERS": text})
+
+
+@pytest.mark.parametrize("name", ["output_roots", "source_roots"])
+def test_several_folders_are_split_as_in_path(name: str, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "with space"
+    text = os.pathsep.join(["", str(one), "", str(other), ""])
+    assert getattr(load({f"DYNAMO_MCP_{name.upper()}": text}), name) == (one, other)
+
+
+def test_what_is_chosen_wins_over_the_environment(tmp_path: Path) -> None:
+    environ = {"DYNAMO_MCP_HOME": str(tmp_path / "variable"), "DYNAMO_MCP_RENDERERS": "3"}
+    settings = load(environ, home=tmp_path / "chosen", renderers=5)
+    assert (settings.home, settings.renderers) == (tmp_path / "chosen", 5)
+
+
+def test_what_is_left_open_does_not_win_over_the_environment() -> None:
+    assert load({"DYNAMO_MCP_RENDERERS": "3"}, renderers=None).renderers == 3
+
+
+def test_folders_are_absolute_and_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    settings = load({"DYNAMO_MCP_HOME": "link/home", "DYNAMO_MCP_OUTPUT_ROOTS": f"link{os.pathsep}~/projects"})
+    assert settings.home == tmp_path / "real" / "home"
+    assert settings.output_roots == (tmp_path / "real", Path.home() / "projects")
+
+
+def test_the_interpreter_is_found_from_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load({"DYNAMO_MCP_PYTHON": "bin/python"}).python == tmp_path / "bin" / "python"
+
+
+def test_a_link_to_an_interpreter_stays_one_since_it_says_which_environment_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to("/usr/bin/env")
+    assert load({"DYNAMO_MCP_PYTHON": str(tmp_path / "python")}).python == tmp_path / "python"
+
+
+@pytest.mark.parametrize("variable", ["DYNAMO_MCP_HOME", "DYNAMO_MCP_OUTPUT_ROOTS"])
+def test_the_folder_of_a_person_who_does_not_exist_is_refused_with_its_variable(variable: str) -> None:
+    with pytest.raises(UsageError, match=variable):
+        load({variable: "~nobody-of-this-name/dynamo"})
+
+
+def test_only_the_variables_that_are_named_reach_git_and_uv() -> None:
+    secrets = {"AWS_SECRET_ACCESS_KEY": "x", "GITHUB_TOKEN": "x", "PYTHONPATH": "x", "LD_PRELOAD": "x", "HOME": "/x"}
+    named = {name: f"value of {name}" for name in PASSED_TO_FETCHERS}
+    assert load({**secrets, **named}).passed == named
+
+
+def test_a_variable_that_is_empty_reaches_nobody() -> None:
+    assert load({"HTTPS_PROXY": ""}).passed == {}
+
+
+def test_no_variable_makes_a_person_of_an_agent() -> None:
+    assert load({"DYNAMO_MCP_PERSON": "1"}).person is False
+
+
+def test_executables_are_looked_up_where_the_operator_does() -> None:
+    assert load({"PATH": "/a:/b"}).search_path == "/a:/b"
+    assert load({}).search_path == os.defpath
+
+
+def test_the_environment_is_that_of_the_process_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DYNAMO_MCP_HOME", str(tmp_path / "mine"))
+    assert load().home == tmp_path / "mine"
+
+
+def test_a_home_that_nobody_chose_is_the_platform_s_and_the_tests_never_reach_the_real_one() -> None:
+    assert load({}).home.is_relative_to(Path.home())
+    assert "pytest" in str(Path.home())
+
+
+def test_projects_go_to_outputs_when_nobody_says_where(tmp_path: Path) -> None:
+    assert load({}, home=tmp_path).outputs == tmp_path / "outputs"
+
+
+def test_every_setting_is_explained() -> None:
+    described = Settings.__doc__ or ""
+    assert [field.name for field in msgspec.structs.fields(Settings) if f"    {field.name}: " not in described] == []

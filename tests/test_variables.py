@@ -1,0 +1,253 @@
+"""Is this answer valid? All problems are told at once; a valid answer is the literal value that the template sees."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynamo_mcp.configuration import compile_schema
+from dynamo_mcp.errors import InvalidAnswers
+from dynamo_mcp.variables import ANSWER_LENGTH, Schema
+
+KINDS: dict[str, Any] = {
+    "name": "web",
+    "docker": True,
+    "tests": "y",
+    "licence": ["MIT", "BSD-3-Clause", "Apache-2.0"],
+    "port": 8000,
+    "ratio": 0.5,
+    "options": {"a": "1"},
+    "nothing": None,
+    "slug": "{{ cookiecutter.name }}",
+    "pick": ["{{ cookiecutter.name }}", "other"],
+}
+
+
+@pytest.fixture
+def schema() -> Schema:
+    return compile_schema(KINDS)
+
+
+def _problem(schema: Schema, name: str, given: Any) -> str:
+    with pytest.raises(InvalidAnswers) as caught:
+        schema.check("web", {name: given})
+    ((variable, message),) = [(problem.variable, problem.message) for problem in caught.value.problems]
+    assert variable == name
+    return message
+
+
+class TestAccepting:
+    @pytest.mark.parametrize(
+        ("name", "given", "literal"),
+        [
+            ("name", "", ""),
+            ("docker", False, False),
+            ("docker", "yes", True),
+            ("docker", " OFF ", False),
+            ("tests", True, "y"),
+            ("tests", False, "n"),
+            ("licence", "BSD-3-Clause", "BSD-3-Clause"),
+            ("port", 80, "80"),
+            ("port", 80.0, "80"),
+            ("port", "80", "80"),
+            ("port", -1, "-1"),
+            ("port", 10**30, "1" + "0" * 30),
+            ("ratio", 1, "1"),
+            ("ratio", 0.25, "0.25"),
+            ("ratio", "3.10", "3.10"),
+            ("ratio", "1e3", "1e3"),
+            ("options", {}, {}),
+            ("options", {"b": 1, "c": [2.5, True, None, {"d": 3}]}, {"b": "1", "c": ["2.5", True, None, {"d": "3"}]}),
+            ("nothing", None, None),
+            ("nothing", "x", "x"),
+            ("slug", "x", "x"),
+            ("pick", "anything: it is known where it is rendered", "anything: it is known where it is rendered"),
+            ("pick", 3, "3"),
+        ],
+    )
+    @pytest.mark.parametrize("more", [{}, {"docker": "no"}])
+    def test_an_answer_becomes_what_the_template_sees(
+        self, name: str, given: Any, literal: Any, more: dict[str, Any], schema: Schema
+    ) -> None:
+        # Answers that fit at once and answers that have to be understood first take different paths to the same end.
+        assert schema.check("web", {**more, name: given})[name] == literal
+        assert type(schema.check("web", {**more, name: given})[name]) is type(literal)
+
+    @pytest.mark.parametrize("raw", ["y", "n", "yes", "no", "Y", "N", "Yes", "No"])
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [(text, True) for text in ("y", "Y", "yes", "YES", "Yes", "true", "True", "t", "1", "on", " y ")]
+        + [(text, False) for text in ("n", "N", "no", "NO", "No", "false", "False", "f", "0", "off", "No\n")]
+        + [(True, True), (False, False)],
+    )
+    def test_yes_and_no_are_understood_in_all_spellings_and_written_in_the_template_s(
+        self, raw: str, given: Any, meant: bool
+    ) -> None:
+        pairs = [("y", "n"), ("yes", "no"), ("Y", "N"), ("Yes", "No")]
+        yes, no = next(pair for pair in pairs if raw in pair)
+        assert compile_schema({"q": raw}).check("web", {"q": given}) == {"q": yes if meant else no}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'it\'s "quoted" and `ticked`',
+            "{{ 7*7 }}",
+            "{% raw %}{{ cookiecutter.name }}{# x #}{% endraw %}",
+            "{braces} }} {{",
+            "line\nline\r\nline\ttab",
+            "🎉👩‍👩‍👧",
+            "right \u202eto left\u202c \u200f",
+            "$(reboot) `reboot` ; rm -rf / \\",
+            "../../etc/passwd",
+            "\x00\x1b",
+            "x" * 10_240,
+            "é" * ANSWER_LENGTH,
+        ],
+    )
+    def test_text_is_taken_as_it_is(self, text: str, schema: Schema) -> None:
+        for name in ("name", "slug", "nothing", "pick"):
+            assert schema.check("web", {name: text}) == {name: text}
+        assert schema.check("web", {"options": {text: [text]}}) == {"options": {text: [text]}}
+
+    @given(st.text(st.characters(codec="utf-8")))
+    def test_any_text_is_taken_as_it_is(self, text: str) -> None:
+        assert compile_schema(KINDS).check("web", {"name": text}) == {"name": text}
+
+    def test_every_answer_may_be_left_out(self, schema: Schema) -> None:
+        assert schema.check("web", {}) == {}
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("name", "given", "message"),
+        [
+            ("name", 1, "`name` can't be a number `1`; it is text"),
+            ("name", None, "`name` can't be null `null`; it is text"),
+            ("name", ["a"], '`name` can\'t be a list `["a"]`; it is text'),
+            ("slug", {}, "`slug` can't be an object `{}`; it is text"),
+            ("docker", "maybe", "`docker` can't be text `maybe`; it is true or false"),
+            ("docker", 1, "`docker` can't be a number `1`; it is true or false"),
+            ("docker", None, "`docker` can't be null `null`; it is true or false"),
+            ("tests", "maybe", "`tests` can't be text `maybe`; it is true, false, `y` or `n`"),
+            ("tests", "", "`tests` can't be text ``; it is true, false, `y` or `n`"),
+            ("port", "many", "`port` can't be text `many`; it is a whole number"),
+            ("port", 1.5, "`port` can't be a number `1.5`; it is a whole number"),
+            ("port", "3.10", "`port` can't be text `3.10`; it is a whole number"),
+            ("port", True, "`port` can't be a boolean `true`; it is a whole number"),
+            ("port", "", "`port` can't be text ``; it is a whole number"),
+            ("ratio", "half", "`ratio` can't be text `half`; it is a number"),
+            ("ratio", [0.5], "`ratio` can't be a list `[0.5]`; it is a number"),
+            ("ratio", "0x10", "`ratio` can't be text `0x10`; it is a number"),
+            ("options", "a", "`options` can't be text `a`; it is an object"),
+            ("options", None, "`options` can't be null `null`; it is an object"),
+            (
+                "licence",
+                "mit",
+                "`licence` can't be text `mit`; it is one of `MIT`, `BSD-3-Clause`, `Apache-2.0`; did you mean `MIT`?",
+            ),
+            ("licence", "GPL", "`licence` can't be text `GPL`; it is one of `MIT`, `BSD-3-Clause`, `Apache-2.0`"),
+            ("licence", True, "`licence` can't be a boolean `true`; it is one of `MIT`, `BSD-3-Clause`, `Apache-2.0`"),
+        ],
+    )
+    def test_a_wrong_answer_is_told_with_what_is_allowed(
+        self, name: str, given: Any, message: str, schema: Schema
+    ) -> None:
+        assert _problem(schema, name, given) == message
+
+    @pytest.mark.parametrize("name", ["licence", "pick"])
+    @pytest.mark.parametrize("given", [None, True, ["MIT"], {"a": 1}])
+    def test_a_choice_is_a_single_value(self, name: str, given: Any, schema: Schema) -> None:
+        assert "it is one of" in _problem(schema, name, given)
+
+    def test_an_unknown_name_is_told_with_the_nearest(self, schema: Schema) -> None:
+        assert _problem(schema, "licenses", "MIT") == "`licenses` is not asked; did you mean `licence`?"
+
+    def test_an_unknown_name_near_to_none_is_told_with_all(self, schema: Schema) -> None:
+        assert _problem(schema, "zzz", 1).endswith("asked are " + ", ".join(f"`{name}`" for name in KINDS))
+        assert _problem(compile_schema({}), "zzz", 1) == "`zzz` is not asked; asked are no questions"
+
+    def test_all_problems_are_told_at_once_in_the_order_of_the_answers(self, schema: Schema) -> None:
+        answers = {"port": "x", "name": "fine", "dokcer": True, "licence": "mit", "tests": 5}
+        with pytest.raises(InvalidAnswers) as caught:
+            schema.check("web", answers)
+        assert [problem.variable for problem in caught.value.problems] == ["port", "dokcer", "licence", "tests"]
+        assert caught.value.message.count("\n- ") == 4
+        assert "`get_template_variables`" in caught.value.hint
+
+    def test_text_that_is_too_long_is_told_with_how_long_it_may_be(self, schema: Schema) -> None:
+        long = "x" * (ANSWER_LENGTH + 1)
+        told = "has 100001 characters; 100000 are allowed"
+        assert told in _problem(schema, "name", long)
+        assert told in _problem(schema, "options", {"a": [long]})
+
+    def test_half_of_a_surrogate_pair_is_told(self, schema: Schema) -> None:
+        for name, half in (("name", "\ud800"), ("options", {"\ud800": 1}), ("options", {"a": ["\ud800"]})):
+            assert "half of a surrogate pair" in _problem(schema, name, half)
+
+    def test_half_of_a_surrogate_pair_in_a_name_is_told(self, schema: Schema) -> None:
+        assert "is not asked" in _problem(schema, "\ud800", "x")
+
+    @pytest.mark.parametrize("given", ["nan", "inf", "-Infinity", float("nan"), float("inf")])
+    def test_what_is_no_number_in_json_is_no_number(self, given: Any, schema: Schema) -> None:
+        assert "it is a number" in _problem(schema, "ratio", given)
+
+    @pytest.mark.parametrize("name", ["port", "ratio"])
+    def test_a_number_of_thousands_of_digits_is_told_in_our_words(self, name: str, schema: Schema) -> None:
+        assert f"`{name}`" in _problem(schema, name, 10**5000)
+
+    def test_a_mapping_that_is_nested_deeply_is_taken_or_told(self, schema: Schema) -> None:
+        given: dict[str, Any] = {}
+        for _ in range(5000):
+            given = {"a": given}
+        overflows = False
+        try:
+            schema.check("web", {"options": given})
+        except InvalidAnswers as error:
+            assert error.problems[0].variable == "options"  # noqa: PT017 - either is right
+        except RecursionError:
+            overflows = True  # kept out of the report: showing thousands of frames takes pytest minutes
+        del given
+        assert not overflows
+
+    def test_a_long_wrong_answer_is_not_repeated_in_full(self, schema: Schema) -> None:
+        for name in ("port", "docker", "licence", "x" * 100_000):
+            assert len(_problem(schema, name, "y" * 100_000)) < 1000
+
+    def test_a_wrong_answer_is_shown_in_one_plain_line(self, schema: Schema) -> None:
+        message = _problem(schema, "port", "a\nb\x1b[31m\u202ec")
+        assert message.isprintable()
+
+    @given(
+        st.dictionaries(
+            st.sampled_from([*KINDS, "unknown"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+            ),
+        )
+    )
+    def test_whatever_is_answered_it_is_taken_or_told_and_never_more_or_less(self, answers: dict[str, Any]) -> None:
+        try:
+            literal = compile_schema(KINDS).check("web", answers)
+        except InvalidAnswers as error:
+            assert {problem.variable for problem in error.problems} <= answers.keys()  # noqa: PT017 - either is right
+        else:
+            assert list(literal) == list(answers)
+            json.dumps(literal).encode()
+
+
+class TestInfo:
+    def test_a_question_is_described_to_clients(self, schema: Schema) -> None:
+        info = {variable.name: variable.info() for variable in schema.variables}
+        assert [info[name].type for name in KINDS] == [
+            *("string", "boolean", "boolean", "choice", "number", "number", "mapping", "string", "string", "choice")
+        ]
+        assert info["tests"].default is True
+        assert info["tests"].choices == info["docker"].choices == (True, False)
+        assert info["licence"].choices == ("MIT", "BSD-3-Clause", "Apache-2.0")
+        assert info["slug"].derived
+        assert not any(described.required for described in info.values())
