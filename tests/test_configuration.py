@@ -49,7 +49,8 @@ def _one(raw: Any, **more: Any) -> Variable:
 
 
 def _can_be_renamed(name: str) -> bool:
-    return not any(character in '"\\' or character < " " for character in name)
+    """Whether a variable may have the name."""
+    return name.isprintable() and bool(name.strip()) and not any(mark in name for mark in '"\\')
 
 
 class TestEveryConfiguration:

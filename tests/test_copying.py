@@ -197,7 +197,7 @@ class TestStrangers:
 
     def test_a_project_that_is_a_link_is_refused(self, tmp_path: Path, target: Path, secret: Path) -> None:
         (tmp_path / "rendered").symlink_to(secret)
-        with pytest.raises(OSError, match=r"directory|symbolic"):
+        with pytest.raises(RenderFailed, match=r"directory|symbolic"):
             copy_tree(tmp_path / "rendered", target, limits=PLENTY)
         assert _paths(target) == []
 

@@ -15,6 +15,8 @@ from dynamo_mcp.types import VariableKind
 from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, text_of
 
 CONFIGURATION = "cookiecutter.json"
+DEPTH = 64
+NAME_LENGTH = 200
 
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
@@ -48,11 +50,17 @@ def parse(content: bytes) -> dict[str, Any]:
         InvalidTemplate: It is no JSON object; the message says where.
     """
     try:
-        configuration = json.loads(content.decode("utf-8"))
+        configuration = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        json.dumps(configuration, ensure_ascii=False).encode()
+        _measure(configuration)
     except UnicodeDecodeError as error:
         raise _invalid(f"`{CONFIGURATION}` is not UTF-8 text: {error}") from error
     except json.JSONDecodeError as error:
         raise _invalid(f"`{CONFIGURATION}`, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except UnicodeEncodeError as error:
+        raise _invalid(f"`{CONFIGURATION}` holds half of a surrogate pair, which no file can hold") from error
+    except ValueError as error:
+        raise _invalid(f"`{CONFIGURATION}`: {error}") from error
     except RecursionError as error:
         raise _invalid(f"`{CONFIGURATION}` is nested too deeply") from error
     if not isinstance(configuration, dict):
@@ -93,7 +101,36 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
     return Schema(marked, configuration, struct)
 
 
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"`{word}` is no number")
+
+
+def _measure(value: Any) -> None:
+    """Refuse what is nested so deeply that nothing could be done with it."""
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if level:
+        raise RecursionError
+
+
+def _texts(value: Any) -> list[str]:
+    """Return every text in a value."""
+    if isinstance(value, dict):
+        return [text for pair in value.items() for item in pair for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
 def _variable(name: str, raw: Any, prompt: Any) -> Variable:
+    if not name.isprintable() or not name.strip() or len(name) > NAME_LENGTH or any(mark in name for mark in '"\\'):
+        raise _invalid(f"A variable can't be called {plain(repr(name), 100)}")
     kind = _kind(name, raw)
     labels: dict[str, str] = {}
     if isinstance(prompt, dict):
@@ -101,7 +138,7 @@ def _variable(name: str, raw: Any, prompt: Any) -> Variable:
         labels = {key: plain(str(label)) for key, label in prompt.items() if key in offered}
         prompt = prompt.get("__prompt__")
     question = plain(str(prompt)) if prompt else name.replace("_", " ").capitalize()
-    references = tuple(dict.fromkeys(dotted or keyed for dotted, keyed in _REFERENCE.findall(json.dumps(raw))))
+    references = tuple(dict.fromkeys(dotted or keyed for dotted, keyed in _REFERENCE.findall("\n".join(_texts(raw)))))
     return Variable(name, kind, raw, question, labels, references if is_jinja(raw) else ())
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp.errors import RenderFailed
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import IfExists
 
 DEPTH = 60
@@ -223,7 +224,7 @@ class _Copier:
 
     def _leave_out(self, path: str, reason: str) -> None:
         if len(self._copied.left_out) < REASONS:
-            self._copied.left_out.append(f"{path}: {reason}")
+            self._copied.left_out.append(plain(f"{path}: {reason}"))
         elif len(self._copied.left_out) == REASONS:
             self._copied.left_out.append("and more")
 

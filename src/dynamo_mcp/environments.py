@@ -159,7 +159,7 @@ def health(environment: Path) -> str | None:
     try:
         marker = _read_marker(environment)
         present = set(os.listdir(_packages(environment)))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return "it is not whole"
     if not python_of(environment).exists():
         return "the Python that it was made from is gone"
@@ -169,7 +169,9 @@ def health(environment: Path) -> str | None:
 
 def _packages(environment: Path) -> Path:
     """Return an environment's `site-packages`."""
-    return next((environment / "lib").glob("python3.*")) / "site-packages"
+    for library in (environment / "lib").glob("python3.*"):
+        return library / "site-packages"
+    raise FileNotFoundError(environment / "lib")
 
 
 def _survey(environment: Path, key: str) -> _Marker:

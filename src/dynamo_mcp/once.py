@@ -45,8 +45,9 @@ class OnceMap(Generic[Key, Value]):
         """
         job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[key] = _Job()
+            job = _Job()
             self._tasks.start_soon(self._run, key, job, work)
+            self._jobs[key] = job
         job.waiters += 1
         try:
             await job.done.wait()

@@ -20,6 +20,8 @@ import msgspec
 from dynamo_mcp.errors import Failed, TimedOut
 
 SECONDS_TO_REAP = 5.0
+SECONDS_FOR_PIPES = 1.0
+_SESSION = 3
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -70,19 +72,23 @@ async def open_process(
         Failed: It can't be started.
     """
     try:
-        process = await anyio.open_process(
-            [os.fspath(part) for part in command],
-            env=dict(env),
-            cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            start_new_session=True,
-        )
+        # Cancelled in the middle of a start, only the child itself would be killed.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(
+                [os.fspath(part) for part in command],
+                env=dict(env),
+                cwd=cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
     except OSError as error:
+        where = f" in `{cwd}`" if cwd is not None and not cwd.is_dir() else ""
         raise Failed(
-            f"`{command[0]}` can't be started: {error.strerror}", hint="check that it is installed and may be run"
+            f"`{command[0]}` can't be started{where}: {error.strerror}",
+            hint="check that it is installed and may be run, and that the folder exists",
         ) from error
     try:
         yield process
@@ -115,38 +121,42 @@ async def run(
         TimedOut: It took too long; it was killed.
         Failed: It can't be started.
     """
-    outputs: list[bytes] = [b"", b""]
+    kept = (bytearray(), bytearray())
 
     async def collect(index: int, stream: anyio.abc.ByteReceiveStream | None) -> None:
-        kept, pending = bytearray(), bytearray()
+        pending = b""
         async for chunk in stream or ():  # type: ignore[union-attr]  # both are pipes
-            kept += chunk
+            kept[index].extend(chunk)
             # Of the output the beginning matters, of the errors the end.
             if index == 0:
-                del kept[limit:]
-            else:
-                del kept[:-limit]
-            if index == 1 and on_error_line is not None:
-                pending += chunk
-                *lines, rest = pending.split(b"\n")
-                pending = bytearray(rest[-limit:])
-                for line in lines:
-                    on_error_line(line.decode("utf-8", "replace"))
-        outputs[index] = bytes(kept)
+                del kept[0][limit:]
+                continue
+            del kept[1][:-limit]
+            *lines, pending = (pending + chunk).split(b"\n")
+            pending = pending[-limit:]
+            for line in lines:
+                tell(line)
+        if pending:
+            tell(pending)
+
+    def tell(line: bytes) -> None:
+        if on_error_line is not None:
+            on_error_line(line.decode("utf-8", "replace"))
 
     try:
         with anyio.fail_after(seconds):
-            async with open_process(command, env=env, cwd=cwd) as process:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(collect, 0, process.stdout)
-                    tasks.start_soon(collect, 1, process.stderr)
+            async with open_process(command, env=env, cwd=cwd) as process, anyio.create_task_group() as tasks:
+                tasks.start_soon(collect, 0, process.stdout)
+                tasks.start_soon(collect, 1, process.stderr)
                 code = await process.wait()
+                # What it left running may hold its pipes open for ever.
+                tasks.cancel_scope.deadline = anyio.current_time() + SECONDS_FOR_PIPES
     except TimeoutError as error:
         raise TimedOut(
             f"`{Path(command[0]).name}` did not end within {seconds:g} seconds",
             hint="try again, or allow more seconds in the settings",
         ) from error
-    return Completed(code, outputs[0], outputs[1])
+    return Completed(code, bytes(kept[0]), bytes(kept[1]))
 
 
 async def _ask(process: anyio.abc.Process) -> None:
@@ -158,7 +168,23 @@ async def _ask(process: anyio.abc.Process) -> None:
 
 async def _end(process: anyio.abc.Process) -> None:
     """Kill the child's session, reap the child and close its pipes, whatever happens to the caller meanwhile."""
+    for victim in _session(process.pid) if process.returncode is None else []:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(victim, signal.SIGKILL)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with anyio.CancelScope(shield=True), anyio.move_on_after(SECONDS_TO_REAP):
         await process.aclose()
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session but its leader, also those in a group of their own (proc_pid_stat(5))."""
+    found = []
+    for entry in Path("/proc").iterdir() if Path("/proc/self/stat").exists() else ():
+        if entry.name.isdigit() and int(entry.name) != leader:
+            with suppress(OSError, ValueError, IndexError):
+                # The name in parentheses may hold anything, also parentheses.
+                fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+                if int(fields[_SESSION]) == leader:
+                    found.append(int(entry.name))
+    return found

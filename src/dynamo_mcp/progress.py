@@ -6,6 +6,7 @@ A step's position only grows, so that a sink may hand it on where the protocol w
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -47,7 +48,7 @@ class Progress:
         self._sink = sink
         self._current: str | None = None
         self._details = 0
-        self._position = 0.0
+        self._position = -1.0
         self._since = time.monotonic()
         self.seconds: dict[str, float] = {}
 
@@ -76,7 +77,7 @@ class Progress:
 
     async def _report(self, position: float, message: str) -> None:
         # A step that begins again, after a mishap, is still further than anything that was reported.
-        self._position = max(position, self._position + 0.001)
+        self._position = position if position > self._position else math.nextafter(self._position, math.inf)
         await self._sink(Step(self._current or "", self._position, len(self._steps), message))
 
     def _close(self) -> None:

@@ -55,8 +55,8 @@ class Registry:
             StorageFailed: The folder can't be read.
         """
         with words("read the records", self._folder), os.scandir(self._folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(SUFFIX))
-        found = [self._read(name.removesuffix(SUFFIX)) for name in names]
+            names = sorted(entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX))
+        found = [self._read(name) for name in names]
         return tuple(template for template in found if template is not None)
 
     def get(self, name: str) -> Template:
@@ -140,12 +140,12 @@ class Registry:
             if kept is not None and kept[0] == signature:
                 return kept[1]
             template: Template | None = msgspec.json.decode(path.read_bytes(), type=Template, dec_hook=_path)
-        except FileNotFoundError:
+        except OSError:
             self._records.pop(name, None)
             return None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             template = None
-        if template is not None and template.name != name:
+        if template is not None and (template.name != name or not NAME.fullmatch(name)):
             template = None
         self._records[name] = (signature, template)
         return template

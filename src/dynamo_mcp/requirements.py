@@ -75,21 +75,23 @@ def derive(configuration: dict[str, Any], *, template: Path, given: Iterable[str
         MissingRequirement: An extension's package is not known and none was named.
         InvalidRequirement: As `normalise`.
     """
-    requirements = list(normalise(given))
+    named = normalise(given)
+    requirements = list(named)
     extensions = configuration.get("_extensions", [])
     for extension in extensions if isinstance(extensions, list) else []:
         module = str(extension).partition(".")[0]
-        if module in INCLUDED or (template / module).is_dir() or (template / f"{module}.py").is_file():
+        local = module.isidentifier() and ((template / module).is_dir() or (template / f"{module}.py").is_file())
+        if module in INCLUDED or local:
             continue
         distribution = DISTRIBUTIONS.get(module)
         if distribution is not None:
             if not any(_name(requirement) == distribution for requirement in requirements):
                 requirements.append(distribution)
-        elif not requirements:
+        elif not named:
             raise MissingRequirement(
-                f"The template's `_extensions` name `{extension}`, and which package holds `{module}` is not known",
+                f"The template's `_extensions` name `{extension}`, and which package holds it is not known",
                 hint=f"add the template with the package in `requirements`, for example "
-                f"`--requirement {canonicalize_name(module)}` if that is its name",
+                f"`--requirement {canonicalize_name(module) or 'NAME'}` if that is its name",
             )
     return tuple(sorted(requirements))
 

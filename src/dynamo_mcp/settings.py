@@ -113,9 +113,11 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
     settings = Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its field's type
     return msgspec.structs.replace(
         settings,
-        home=_absolute(settings.home),
-        output_roots=tuple(_absolute(root) for root in settings.output_roots),
-        source_roots=tuple(_absolute(root) for root in settings.source_roots),
+        home=_absolute("home", settings.home),
+        output_roots=tuple(_absolute("output_roots", root) for root in settings.output_roots),
+        source_roots=tuple(_absolute("source_roots", root) for root in settings.source_roots),
+        # A link stays one: it says which environment is meant.
+        python=Path(os.path.abspath(settings.python)),  # noqa: PTH100 - `resolve` would follow the link
     )
 
 
@@ -128,7 +130,7 @@ def _parse(name: str, wanted: object, text: str) -> object:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
         number = 0
-    if number <= 0:
+    if not number > 0:
         raise UsageError(
             f"`{PREFIX}{name.upper()}` is `{text}`, which is not a number above zero",
             hint="set it to a number above zero, or unset it to use its default",
@@ -136,5 +138,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
     return number
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.realpath(path.expanduser()))
+def _absolute(name: str, path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path.expanduser()))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UsageError(f"`{PREFIX}{name.upper()}` is `{path}`: {error}", hint="name a folder") from error

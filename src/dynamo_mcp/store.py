@@ -8,12 +8,14 @@ A server holds a lock on its scratch folder for as long as it lives, so a sweep 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import shutil
 import stat
+import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -27,6 +29,9 @@ from dynamo_mcp.errors import Busy, StorageFailed
 HIDDEN = ".dynamo-mcp-"
 FOLDERS = ("templates", "checkouts", "bases", "venvs", "wheels", "projects", "outputs", "scratch", "locks")
 _POLL_SECONDS = 0.02
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+"""linux/fcntl.h, linux/fs.h"""
 
 
 class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,7 +84,10 @@ class Store:
         Args:
             beside: The folder that it will be published in, when that may lie on another file system.
         """
-        if beside is None or _same_file_system(beside, self.scratch):
+        if beside is not None:
+            with words("stage something", beside):
+                beside = None if beside.stat().st_dev == self.scratch.stat().st_dev else beside
+        if beside is None:
             path = self.scratch / uuid.uuid4().hex
         else:
             path = beside / f"{HIDDEN}{uuid.uuid4().hex}"
@@ -97,11 +105,14 @@ class Store:
             FileExistsError: Something is there.
             StorageFailed: It can't be renamed.
         """
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        with words("publish", target):
-            staged.rename(target)
-            _sync_folder(target.parent)
+        try:
+            with words("publish", target):
+                rename_new(staged, target)
+                _sync_folder(target.parent)
+        except StorageFailed as error:
+            if isinstance(error.__cause__, FileExistsError):
+                raise error.__cause__ from None
+            raise
 
     def swap(self, staged: Path, target: Path) -> None:
         """Put `staged` in the place of `target`; a crash in between is mended by the next sweep.
@@ -172,8 +183,14 @@ class Store:
             lock.release()
 
     def _journal(self, entry: _Entry) -> None:
-        with (self.scratch / "journal").open("ab") as file:
-            file.write(msgspec.json.encode(entry) + b"\n")
+        try:
+            line = msgspec.json.encode(entry) + b"\n"
+        except UnicodeEncodeError as error:
+            raise StorageFailed(
+                f"The path {entry.path!r} is not UTF-8", hint="choose a folder whose name is"
+            ) from error
+        with words("write the journal", self.scratch), (self.scratch / "journal").open("ab") as file:
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
 
@@ -236,18 +253,40 @@ def remove(path: Path) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
+    shutil.rmtree(path, ignore_errors=True)
+    if path.is_dir():
+        _unlock(path)
+        shutil.rmtree(path, ignore_errors=True)
 
-    def retry(function: Callable[..., object], name: str, _error: object) -> None:
-        with contextlib.suppress(OSError):
-            for locked in (Path(name).parent, Path(name)):
-                if not locked.is_symlink():
-                    locked.chmod(stat.S_IRWXU)
-            if function in (os.open, os.scandir):
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                function(name)
 
-    shutil.rmtree(path, onerror=retry)
+def _unlock(folder: Path) -> None:
+    """Let the owner of a tree do everything with its folders; links are not followed."""
+    with contextlib.suppress(OSError):
+        folder.chmod(stat.S_IRWXU)
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                _unlock(entry)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename, but never over anything: a plain rename replaces an empty folder without a word.
+
+    Raises:
+        FileExistsError: Something is there.
+        OSError: It can't be renamed.
+    """
+    sys.audit("os.rename", source, target, -1, -1)
+    library = ctypes.CDLL(None, use_errno=True)
+    if hasattr(library, "renameat2"):
+        arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+        if library.renameat2(*arguments) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in {errno.ENOSYS, errno.EINVAL}:  # a kernel or a file system that can't
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def _mend(journal: Path) -> None:
@@ -258,10 +297,12 @@ def _mend(journal: Path) -> None:
     for line in lines:
         try:
             entry = msgspec.json.decode(line, type=_Entry)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # the server died while it wrote this line, before it did what the line announces
         path = Path(entry.path)
         if not path.name.startswith(HIDDEN):
+            continue
+        if entry.restores is not None and Path(entry.restores).parent != path.parent:
             continue
         if entry.restores is not None and not os.path.lexists(entry.restores):
             with contextlib.suppress(OSError):
@@ -280,10 +321,6 @@ def _try(lock: FileLock) -> bool:
             f"Can't lock `{lock.lock_file}`: {error.strerror or error}", hint="make the home folder writable"
         ) from error
     return True
-
-
-def _same_file_system(one: Path, other: Path) -> bool:
-    return one.stat().st_dev == other.stat().st_dev
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
 
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""
+LARGEST = 10**100
 
 _JINJA = re.compile(r"\{\{|\{%|\{#")
 YES_NO = {yes: (yes, no) for yes, no in (("y", "n"), ("yes", "no"), ("Y", "N"), ("Yes", "No"))}
@@ -107,11 +109,13 @@ class Variable(msgspec.Struct, frozen=True):
             case "yes_no" if isinstance(typed, bool):
                 return YES_NO[self.raw][0 if typed else 1]
             case "number":
+                if not isinstance(typed, str) and not abs(typed) < LARGEST:
+                    raise ValueError(_not(self.name, typed, "a number of reasonable size"))
                 return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
             case "mapping":
                 return {_storable(self.name, key): _stringify(self.name, value) for key, value in typed.items()}
             case _:
-                return _storable(self.name, typed) if isinstance(typed, str) else typed
+                return _storable(self.name, typed) if isinstance(typed, str) and typed != self.raw else typed
 
     def info(self) -> VariableInfo:
         """Return it as clients read it."""
@@ -175,9 +179,12 @@ class Variable(msgspec.Struct, frozen=True):
         if isinstance(given, bool):
             raise ValueError(_not(self.name, given, wanted))  # noqa: TRY004 - every problem is a ValueError
         try:
-            msgspec.convert(given, int if whole else float, strict=False)
-        except msgspec.ValidationError as error:
-            raise ValueError(_not(self.name, given, wanted)) from error
+            number = msgspec.convert(given, int if whole else float, strict=False)
+            fits = math.isfinite(number)
+        except (msgspec.ValidationError, OverflowError):
+            fits = False
+        if not fits:
+            raise ValueError(_not(self.name, given, wanted))
         return given.strip() if isinstance(given, str) else given  # text as it is: 3.10 is not 3.1
 
 
@@ -226,7 +233,7 @@ class Schema(msgspec.Struct, frozen=True):
         try:
             msgspec.convert(answers, self.struct)
             fits = True
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
             fits = False
         for name, given in answers.items():
             if name not in known:
@@ -236,6 +243,8 @@ class Schema(msgspec.Struct, frozen=True):
                 literal[name] = known[name].literal(given if fits else known[name].coerce(given))
             except ValueError as error:
                 problems.append(Problem(name, str(error)))
+            except RecursionError:
+                problems.append(Problem(name, f"`{name}` is nested too deeply"))
         if problems:
             raise InvalidAnswers(
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
@@ -285,7 +294,10 @@ def kind_of(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200)
+    try:
+        return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200)
+    except (ValueError, RecursionError):  # Python writes no number of thousands of digits
+        return "…"
 
 
 def _not(name: str, given: Any, allowed: str) -> str:
