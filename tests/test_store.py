@@ -8,14 +8,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
 from child import NOBODY, SECONDS, UNPRIVILEGED, python, run_python
-from conftest import Listener
 from dynamo_mcp.errors import Busy, StorageFailed
 from dynamo_mcp.store import FOLDERS, HIDDEN, Store, open_store, remove, rename_new, sweep, words
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
-from joining import SERVE_FAKE
+
+from edge.joining import SERVE_FAKE
 
 if TYPE_CHECKING:
     import signal

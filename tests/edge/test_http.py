@@ -13,10 +13,10 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp_types import TextContent
-from raw import META, Raw, check_within_a_second, request, start, three_attempts
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
 from dynamo_mcp.transports import http
+from edge.raw import META, Raw, check_within_a_second, request, start, three_attempts
 from fakes import HELD, FakeDynamo
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from joining import Era, in_both_eras, join
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, TextContent
+
+from edge.joining import Era, in_both_eras, join
 
 if TYPE_CHECKING:
     from pathlib import Path

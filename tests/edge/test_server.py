@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
@@ -14,6 +13,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest, PromptReference, Reso
 
 from dynamo_mcp.errors import StorageFailed
 from dynamo_mcp.server import build
+from edge.joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
 from fakes import BROKEN, HELD, FakeDynamo
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from joining import SERVE_FAKE
-from raw import META, Raw, check_within_a_second, request, start, three_attempts
 
+from edge.joining import SERVE_FAKE
+from edge.raw import META, Raw, check_within_a_second, request, start, three_attempts
 from fakes import HELD
 
 if TYPE_CHECKING:

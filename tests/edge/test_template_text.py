@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from joining import Draft202012Validator, Era, in_both_eras, join
 from mcp_types import TextContent
 
 from dynamo_mcp.results import quoted
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableInfo
+from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from joining import join
 from mcp_types import ResourceLink, TextContent
 
 from dynamo_mcp.errors import InvalidTemplate, UsageError
 from dynamo_mcp.results import PAGE, created, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.types import Project
+from edge.joining import join
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from workers import Outcome, Pool, Worker, write_template
+
+from in_environment.workers import Outcome, Pool, Worker, write_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from workers import SECONDS, Pool, Tree, Worker, tree, write_template
+
+from in_environment.workers import SECONDS, Pool, Tree, Worker, tree, write_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

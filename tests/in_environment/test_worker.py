@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import cookiecutter
 import pytest
-from workers import CODE, SECONDS, Pool, Worker, started, tree, write_template
+
+from in_environment.workers import CODE, SECONDS, Pool, Worker, started, tree, write_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from integration.places import Place, write_template
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import anyio
-from dynamo_mcp.copying import link_tree
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
+
+from dynamo_mcp.copying import link_tree
 
 Transport: TypeAlias = Literal["stdio", "http", "sse"]
 Era: TypeAlias = Literal["2026-07-28", "legacy"]
@@ -55,7 +56,7 @@ print("the hook ran")
 """
 
 ANSWERS: dict[str, Any] = {
-    "project_name": "It's {{ 7*7 }} \"quoted\" \U0001f40d é",
+    "project_name": 'It\'s {{ 7*7 }} "quoted" \U0001f40d é',
     "slug": "literal-slug",
     "license": "BSD-3-Clause",
     "use_docs": False,
@@ -117,12 +118,12 @@ class Place:
         """What is left in scratch folders."""
         return sorted(str(path.relative_to(self.home / "scratch")) for path in (self.home / "scratch").rglob("*"))
 
-    async def run(self, *arguments: str, code: int = 0, **environment: str) -> tuple[str, str]:
+    async def run(self, *arguments: str, code: int = 0, more: dict[str, str] | None = None) -> tuple[str, str]:
         """Run the command line to its end; return what it wrote."""
         with anyio.fail_after(SECONDS):
             done = await anyio.run_process(
                 [sys.executable, "-m", "dynamo_mcp", *arguments],
-                env={**self.environment, **environment},
+                env={**self.environment, **(more or {})},
                 check=False,
                 cwd=self.root,
             )

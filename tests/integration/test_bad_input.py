@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
-from integration.places import Place, write_template
 from mcp import Client
+
+from integration.places import Place, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +53,7 @@ async def test_a_template_that_cannot_be_added_is_refused_with_the_reason_over_m
     address, message, hint = ADDS[case]
     (place.templates / "empty").mkdir()
     write_template(place.templates / "needy")
-    (write_template(place.templates / "broken") / "cookiecutter.json").write_text('{\n  oops}')
+    (write_template(place.templates / "broken") / "cookiecutter.json").write_text("{\n  oops}")
     url = address if "://" in address else str(place.templates / address)
     arguments: dict[str, Any] = {"url": url}
     options = []
@@ -110,7 +111,9 @@ async def test_answers_and_folders_that_do_not_fit_are_refused_with_what_is_allo
 
 
 async def test_a_hook_that_fails_shows_what_it_printed_and_leaves_nothing(place: Place) -> None:
-    folder = write_template(place.templates / "failing", hook='import sys\nprint("see here")\nsys.exit("no, because")\n')
+    folder = write_template(
+        place.templates / "failing", hook='import sys\nprint("see here")\nsys.exit("no, because")\n'
+    )
     async with place.joined("stdio", "legacy") as client:
         await client.call_tool("add_template", {"url": str(folder)})
         result = await client.call_tool("create_failing", {"_output_dir": str(place.outputs)})
@@ -149,7 +152,7 @@ async def test_a_home_on_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
 async def test_a_home_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o755)
-    # Root may write anywhere, so somebody else tries: in a fork, since the interpreter may lie where only root can look.
+    # Root may write anywhere, so somebody else tries, who may not even look where the interpreter lies.
     program = (
         "import os, sys, anyio\n"
         "from dynamo_mcp.cli import app\n"

@@ -12,10 +12,11 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from mcp import Client
+
 from dynamo_mcp import settings
 from dynamo_mcp.tools import GENERAL_TOOLS
 from integration.places import Place
-from mcp import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +69,9 @@ async def test_the_commands_for_contributors_are_what_continuous_integration_run
     assert "\npip install -q uv\n" in script
 
 
-async def test_quickstart_creates_three_projects_says_how_to_connect_and_is_faster_the_second_time(place: Place) -> None:
+async def test_quickstart_creates_three_projects_says_how_to_connect_and_is_faster_the_second_time(
+    place: Place,
+) -> None:
     assert "uv run dynamo-mcp quickstart" in (ROOT / "README.md").read_text()
     first = json.loads((await place.run("quickstart", "--json"))[0])
     second = json.loads((await place.run("quickstart", "--json"))[0])
@@ -120,7 +123,7 @@ async def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), (page, target)
 
 
-async def test_the_wheel_holds_the_bundled_templates_and_the_code_for_environments(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_bundled_templates_and_the_code_for_environments(tmp_path: Path) -> None:
     subprocess.run(["uv", "build", "--wheel", "-q", "-o", str(tmp_path), str(ROOT)], check=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     listed = subprocess.run(

@@ -9,16 +9,21 @@ from typing import Any
 import anyio
 import mcp_types as t
 import pytest
-from integration.places import ANSWERS, RENDERED, SECONDS, Era, Place, Transport, write_template
 from jsonschema import Draft202012Validator
 from mcp import Client
+
+from integration.places import ANSWERS, RENDERED, SECONDS, Era, Place, Transport, write_template
 
 pytestmark = pytest.mark.anyio
 
 
 def repository(folder: Path) -> str:
     """Turn a template into a git repository; return its URL."""
-    for arguments in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
+    for arguments in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"],
+    ):
         subprocess.run(["git", "-C", str(folder), *arguments], check=True, timeout=SECONDS)
     return folder.as_uri()
 
@@ -79,9 +84,9 @@ async def create_with_every_kind_of_variable(client: Client, tool: t.Tool, folde
     reported: list[float] = []
     done = False
 
-    async def progress(position: float, _total: float | None, _message: str | None) -> None:
+    async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
         assert not done
-        reported.append(position)
+        reported.append(progress)
 
     result = await client.call_tool(tool.name, {**ANSWERS, "_output_dir": str(folder)}, progress_callback=progress)
     done = True

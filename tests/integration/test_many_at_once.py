@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
-from integration.places import SECONDS, Place, write_template
 from mcp import Client
+
+from integration.places import SECONDS, Place, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -78,8 +79,8 @@ async def test_of_two_adds_of_one_name_one_wins_and_the_other_is_told_why_it_did
     won, lost = sorted(results, key=lambda result: bool(result.is_error))
     assert not won.is_error
     assert lost.is_error
-    assert "There is a template `wanted` already" in lost.content[0].text
-    assert "hint: choose another with `name`" in lost.content[0].text
+    assert "There is a template `wanted` already" in str(lost.content[0])
+    assert "hint: choose another with `name`" in str(lost.content[0])
     assert listed.structured_content is not None
     assert [template["name"] for template in listed.structured_content["templates"]] == ["wanted"]
     assert place.scratch == []

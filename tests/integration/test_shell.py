@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 import typer.main
+
 from dynamo_mcp import __version__
 from dynamo_mcp.cli import app
 from integration.places import Place, write_template
@@ -72,22 +73,22 @@ async def test_without_bubblewrap_a_strangers_template_is_refused_unless_a_perso
     for name in ("git", "sh", "env"):
         (place.root / "bin" / name).symlink_to(f"/usr/bin/{name}")
     bare = {"PATH": str(place.root / "bin")}
-    await place.run("add", str(write_template(place.templates / "one")), **bare)
-    _, said = await place.run("create", "one", code=5, **bare)
+    await place.run("add", str(write_template(place.templates / "one")), more=bare)
+    _, said = await place.run("create", "one", code=5, more=bare)
     assert "apt-get install bubblewrap" in said
     assert "--trust full" in said
     assert not (place.root / "my-project").exists()
-    said, _ = await place.run("create", "one", "--trust", "full", **bare)
+    said, _ = await place.run("create", "one", "--trust", "full", more=bare)
     assert "trust full, not confined" in said
     assert (place.root / "my-project" / "made-by-hook.txt").is_file()
-    said, _ = await place.run("create", "one", "--trust", "inert", "--set", "slug=inert", "--json", **bare)
+    said, _ = await place.run("create", "one", "--trust", "inert", "--set", "slug=inert", "--json", more=bare)
     project = json.loads(said)
     assert (project["trust"], project["tier"]) == ("inert", "reduced")
     assert not (place.root / "inert" / "made-by-hook.txt").exists()
-    await place.run("add", "python-package", **bare)
-    said, _ = await place.run("create", "python-package", **bare)
+    await place.run("add", "python-package", more=bare)
+    said, _ = await place.run("create", "python-package", more=bare)
     assert "trust contained, not confined" in said
-    said, _ = await place.run("quickstart", **bare)
+    said, _ = await place.run("quickstart", more=bare)
     assert "For stronger confinement: install bubblewrap" in said
 
 
@@ -115,7 +116,9 @@ async def test_discover_lists_what_is_not_registered(place: Place) -> None:
 async def test_the_program_says_its_version_and_is_also_a_module(place: Place) -> None:
     assert (await place.run("--version"))[0] == f"{__version__}\n"
     with anyio.fail_after(60):
-        done = await anyio.run_process([Path(sys.executable).with_name("dynamo-mcp"), "--version"], env=place.environment)
+        done = await anyio.run_process(
+            [Path(sys.executable).with_name("dynamo-mcp"), "--version"], env=place.environment
+        )
     assert done.stdout.decode() == f"{__version__}\n"
 
 
@@ -131,8 +134,8 @@ async def test_every_flag_has_a_variable_that_its_help_names(place: Place) -> No
 
 async def test_a_flag_can_be_given_by_its_variable(place: Place) -> None:
     folder = write_template(place.templates / "one")
-    await place.run("add", str(folder), DYNAMO_MCP_ADD_NAME="by-variable")
-    said, _ = await place.run("list", DYNAMO_MCP_LIST_JSON="1")
+    await place.run("add", str(folder), more={"DYNAMO_MCP_ADD_NAME": "by-variable"})
+    said, _ = await place.run("list", more={"DYNAMO_MCP_LIST_JSON": "1"})
     assert json.loads(said)["templates"][0]["name"] == "by-variable"
 
 

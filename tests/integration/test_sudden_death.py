@@ -9,8 +9,9 @@ from typing import Any
 
 import anyio
 import pytest
-from integration.places import SECONDS, Place, write_template
 from mcp import Client
+
+from integration.places import SECONDS, Place, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def kill_when(place: Place, tool: str, arguments: dict[str, Any], sign: st
     async with place.serving() as (url, pid):
         seen = anyio.Event()
 
-        async def progress(_position: float, _total: float | None, message: str | None) -> None:
+        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
             if sign in (message or ""):
                 seen.set()
 
@@ -95,7 +96,7 @@ async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_o
         await client.call_tool("add_template", {"url": str(folder)})
         running = anyio.Event()
 
-        async def progress(_position: float, _total: float | None, message: str | None) -> None:
+        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
             if "running the hook" in (message or ""):
                 running.set()
 
@@ -108,7 +109,9 @@ async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_o
                 tasks.start_soon(create)
                 await running.wait()
                 tasks.cancel_scope.cancel()
-            while any("renderer-" in name for name in place.scratch) or any("worker.py" in p for p in processes_of(place)):
+            while any("renderer-" in name for name in place.scratch) or any(
+                "worker.py" in p for p in processes_of(place)
+            ):
                 await anyio.lowlevel.checkpoint()
         assert list(place.outputs.iterdir()) == []
         (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository, Server
 
 from dynamo_mcp import sources
 from dynamo_mcp.progress import Progress, Step
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Checkout, Location
+from sources.repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository, Server
 
 
 @pytest.fixture(params=["asyncio"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository, Server
 
 from dynamo_mcp import sources
 from dynamo_mcp.errors import Busy, FetchFailed, InvalidLocation, InvalidTemplate, TimedOut
@@ -18,6 +17,7 @@ from dynamo_mcp.progress import Progress, Step
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Checkout, Location
+from sources.repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository, Server
 
 pytestmark = pytest.mark.anyio
 

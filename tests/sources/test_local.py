@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from repositories import SECONDS, Fetch, Repository
 
 from dynamo_mcp.errors import FetchFailed, InvalidLocation, InvalidTemplate
 from dynamo_mcp.progress import Step
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
+from sources.repositories import SECONDS, Fetch, Repository
 
 pytestmark = pytest.mark.anyio
 

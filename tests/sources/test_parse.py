@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from repositories import Repository
 
 from dynamo_mcp.errors import InvalidLocation, InvalidName
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import default_name, display, parse
 from dynamo_mcp.types import Location
+from sources.repositories import Repository
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uv
-import yaml  # type: ignore[import-untyped]
+import yaml
 from cookiecutter.main import cookiecutter
 
 TEMPLATES = Path(__file__).parents[2] / "templates"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-
 from benchmarks import measuring, peers, report, templates
 
 ROOT = Path(__file__).parents[2]
