@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Listener
-from dynamo_mcp.copying import DEPTH, REASONS, Limits, copy_tree, link_tree
-from dynamo_mcp.errors import RenderFailed
+from dynamo_mcp.copying import DEPTH, REASONS, Limits, carry_over, copy_tree, link_tree
+from dynamo_mcp.errors import RenderFailed, StorageFailed
 from dynamo_mcp.types import IfExists
 
 PLENTY = Limits(bytes=1 << 30, entries=100_000)
@@ -463,12 +463,31 @@ class TestLinking:
         assert (_mode(target), _mode(target / "empty")) == (0o710, 0o750)
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a file system")
-    def test_what_can_not_be_linked_is_copied(self, source: Path, small_disk: Path) -> None:
+    def test_what_is_mounted_inside_a_project_is_no_part_of_a_merge(self, source: Path, small_disk: Path) -> None:
         (source / "file").write_text("x")
-        (source / "file").chmod(0o640)
-        link_tree(source, small_disk / "copy")
-        assert (small_disk / "copy" / "file").read_text() == "x"
-        assert _mode(small_disk / "copy" / "file") == 0o640
+        with pytest.raises(StorageFailed, match="is mounted inside the project"):
+            link_tree(source, small_disk / "copy")
+        with pytest.raises(StorageFailed, match="is mounted inside the project"):
+            link_tree(small_disk.parent, source / "copy")
+
+    def test_what_somebody_writes_during_a_merge_is_carried_over(self, tmp_path: Path) -> None:
+        old, new = tmp_path / "old", tmp_path / "new"
+        (old / "folder").mkdir(parents=True)
+        for name in ("same", "saved", "made"):
+            (old / "folder" / name).write_text("before")
+        link_tree(old, new)
+        (new / "folder" / "made").unlink()
+        (new / "folder" / "made").write_text("by the template")
+        (old / "folder" / "written").write_text("meanwhile")
+        (tmp_path / "saving").write_text("meanwhile")
+        (tmp_path / "saving").replace(old / "folder" / "saved")
+        carry_over(old, new, {"folder/made"})
+        assert {path.name: path.read_text() for path in (new / "folder").iterdir()} == {
+            "same": "before",
+            "saved": "meanwhile",
+            "made": "by the template",
+            "written": "meanwhile",
+        }
 
     @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a file system")
     def test_a_full_disk_is_told_as_it_is(self, source: Path, small_disk: Path) -> None:

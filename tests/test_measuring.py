@@ -12,7 +12,7 @@ import anyio
 import pytest
 from benchmarks import measuring, peers, report, templates
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SECONDS = 300
 
 

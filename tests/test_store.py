@@ -246,13 +246,10 @@ class TestSwapping:
         assert (target / "file").read_text() == "old"
         assert _everything(target.parent) == {"target", "target/file"}
 
-    @pytest.mark.parametrize("rename", [1, 2])
-    async def test_a_server_killed_in_the_middle_of_a_swap_loses_nothing(
-        self, rename: int, home: Path, target: Path
-    ) -> None:
-        ended = run_python(KILLED_AT_RENAME, home, target, str(rename), "swap")
+    async def test_a_server_killed_in_the_middle_of_a_swap_loses_nothing(self, home: Path, target: Path) -> None:
+        ended = run_python(KILLED_AT_RENAME, home, target, "1", "swap")
         assert ended.returncode == -9, ended.stderr
-        assert target.exists() == (rename == 1)
+        assert target.exists()
         async with open_store(home, lock_seconds=1):
             assert (target / "file").read_text() == "old"
             assert _everything(target.parent) == {"target", "target/file"}
@@ -478,9 +475,6 @@ class TestWriting:
         async with open_store(small_disk / "home", lock_seconds=1) as full:
             with pytest.raises(OSError, match="No space"):
                 (small_disk / "filler").write_bytes(bytes(1 << 20))
-            staged = full.scratch / "staged"
-            with pytest.raises(StorageFailed, match="No space left on device"):
-                full.swap(staged, small_disk / "home" / "outputs")
             with pytest.raises(StorageFailed, match="No space left on device"):
                 async with full.staged(beside=store.home):
                     pass

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp import sources
+from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import CatalogueEntry, Location, Template
 
@@ -55,6 +56,11 @@ def locate(
     by_name |= {known.location: known for known in entries() if known.location.startswith(BUNDLED)}
     entry = by_name.get(address)
     if entry is not None and entry.location.startswith(BUNDLED):
+        if revision or directory or live:
+            raise InvalidLocation(
+                f"`{address}` is part of this program: it has no revisions, and can't be live",
+                hint="leave out `checkout`, `directory` and `live`",
+            )
         return entry, Location("local", address_of(entry), bundled=True)
     return entry, sources.parse(
         address_of(entry) if entry else address,
@@ -74,7 +80,7 @@ def relocate(location: Location) -> Location:
 
 def unregistered(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
     """Return the entries that no registered template comes from."""
-    known = {(_canonical(template.location.address), template.location.directory) for template in templates}
+    known = {(_canonical(relocate(template.location).address), template.location.directory) for template in templates}
     return tuple(entry for entry in entries() if (_canonical(address_of(entry)), entry.directory) not in known)
 
 

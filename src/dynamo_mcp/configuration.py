@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,8 @@ from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, te
 
 CONFIGURATION = "cookiecutter.json"
 DEPTH = 64
+LARGEST_BYTES = 1 << 20
+MOST_VARIABLES = 500
 NAME_LENGTH = 200
 
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
@@ -30,7 +34,7 @@ def read(template: Path) -> Schema:
     """
     path = template / CONFIGURATION
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotATemplate(
             f"There is no `{CONFIGURATION}` in `{template.name}`",
@@ -41,6 +45,18 @@ def read(template: Path) -> Schema:
             f"`{CONFIGURATION}` can't be read: {error.strerror}", hint="make the file readable"
         ) from error
     return compile_schema(parse(content))
+
+
+def _content(path: Path) -> bytes:
+    """Read a regular file of reasonable size; what a live folder holds may be anything."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError
+        if status.st_size > LARGEST_BYTES:
+            raise _invalid(f"`{CONFIGURATION}` has {status.st_size} bytes; {LARGEST_BYTES} are allowed")
+        return file.read(LARGEST_BYTES)
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -85,6 +101,8 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
     variables = [
         _variable(name, raw, prompts.get(name)) for name, raw in configuration.items() if not name.startswith("_")
     ]
+    if len(variables) > MOST_VARIABLES:
+        raise _invalid(f"`{CONFIGURATION}` asks {len(variables)} questions; {MOST_VARIABLES} are allowed")
     used = {reference for variable in variables for reference in variable.references}
     marked = tuple(
         msgspec.structs.replace(variable, recommended=not variable.derived and (variable.name in used or index == 0))

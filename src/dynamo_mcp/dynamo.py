@@ -154,6 +154,8 @@ class Dynamo:
             url, settings=self.settings, revision=checkout, directory=directory, live=live
         )
         name = check_name(name or (entry.name if entry else sources.default_name(location)))
+        named = normalise(requirements)
+        trust = self._trust(trust) or "contained"
         async with self._registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
             tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
@@ -166,8 +168,8 @@ class Dynamo:
                 digest=tree.digest,
                 revision=tree.revision,
                 last_updated=_now(),
-                named_requirements=normalise(requirements),
-                trust=self._trust(trust) or "contained",
+                named_requirements=named,
+                trust=trust,
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
@@ -268,22 +270,24 @@ class Dynamo:
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._registry.get(template_name)
-        permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
-        folder = self._projects.output_folder(output_dir)
-        await progress.begin("check answers")
-        answers = self._schemas.get(template).check(template.name, variables or {})
-        async with self._slots.one(), self._holds.using(*self._folders(template)):
-            await progress.begin("prepare environment")
-            environment = await self._environments.ensure(template.name, template.requirements)
-            await progress.begin("start renderer", "waiting for a renderer")
-            request = Request(template, environment, permission, answers, folder, if_exists)
-            try:
-                return await self._create(request, progress)
-            except RendererFailed:
-                if await self._environments.works(environment):
-                    raise
-            environment = await self._environments.rebuild(template.name, template.requirements)
-            return await self._create(msgspec.structs.replace(request, environment=environment), progress)
+        # From here on neither an update nor a removal takes away what this create reads.
+        async with self._holds.using(*self._folders(template)):
+            permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
+            folder = self._projects.output_folder(output_dir)
+            await progress.begin("check answers")
+            answers = self._schemas.get(template).check(template.name, variables or {})
+            async with self._slots.one():
+                await progress.begin("prepare environment")
+                environment = await self._environments.ensure(template.name, template.requirements)
+                await progress.begin("start renderer", "waiting for a renderer")
+                request = Request(template, environment, permission, answers, folder, if_exists)
+                try:
+                    return await self._create(request, progress)
+                except RendererFailed:
+                    if await self._environments.works(environment):
+                        raise
+                environment = await self._environments.rebuild(template.name, template.requirements)
+                return await self._create(msgspec.structs.replace(request, environment=environment), progress)
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
@@ -303,10 +307,11 @@ class Dynamo:
     async def _register(self, template: Template, progress: Progress, *, prepare: bool) -> Template:
         """Prepare a fetched template and write its record; on any failure nothing of it is left."""
         try:
-            if prepare:
-                template = await self._prepare(template, progress)
-            await progress.begin("register", f"registering `{template.name}`")
-            self._registry.save(template)
+            async with self._holds.using(*self._folders(template)):
+                if prepare:
+                    template = await self._prepare(template, progress)
+                await progress.begin("register", f"registering `{template.name}`")
+                self._registry.save(template)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._holds.release(*self._folders(template))

@@ -72,7 +72,8 @@ class Environments:
             str(python),
             str(status.st_size),
             str(status.st_mtime_ns),
-            platform.platform(),
+            platform.machine(),
+            *platform.libc_ver(),
             COOKIECUTTER,
             *requirements,
         )
@@ -125,8 +126,9 @@ class Environments:
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
                         await anyio.to_thread.run_sync(_link_tree, base, staged)
-                    await self._store.discard(path)
+                    old = self._store.set_aside(path)
                     self._store.publish(staged, path)
+                await self._store.discard(old)
         return _environment(path, base, marker)
 
     async def _make(self, base: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
@@ -142,8 +144,9 @@ class Environments:
                     marker = _survey(staged, key)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
-                await self._store.discard(base)
+                old = self._store.set_aside(base)
                 self._store.publish(staged, base)
+            await self._store.discard(old)
         return marker
 
 

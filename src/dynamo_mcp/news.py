@@ -10,9 +10,10 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.types import Template
-from dynamo_mcp.watch import changes
+from dynamo_mcp.watch import HEARTBEAT_MILLISECONDS, WatchfilesRustInternalError, changes
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -47,15 +48,26 @@ class News:
     async def _iterate(self, stop: anyio.Event) -> AsyncGenerator[frozenset[str]]:
         while not stop.is_set():
             live = self._live()
-            async for _paths in changes(self._folder, live, stop):
+            try:
+                async for _paths in changes(self._folder, live, stop):
+                    names = self._compare()
+                    if names:
+                        yield names
+                    if self._live() != live:
+                        break
+            except (OSError, WatchfilesRustInternalError):
+                # There may be no watcher left for this user, or no descriptor: look again after a while.
+                await anyio.sleep(HEARTBEAT_MILLISECONDS / 1000)
                 names = self._compare()
                 if names:
                     yield names
-                if self._live() != live:
-                    break
 
     def _compare(self) -> frozenset[str]:
-        before, self._seen = self._seen, self._look()
+        try:
+            now = self._look()
+        except DynamoError:  # the records can't be read for now
+            return frozenset()
+        before, self._seen = self._seen, now
         return frozenset(name for name in before.keys() | self._seen.keys() if before.get(name) != self._seen.get(name))
 
     def _look(self) -> dict[str, _Seen]:

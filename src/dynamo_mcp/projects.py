@@ -14,8 +14,8 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.copying import Copied, Limits, copy_tree, link_tree
-from dynamo_mcp.errors import OutputRefused, ProjectNotFound, TargetExists
+from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree
+from dynamo_mcp.errors import DynamoError, OutputRefused, ProjectNotFound, StorageFailed, TargetExists
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
@@ -25,6 +25,7 @@ from dynamo_mcp.store import Store, words
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
 
+STRAYS = 10
 IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -70,6 +71,7 @@ class Projects:
         try:
             folder = self._settings.outputs if wanted is None else start / Path(wanted).expanduser()
             real = Path(os.path.realpath(folder))
+            str(real).encode()  # what is told of it is UTF-8
             occupied = os.path.lexists(real) and not real.is_dir()
         except (OSError, RuntimeError, ValueError) as error:
             raise OutputRefused(
@@ -128,24 +130,7 @@ class Projects:
         )
         async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
             await progress.begin("publish", "checking and publishing")
-            copied, target = await self._publish(request, rendered)
-        project = Project(
-            id=uuid.uuid4().hex,
-            path=str(target),
-            files=tuple(copied.files),
-            answers=rendered.answers,
-            template=template.name,
-            revision=template.revision or template.digest,
-            trust=request.permission.trust,
-            tier=request.permission.tier,
-            mechanisms=mechanisms,
-            hooks=rendered.hooks,
-            left_out=tuple(copied.left_out),
-            kept=tuple(copied.kept),
-            seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
-        )
-        self._store.write(self._record(project.id), msgspec.json.encode(project) + b"\n")
-        return project
+            return await self._publish(request, rendered, mechanisms, progress)
 
     def get(self, identity: str) -> Project:
         """Return a project that was created here.
@@ -163,9 +148,10 @@ class Projects:
     def _record(self, identity: str) -> Path:
         return self._store.home / "projects" / f"{identity}.json"
 
-    async def _publish(self, request: Request, rendered: Rendered) -> tuple[Copied, Path]:
+    async def _publish(
+        self, request: Request, rendered: Rendered, mechanisms: tuple[str, ...], progress: Progress
+    ) -> Project:
         target = request.folder / rendered.directory
-        made = rendered.root / rendered.directory
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
@@ -175,17 +161,27 @@ class Projects:
             with words("write the project", target):
                 if merging:
                     await anyio.to_thread.run_sync(link_tree, target, staged)
-                copied = await anyio.to_thread.run_sync(copy, made, staged)
-            if merging:
-                self._store.swap(staged, target)
-            else:
-                try:
+                copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
+                copied.left_out += await anyio.to_thread.run_sync(_strays, rendered)
+            project = _project(
+                request, rendered=rendered, mechanisms=mechanisms, copied=copied, target=target, progress=progress
+            )
+            # The record is there first, and from here on nothing waits: a project in its place is a created one.
+            record = self._record(project.id)
+            self._store.write(record, msgspec.json.encode(project) + b"\n")
+            try:
+                if merging:
+                    self._store.swap(staged, target)
+                else:
                     self._store.publish(staged, target)
-                except FileExistsError:
-                    self._refuse_existing(request, target)
-                    raise
-        _report_strays(rendered, copied)
-        return copied, target
+            except (FileExistsError, DynamoError) as error:
+                record.unlink(missing_ok=True)
+                self._refuse_existing(request, target)
+                raise StorageFailed(f"`{target}` can't be published: {error}", hint="try again") from error
+            if merging:
+                with suppress(OSError):
+                    carry_over(staged, target, set(copied.files))
+        return project
 
     def _refuse_existing(self, request: Request, target: Path) -> None:
         if not os.path.lexists(target):
@@ -207,10 +203,43 @@ def _make_folders(folder: Path) -> list[Path]:
     return missing
 
 
-def _report_strays(rendered: Rendered, copied: Copied) -> None:
+def _project(
+    request: Request,
+    *,
+    rendered: Rendered,
+    mechanisms: tuple[str, ...],
+    copied: Copied,
+    target: Path,
+    progress: Progress,
+) -> Project:
+    template = request.template
+    return Project(
+        id=uuid.uuid4().hex,
+        path=str(target),
+        files=tuple(copied.files),
+        answers=rendered.answers,
+        template=template.name,
+        revision=template.revision or template.digest,
+        trust=request.permission.trust,
+        tier=request.permission.tier,
+        mechanisms=mechanisms,
+        hooks=rendered.hooks,
+        left_out=tuple(copied.left_out),
+        kept=tuple(copied.kept),
+        seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
+    )
+
+
+def _strays(rendered: Rendered) -> list[str]:
     """Report what the template wrote beside its project folder; it is not published."""
+    found = []
     try:
-        beside = sorted(entry.name for entry in os.scandir(rendered.root) if entry.name != rendered.directory)
+        with os.scandir(rendered.root) as entries:
+            for entry in entries:
+                if entry.name != rendered.directory:
+                    found.append(plain(f"../{entry.name}: it is outside the project"))
+                if len(found) == STRAYS:
+                    break
     except OSError:
-        return
-    copied.left_out.extend(f"../{name}: it is outside the project" for name in beside[:10])
+        return []
+    return sorted(found)

@@ -47,6 +47,7 @@ class _Key(msgspec.Struct, frozen=True):
     confined: bool
     live: Path | None
     template: str | None
+    full: bool
 
 
 class _Worker:
@@ -204,6 +205,7 @@ class Renderers:
             job.confined,
             job.template.checkout if job.template.location.live else None,
             None if landlock or not job.confined else job.template.name,
+            job.trust == "full",
         )
         for number in [number for number in reversed(self._idle) if self._idle[number].key == key]:
             worker = self._idle.pop(number, None)
@@ -235,6 +237,7 @@ class Renderers:
             room=room,
             bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
             git_identity=self._identity,
+            own=self._settings.environment if key.full else None,
         )
         stack = AsyncExitStack()
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
@@ -256,12 +259,17 @@ class Renderers:
         return key.confined and self._confinement is not None and self._confinement.tier == "strong"
 
     async def _clear(self, worker: _Worker, paths: list[Path]) -> bool:
-        """Have the worker remove what a job left; return whether it can serve another."""
-        try:
-            await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
-            return (await worker.hear()).get("event") == "cleared"
-        except RendererFailed:
-            return False
+        """Have the worker remove what a job left; return whether it can serve another.
+
+        It is not cancelled: the project is in its place by now, and its create has succeeded.
+        """
+        with anyio.CancelScope(shield=True), anyio.move_on_after(ANSWER_SECONDS):
+            try:
+                await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
+                return (await worker.hear()).get("event") == "cleared"
+            except RendererFailed:
+                return False
+        return False
 
     async def _give_back(self, worker: _Worker) -> None:
         self._idle[next(self._numbers)] = worker

@@ -5,6 +5,7 @@ Every setting has a `DYNAMO_MCP_*` variable and a safe default; a command's own 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ import platformdirs
 from dynamo_mcp.errors import UsageError
 
 PREFIX = "DYNAMO_MCP_"
+
+NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person"})
+"""Settings that no variable sets."""
 
 PASSED_TO_FETCHERS = (
     "ALL_PROXY",
@@ -62,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True):
         memory_bytes: Address space of one job and each of its children, in bytes.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
+        environment: The operator's whole environment, which only templates of trust `full` get.
     """
 
     home: Path
@@ -82,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True):
     memory_bytes: int = 1 << 30
     passed: dict[str, str] = {}
     search_path: str = os.defpath
+    environment: dict[str, str] = {}
 
     @property
     def outputs(self) -> Path:
@@ -102,13 +108,14 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
     environ = os.environ if environ is None else environ
     values: dict[str, object] = {"home": Path(platformdirs.user_data_dir("dynamo-mcp", appauthor=False))}
     for field in msgspec.structs.fields(Settings):
-        if field.name in {"passed", "search_path", "person"}:
+        if field.name in NOT_CHOSEN:
             continue
         text = environ.get(PREFIX + field.name.upper())
         if text:
             values[field.name] = _parse(field.name, field.type, text)
     values |= {name: value for name, value in chosen.items() if value is not None}
     values["passed"] = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
+    values["environment"] = dict(environ)
     values["search_path"] = environ.get("PATH", os.defpath)
     settings = Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its field's type
     return msgspec.structs.replace(
@@ -130,7 +137,7 @@ def _parse(name: str, wanted: object, text: str) -> object:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
         number = 0
-    if not number > 0:
+    if not 0 < number < math.inf:
         raise UsageError(
             f"`{PREFIX}{name.upper()}` is `{text}`, which is not a number above zero",
             hint="set it to a number above zero, or unset it to use its default",

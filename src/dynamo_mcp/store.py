@@ -31,6 +31,7 @@ FOLDERS = ("templates", "checkouts", "bases", "venvs", "wheels", "projects", "ou
 _POLL_SECONDS = 0.02
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 """linux/fcntl.h, linux/fs.h"""
 
 
@@ -86,7 +87,10 @@ class Store:
         """
         if beside is not None:
             with words("stage something", beside):
-                beside = None if beside.stat().st_dev == self.scratch.stat().st_dev else beside
+                # Two mounts of one file system have one number, but a rename between them fails.
+                near = beside.is_relative_to(self.home) and beside.stat().st_dev == self.scratch.stat().st_dev
+                beside.stat()
+                beside = None if near else beside
         if beside is None:
             path = self.scratch / uuid.uuid4().hex
         else:
@@ -115,13 +119,17 @@ class Store:
             raise
 
     def swap(self, staged: Path, target: Path) -> None:
-        """Put `staged` in the place of `target`; a crash in between is mended by the next sweep.
+        """Put `staged` in the place of `target`, which is at `staged` afterwards; there is always one of them.
 
         Raises:
-            StorageFailed: It can't be renamed; `target` is as it was.
+            StorageFailed: It can't be done; `target` is as it was.
         """
-        old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
         with words("replace", target):
+            if _rename(staged, target, _RENAME_EXCHANGE):
+                _sync_folder(target.parent)
+                return
+            # Without an exchange the target is away for a moment; a sweep after a crash puts it back.
+            old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
             self._journal(_Entry(str(old), restores=str(target)))
             target.rename(old)
             try:
@@ -129,17 +137,20 @@ class Store:
             except OSError:
                 old.rename(target)
                 raise
+            old.rename(staged)
             _sync_folder(target.parent)
-        remove(old)
+
+    def set_aside(self, path: Path) -> Path:
+        """Take a folder of the home out of everybody's sight; return where it is, to be removed."""
+        trash = self.scratch / uuid.uuid4().hex
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(trash)
+        return trash
 
     async def discard(self, path: Path) -> None:
         """Remove a folder of the home: gone at once for everybody, deleted from the disk afterwards."""
-        trash = self.scratch / uuid.uuid4().hex
-        with contextlib.suppress(FileNotFoundError), words("remove", path):
-            try:
-                path.rename(trash)
-            except FileNotFoundError:
-                return
+        with words("remove", path):
+            trash = self.set_aside(path)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(remove, trash)
 
@@ -275,18 +286,29 @@ def rename_new(source: Path, target: Path) -> None:
         FileExistsError: Something is there.
         OSError: It can't be renamed.
     """
-    sys.audit("os.rename", source, target, -1, -1)
-    library = ctypes.CDLL(None, use_errno=True)
-    if hasattr(library, "renameat2"):
-        arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
-        if library.renameat2(*arguments) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in {errno.ENOSYS, errno.EINVAL}:  # a kernel or a file system that can't
-            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    if _rename(source, target, _RENAME_NOREPLACE):
+        return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
+
+
+def _rename(source: Path, target: Path, flag: int) -> bool:
+    """Rename as renameat2(2) does; return whether this system can.
+
+    Raises:
+        OSError: It can, but this one failed.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "renameat2"):
+        return False
+    sys.audit("os.rename", source, target, -1, -1)
+    if library.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in {errno.ENOSYS, errno.EINVAL}:  # a kernel or a file system that can't
+        return False
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
 
 
 def _mend(journal: Path) -> None:
@@ -307,7 +329,11 @@ def _mend(journal: Path) -> None:
         if entry.restores is not None and not os.path.lexists(entry.restores):
             with contextlib.suppress(OSError):
                 path.rename(entry.restores)
-        else:
+        elif entry.restores is not None and path.is_dir():
+            # Somebody has made the folder again meanwhile: neither of the two may be lost.
+            with contextlib.suppress(OSError):
+                path.rename(path.parent / f"{Path(entry.restores).name}.recovered-{path.name.removeprefix(HIDDEN)[:8]}")
+        elif entry.restores is None:
             remove(path)
 
 

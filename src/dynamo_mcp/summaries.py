@@ -38,7 +38,7 @@ class Summaries:
             description=template.description,
             url=url(template.location),
             venv_path=str(environment) if made else None,
-            is_active=problem is None and made,
+            is_active=problem is None,
             last_updated=template.last_updated,
             variables_cache=None,
             tool=f"create_{template.name}",

@@ -109,7 +109,7 @@ class Variable(msgspec.Struct, frozen=True):
             case "yes_no" if isinstance(typed, bool):
                 return YES_NO[self.raw][0 if typed else 1]
             case "number":
-                if not isinstance(typed, str) and not abs(typed) < LARGEST:
+                if not isinstance(typed, str) and typed != self.raw and not abs(typed) < LARGEST:
                     raise ValueError(_not(self.name, typed, "a number of reasonable size"))
                 return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
             case "mapping":

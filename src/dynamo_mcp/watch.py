@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 from watchfiles import awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError as WatchfilesRustInternalError  # noqa: PLC0414 - for `news`
 
 STEP_MILLISECONDS = 5
 DEBOUNCE_MILLISECONDS = 20

@@ -114,6 +114,11 @@ class Place:
         }
 
     @property
+    def made(self) -> list[str]:
+        """What is in the folder that projects may be created in."""
+        return sorted(path.name for path in self.outputs.iterdir()) if self.outputs.exists() else []
+
+    @property
     def scratch(self) -> list[str]:
         """What is left in scratch folders."""
         return sorted(str(path.relative_to(self.home / "scratch")) for path in (self.home / "scratch").rglob("*"))

@@ -52,7 +52,7 @@ async def test_fifty_creates_of_five_templates_by_ten_clients_are_all_right_and_
         assert project["answers"]["motto"] == f"motto {number}"
         assert project["template"] == f"kind-{number % TEMPLATES}"
     assert place.scratch == []
-    assert sorted(path.name for path in place.outputs.iterdir()) == sorted(f"project-{n}" for n in range(CREATES))
+    assert place.made == sorted(f"project-{n}" for n in range(CREATES))
 
 
 async def _work(url: str, index: int, create: Any) -> None:

@@ -67,7 +67,7 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
     os.makedirs(output)
     os.makedirs(temporary)
     keep_only({orders, replies}, os.path.join(temporary, ".printed"))
-    mechanisms = give_up(message["policy"]) if message["policy"] else []
+    mechanisms = confine.confine(confine.Policy.from_message(message["policy"])) if message["policy"] else []
     enter(message["environment"], temporary)
     project = render.Project(
         template=message["template"],
@@ -93,12 +93,6 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
         "seconds": seconds,
         "mechanisms": mechanisms,
     }
-
-
-def give_up(policy: dict[str, Any]) -> list[str]:
-    """Confine this process by a message's policy; return what was applied."""
-    limits = confine.Limits(**policy["limits"])
-    return confine.confine(confine.Policy(**{**policy, "limits": limits}))
 
 
 def keep_only(descriptors: set[int], printed: str) -> None:

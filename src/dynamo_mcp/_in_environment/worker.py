@@ -25,7 +25,7 @@ It results in, on standard output:
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
     {"event": "failed", "id", "kind", "message", "hook", "output"}
-        kind: "answers", "template", "render", "hook", "stopped", "sandbox" or "died".
+        kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
     {"event": "cleared"} or {"event": "odd", "message"}
     {"event": "pong"}
 

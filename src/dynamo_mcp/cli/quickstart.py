@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import shlex
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from dynamo_mcp import catalogue
 from dynamo_mcp.cli.create import describe
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.settings import load
 from dynamo_mcp.types import CatalogueEntry, Confinement, Project
 
 
@@ -46,11 +48,15 @@ def quickstart(*, json: Json = False) -> None:
     async def operation(dynamo: Dynamo) -> Quickstart:
         shown = tuple([await _show(dynamo, entry, folder) for entry in _bundled()])
         command = connection()
+        elsewhere = dynamo.settings.home != load({}).home
+        chosen = {"DYNAMO_MCP_HOME": str(dynamo.settings.home)} if elsewhere else {}
+        options = [word for name, value in chosen.items() for word in ("-e", f"{name}={value}")]
+        host = {"command": command[0], "args": command[1:], **({"env": chosen} if chosen else {})}
         return Quickstart(
             shown,
             await dynamo.confinement(),
-            " ".join(["claude mcp add dynamo-mcp --", *command]),
-            {"mcpServers": {"dynamo-mcp": {"command": command[0], "args": command[1:]}}},
+            shlex.join(["claude", "mcp", "add", "dynamo-mcp", *options, "--", *command]),
+            {"mcpServers": {"dynamo-mcp": host}},
         )
 
     done = perform(operation, as_json=json)

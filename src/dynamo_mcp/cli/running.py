@@ -108,7 +108,7 @@ def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
         kind = type(error).__name__
         emit({"error": {"kind": kind, "message": error.message, "hint": error.hint, "problems": problems}})
     else:
-        errors.print(f"error: {error}", markup=False)
+        errors.print(visible(f"error: {error}"), markup=False)
     raise SystemExit(error.exit_code) from None
 
 
@@ -120,9 +120,14 @@ def emit(value: object) -> None:
     sys.stdout.flush()
 
 
+def visible(text: str) -> str:
+    """Return text with nothing in it that a terminal would obey: much of it was written by strangers."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def say(text: str) -> None:
     """Print text on standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")
     sys.stdout.flush()
 
 

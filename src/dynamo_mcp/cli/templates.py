@@ -8,6 +8,7 @@ import typer
 
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.errors import UsageError
 from dynamo_mcp.types import TemplateChange, TemplateInfo, Trust, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
@@ -142,13 +143,13 @@ def parse_trust(word: str | None) -> Trust | None:
     """Read a trust level.
 
     Raises:
-        typer.BadParameter: It is none.
+        UsageError: It is none.
     """
     match word:
         case None | "inert" | "contained" | "full":
             return word
         case _:
-            raise typer.BadParameter(f"`{word}` is none of inert, contained, full", param_hint="--trust")
+            raise UsageError(f"`--trust` can't be `{word}`", hint="it is `inert`, `contained` or `full`")
 
 
 def _say_variables(asked: tuple[VariableInfo, ...]) -> None:

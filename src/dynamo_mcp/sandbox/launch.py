@@ -47,6 +47,7 @@ class Launch(msgspec.Struct, frozen=True):
         room: An existing folder of the renderer's own, for its log and, without bubblewrap, its output.
         bubblewrap: The executable; None starts the worker as it is.
         git_identity: Name and email that Git in hooks gets.
+        own: The worker's whole environment, where it is the operator's own.
     """
 
     python: Path
@@ -54,6 +55,7 @@ class Launch(msgspec.Struct, frozen=True):
     room: Path
     bubblewrap: Path | None
     git_identity: tuple[str, str]
+    own: dict[str, str] | None = None
 
 
 class Launched(msgspec.Struct, frozen=True):
@@ -92,7 +94,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
     with log.open("wb") as errors:
         if launch.bubblewrap is None:
             output, temporary = launch.room / "output", launch.room / "temporary"
-            environment = _environment(launch, temporary)
+            environment = launch.own or _environment(launch, temporary)
             temporary.mkdir()
             async with open_process(
                 worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
