@@ -418,3 +418,18 @@ async def test_no_configuration_of_whoever_runs_it_reaches_uv(
     monkeypatch.setenv("VIRTUAL_ENV", "/nowhere")
     async with _open(own) as opened:
         assert health((await opened.environments.ensure(template, ())).path) is None
+
+
+async def test_nothing_that_was_installed_runs_while_an_environment_is_made_or_checked(
+    opened: Opened, template: str, tmp_path: Path
+) -> None:
+    made = await opened.environments.ensure(template, ())
+    (packages,) = (made.base / "lib").glob("python3.*/site-packages")
+    flag = tmp_path / "flag"
+    (packages / "evil.pth").write_text(f"import pathlib; pathlib.Path({str(flag)!r}).touch()\n")
+    try:
+        assert await opened.environments.works(made)
+        await opened.environments._uv._compile(made.base)  # noqa: SLF001 - the step of a make that starts its Python
+        assert not flag.exists()
+    finally:
+        (packages / "evil.pth").unlink()

@@ -155,6 +155,8 @@ class Dynamo:
         )
         name = check_name(name or (entry.name if entry else sources.default_name(location)))
         named = normalise(requirements)
+        if named and location.bundled:
+            raise UsageError(f"`{plain(url, 200)}` needs no `requirements`", hint="leave them out")
         trust = self._trust(trust) or "contained"
         async with self._registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")

@@ -7,6 +7,8 @@ made in milliseconds. Both are built in scratch and renamed.
 
 from __future__ import annotations
 
+import base64
+import csv
 import hashlib
 import os
 import platform
@@ -18,7 +20,6 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp.once import OnceMap
-from dynamo_mcp.process import run
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, remove, words
@@ -99,10 +100,8 @@ class Environments:
         return await self._clones.get(path, lambda: self._clone(path, key, requirements))
 
     async def works(self, environment: Environment) -> bool:
-        """Try whether cookiecutter can be imported from an environment's base."""
-        command: list[str | Path] = [python_of(environment.base), "-I", "-B", "-c", "import cookiecutter.main"]
-        tried = await run(command, env={}, seconds=self._settings.environment_seconds)
-        return tried.code == 0
+        """Tell whether every installed file is what its package says; nothing of it is run."""
+        return await anyio.to_thread.run_sync(_intact, environment.base)
 
     async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Make a template's environment and its base anew: what looks whole turned out not to work.
@@ -182,6 +181,22 @@ def _survey(environment: Path, key: str) -> _Marker:
     suffix = ".dist-info"
     packages = tuple(entry.removesuffix(suffix).replace("-", "==") for entry in entries if entry.endswith(suffix))
     return _Marker(key, packages, tuple(entries))
+
+
+def _intact(environment: Path) -> bool:
+    """Compare files with the RECORD of their packages (PyPA, Recording installed projects)."""
+    packages = _packages(environment)
+    try:
+        for record in packages.glob("*.dist-info/RECORD"):
+            for name, given, *_ in csv.reader(record.read_text("utf-8").splitlines()):
+                algorithm, _, wanted = given.partition("=")
+                if algorithm == "sha256":
+                    found = hashlib.sha256((packages / name).read_bytes()).digest()
+                    if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != wanted:
+                        return False
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _read_marker(environment: Path) -> _Marker:

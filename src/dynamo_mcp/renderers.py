@@ -183,6 +183,8 @@ class Renderers:
                 raise jobs.nonsense()
             match message.get("event"):
                 case "resolved":
+                    if directory:
+                        raise jobs.nonsense()
                     answers, directory = jobs.resolved(message)
                     try:
                         await decide(directory, answers)
@@ -233,6 +235,7 @@ class Renderers:
         home = self._settings.home
         launch = Launch(
             python=job.environment.base / "bin" / "python",
+            packages=_packages(job.environment.base),
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
             bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
@@ -279,6 +282,12 @@ class Renderers:
     async def _end(self, worker: _Worker) -> None:
         with anyio.CancelScope(shield=True):
             await worker.stack.aclose()
+
+
+def _packages(environment: Path) -> Path:
+    for library in (environment / "lib").glob("python3.*"):
+        return library / "site-packages"
+    raise RendererFailed(f"`{environment}` is not whole", hint="create the project again")
 
 
 async def _git_identity(settings: Settings) -> tuple[str, str]:

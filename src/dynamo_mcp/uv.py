@@ -14,8 +14,6 @@ from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.process import Completed, run
 from dynamo_mcp.settings import Settings
 
-_MISSING_OFFLINE = ("network was disabled", "not found in the cache", "offline", "no solution found")
-
 
 class Uv:
     """uv with this home's wheel cache."""
@@ -59,13 +57,17 @@ class Uv:
         Raises:
             EnvironmentFailed: With uv's message.
         """
-        command = ["pip", "install", "--python", str(path), "--no-build", "--compile-bytecode", "--", *requirements]
+        command = ["pip", "install", "--python", str(path), "--no-build", "--", *requirements]
         cached = await self._run(command, offline=True)
-        if cached.code == 0:
-            return
-        if not any(sign in cached.error.lower() for sign in _MISSING_OFFLINE):
-            _check(cached, "install the requirements")
-        _check(await self._run(command, offline=False), "install the requirements")
+        if cached.code != 0:
+            _check(await self._run(command, offline=False), "install the requirements")
+        await self._compile(path)
+
+    async def _compile(self, path: Path) -> None:
+        """Compile bytecode. Without `site` (`-S`) no `.pth` file of a package runs, as it would with uv's option."""
+        command: list[str | Path] = [path / "bin" / "python", "-I", "-S", "-m", "compileall", "-q", path / "lib"]
+        # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
+        await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))
 
     async def _run(self, command: list[str], *, offline: bool) -> Completed:
         environment = dict(self._environment)

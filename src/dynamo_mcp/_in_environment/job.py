@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import sysconfig
 import tempfile
 import time
 import traceback
@@ -110,12 +109,12 @@ def keep_only(descriptors: set[int], printed: str) -> None:
 
 def enter(environment: str, temporary: str) -> None:
     """Make this process one of the template's own environment, as if its interpreter had been started."""
-    base = sys.prefix
+    base = os.path.dirname(os.path.dirname(os.path.dirname(render.PACKAGES)))
+    own = os.path.join(environment, os.path.relpath(render.PACKAGES, base))
     sys.prefix = sys.exec_prefix = environment
     sys.executable = os.path.join(environment, "bin", "python")
-    packages = sysconfig.get_path("purelib", vars={"base": base, "platbase": base})
-    own = sysconfig.get_path("purelib", vars={"base": environment, "platbase": environment})
-    sys.path[:] = [own if entry == packages else entry for entry in sys.path if entry != os.path.dirname(__file__)]
+    folder = os.path.dirname(__file__)
+    sys.path[:] = [own if entry == render.PACKAGES else entry for entry in sys.path if entry != folder]
     # A template's extensions may have modules of these names, and must find their own.
     for name, module in list(sys.modules.items()):
         if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == os.path.dirname(__file__):

@@ -39,6 +39,8 @@ else:
     from failure import Failure, located
 
 VERSION: str = cookiecutter.__version__
+PACKAGES = os.path.dirname(os.path.dirname(cookiecutter.__file__))
+"""The `site-packages` that everything was imported from."""
 
 INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
 """Extensions that run at `inert`: they compute text and touch nothing."""

@@ -1,6 +1,6 @@
 """The worker: runs in a template's own Python, warm, and renders one job at a time in a fork of itself.
 
-It is started as `python -I -B worker.py [--pid-namespace]` and talks JSON, a message a line.
+It is started as `python -I -S -B worker.py --packages SITE_PACKAGES [--pid-namespace]` and talks JSON, a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
@@ -49,6 +49,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if __name__ == "__main__":
     # An isolated interpreter leaves a script's own folder out of the path.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
+    if "--packages" in sys.argv:
+        sys.path.append(sys.argv[sys.argv.index("--packages") + 1])
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ else:
 
 EVENTS = ["resolved", "step", "done", "failed"]
 MESSAGE_BYTES = 8 << 20
+ROOTS: dict[str, int] = {}
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
 
 
@@ -79,6 +82,8 @@ def main() -> None:
     os.dup2(2, 1)
     os.close(null)
     preheat()
+    if alone:
+        ROOTS.update({root: os.stat(root).st_mode for root in ("/output", "/tmp", SHARED_MEMORY)})  # noqa: S108
     send(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
     for line in requests:
         message: dict[str, Any] = json.loads(line)
@@ -171,6 +176,9 @@ def clear(paths: list[str], *, alone: bool) -> dict[str, Any]:
     """Remove what jobs have written; links are removed, not followed."""
     if alone:  # then it is this sandbox's own, and every job may write to it
         paths = [*paths, *(os.path.join(SHARED_MEMORY, name) for name in os.listdir(SHARED_MEMORY))]
+    odd = [root for root, mode in ROOTS.items() if alone and os.stat(root).st_mode != mode]
+    if odd:
+        return {"event": "odd", "message": "the mode of " + odd[0] + " was changed"}
     for path in paths:
         with contextlib.suppress(OSError):
             os.unlink(path)

@@ -27,7 +27,10 @@ def create(
         Path, typer.Option("--output", "-o", help="The folder in which the project's folder is made.", show_default=".")
     ] = Path(),
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="VARIABLE=VALUE", help="An answer; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="VARIABLE=VALUE", envvar="DYNAMO_MCP_CREATE_SET", help="An answer; may be repeated."
+        ),
     ] = None,
     answers: Annotated[Path | None, typer.Option(help="A JSON file with answers.")] = None,
     if_exists: Annotated[

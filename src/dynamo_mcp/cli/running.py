@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.errors import DynamoError, InvalidAnswers
+from dynamo_mcp.errors import DynamoError, Failed, InvalidAnswers
 from dynamo_mcp.progress import Sink, Step
 from dynamo_mcp.settings import Settings, load
 
@@ -68,6 +68,12 @@ def perform(operation: Callable[[Dynamo], Awaitable[Result]], *, as_json: bool) 
         return anyio.run(_until_signal, whole)
     except DynamoError as error:
         fail(error, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the edge: a person gets words, whatever it is
+        causes: BaseException = error
+        while isinstance(causes, BaseExceptionGroup):
+            causes = causes.exceptions[0]
+        said = f"{type(causes).__name__}: {causes}"
+        fail(Failed(f"A fault of dynamo-mcp itself: {said}", hint="report it, with the command"), as_json=as_json)
     except KeyboardInterrupt:
         errors.print("interrupted; nothing was left behind")
         raise SystemExit(INTERRUPTED) from None

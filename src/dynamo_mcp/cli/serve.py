@@ -30,9 +30,12 @@ def serve(
     source_root: SourceRoots = None,
 ) -> None:
     """Serve MCP on stdio, or over HTTP at /mcp (streamable) and /sse (for older clients)."""
-    chosen = settings(
-        person=False, output_roots=tuple(output_root or ()) or None, source_roots=tuple(source_root or ()) or None
-    )
+    try:
+        chosen = settings(
+            person=False, output_roots=tuple(output_root or ()) or None, source_roots=tuple(source_root or ()) or None
+        )
+    except DynamoError as error:
+        fail(error)
     match transport:
         case "stdio":
             stdio(chosen)
@@ -44,7 +47,11 @@ def serve(
 
 def stdio(chosen: Settings | None = None) -> None:
     """Serve on standard input and output until the input ends."""
-    _serve(chosen or settings(person=False), _stdio)
+    try:
+        chosen = chosen or settings(person=False)
+    except DynamoError as error:
+        fail(error)
+    _serve(chosen, _stdio)
 
 
 def _serve(chosen: Settings, transport: Callable[[Dynamo], Awaitable[None]]) -> None:

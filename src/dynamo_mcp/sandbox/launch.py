@@ -43,6 +43,7 @@ class Launch(msgspec.Struct, frozen=True):
 
     Attributes:
         python: The interpreter of a base environment.
+        packages: Its `site-packages`.
         visible: Folders that jobs may read, mounted at their own paths.
         room: An existing folder of the renderer's own, for its log and, without bubblewrap, its output.
         bubblewrap: The executable; None starts the worker as it is.
@@ -51,6 +52,7 @@ class Launch(msgspec.Struct, frozen=True):
     """
 
     python: Path
+    packages: Path
     visible: tuple[Path, ...]
     room: Path
     bubblewrap: Path | None
@@ -90,7 +92,8 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
         RendererFailed: It can't be started.
     """
     log = launch.room / "log"
-    worker: list[str | Path] = [launch.python, "-I", "-B", CODE / "worker.py"]
+    # Without `site` (`-S`) no `.pth` file of a package runs in the worker, which is not confined as its jobs are.
+    worker: list[str | Path] = [launch.python, "-I", "-S", "-B", CODE / "worker.py", "--packages", launch.packages]
     with log.open("wb") as errors:
         if launch.bubblewrap is None:
             output, temporary = launch.room / "output", launch.room / "temporary"
