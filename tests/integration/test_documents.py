@@ -86,8 +86,13 @@ async def test_quickstart_creates_three_projects_says_how_to_connect_and_is_fast
     assert sum(shown["add_seconds"] for shown in second["projects"]) < sum(
         shown["add_seconds"] for shown in first["projects"]
     )
-    assert first["claude"] == f"claude mcp add dynamo-mcp -- uvx --from {ROOT} dynamo-mcp"
-    assert first["host"]["mcpServers"]["dynamo-mcp"] == {"command": "uvx", "args": ["--from", str(ROOT), "dynamo-mcp"]}
+    chosen = f"DYNAMO_MCP_HOME={place.home}"
+    assert first["claude"] == f"claude mcp add dynamo-mcp -e {chosen} -- uvx --from {ROOT} dynamo-mcp"
+    assert first["host"]["mcpServers"]["dynamo-mcp"] == {
+        "command": "uvx",
+        "args": ["--from", str(ROOT), "dynamo-mcp"],
+        "env": {"DYNAMO_MCP_HOME": str(place.home)},
+    }
     said, _ = await place.run("quickstart")
     assert "confined at tier strong by bubblewrap" in said
     assert "pyproject.toml" in said
