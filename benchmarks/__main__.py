@@ -22,7 +22,7 @@ import msgspec
 
 from benchmarks import machine, peers, report
 from benchmarks.measuring import Result
-from dynamo_mcp.store import remove
+from dynamo_mcp.disk import remove
 
 COMMAND = "uv run python -m benchmarks"
 NAMES = ("environment", "create", "throughput")

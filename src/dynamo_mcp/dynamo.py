@@ -12,16 +12,15 @@ import anyio
 import msgspec
 
 from dynamo_mcp import catalogue, sources
-from dynamo_mcp.configuration import read
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
-from dynamo_mcp.holds import Holds
 from dynamo_mcp.news import News
 from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
 from dynamo_mcp.projects import Projects, Request
+from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry, check_name
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.requirements import derive, normalise
+from dynamo_mcp.requirements import normalise
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
@@ -77,7 +76,7 @@ class Dynamo:
         self._schemas = SchemaCache()
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments)
-        self._holds = Holds(store, self._wanted)
+        self._registration = Registration(store, self._registry, environments)
         self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
 
     async def confinement(self) -> Confinement:
@@ -175,7 +174,7 @@ class Dynamo:
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
-            await self._register(template, progress, prepare=True)
+            await self._registration.complete(template, progress, prepare=True)
         return await self.template_info(name)
 
     async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
@@ -210,8 +209,8 @@ class Dynamo:
             )
             if force:
                 await self._environments.rebuild(old.name, old.requirements)
-            new = await self._register(new, progress, prepare=changed or force)
-            await self._holds.release(*self._folders(old))
+            new = await self._registration.complete(new, progress, prepare=changed or force)
+            await self._registration.release(old)
         before, after = old.asked, new.asked
         return TemplateChange(
             await self.template_info(template_name),
@@ -235,7 +234,7 @@ class Dynamo:
         async with self._registry.hold(template_name) as template:
             self._registry.delete(template_name)
             self._schemas.forget(template)
-            await self._holds.release(*self._folders(template))
+            await self._registration.release(template)
         return f"Template `{template_name}` was removed; the projects made from it stay."
 
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
@@ -273,7 +272,7 @@ class Dynamo:
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._registry.get(template_name)
         # From here on neither an update nor a removal takes away what this create reads.
-        async with self._holds.using(*self._folders(template)):
+        async with self._registration.using(template):
             permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
             folder = self._projects.output_folder(output_dir)
             await progress.begin("check answers")
@@ -306,46 +305,10 @@ class Dynamo:
                 hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
             ) from error
 
-    async def _register(self, template: Template, progress: Progress, *, prepare: bool) -> Template:
-        """Prepare a fetched template and write its record; on any failure nothing of it is left."""
-        try:
-            async with self._holds.using(*self._folders(template)):
-                if prepare:
-                    template = await self._prepare(template, progress)
-                await progress.begin("register", f"registering `{template.name}`")
-                self._registry.save(template)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._holds.release(*self._folders(template))
-            raise
-        return template
-
-    async def _prepare(self, template: Template, progress: Progress) -> Template:
-        """Read a fetched template's questions and make its environment."""
-        await progress.begin("read variables", "reading `cookiecutter.json`")
-        schema = read(template.path)
-        template = msgspec.structs.replace(
-            template,
-            asked=schema.fingerprints(),
-            requirements=derive(schema.configuration, template=template.path, given=template.named_requirements),
-        )
-        await progress.begin("make environment", "making its environment")
-        await self._environments.ensure(template.name, template.requirements)
-        return template
-
     def _trust(self, wanted: Trust | None) -> Trust | None:
         if wanted is not None and not self.settings.person:
             raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
         return wanted
-
-    def _wanted(self, folder: Path) -> bool:
-        """Tell whether a registered template needs a checkout or an environment."""
-        return any(folder in self._folders(template) for template in self._registry.all())
-
-    def _folders(self, template: Template) -> set[Path]:
-        """Return the folders of the home that a template rests on; a live one's own folder is not ours."""
-        environment = self._environments.path(template.name, template.requirements)
-        return {environment} if template.location.live else {environment, template.checkout}
 
 
 def _inside(tree: Checkout, location: Location) -> Path:

@@ -19,10 +19,11 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
+from dynamo_mcp.disk import remove, words
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.store import Store, remove, words
+from dynamo_mcp.store import Store
 from dynamo_mcp.types import Environment
 from dynamo_mcp.uv import Uv
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import anyio
 
-from dynamo_mcp.store import Store, words
+from dynamo_mcp.disk import words
+from dynamo_mcp.store import Store
 
 IN_USE = "uses-"
 

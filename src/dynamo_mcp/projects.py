@@ -15,13 +15,14 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, OutputRefused, ProjectNotFound, StorageFailed, TargetExists
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.store import Store, words
+from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import InvalidName, NameTaken, TemplateNotFound
-from dynamo_mcp.store import Store, words
+from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")

@@ -21,6 +21,7 @@ import orjson
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dynamo_mcp import jobs
+from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.process import run
@@ -28,7 +29,7 @@ from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewra
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.store import Store, remove
+from dynamo_mcp.store import Store
 from dynamo_mcp.types import Confinement, Rendered
 
 MESSAGE_BYTES = 16 << 20

@@ -8,15 +8,10 @@ A server holds a lock on its scratch folder for as long as it lives, so a sweep 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import os
-import shutil
-import stat
-import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -24,15 +19,12 @@ import anyio.to_thread
 import msgspec
 from filelock import FileLock, Timeout
 
+from dynamo_mcp.disk import exchange, remove, rename_new, sync_folder, words
 from dynamo_mcp.errors import Busy, StorageFailed
 
 HIDDEN = ".dynamo-mcp-"
 FOLDERS = ("templates", "checkouts", "bases", "venvs", "wheels", "projects", "outputs", "scratch", "locks")
 _POLL_SECONDS = 0.02
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
-_RENAME_EXCHANGE = 2
-"""linux/fcntl.h, linux/fs.h"""
 
 
 class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,33 +32,6 @@ class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     path: str
     restores: str | None = None
-
-
-@contextmanager
-def words(doing: str, path: Path) -> Iterator[None]:
-    """Turn an `OSError` into words.
-
-    Args:
-        doing: What was being done, as in "write the record".
-        path: What it was done to.
-
-    Raises:
-        StorageFailed: The disk is full, the folder is read-only, or the like.
-    """
-    try:
-        yield
-    except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space on that disk, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
-            errno.EDQUOT: "free some of the quota, or choose another disk",
-            errno.EACCES: "make the folder writable, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
-            errno.EPERM: "make the folder writable, or choose another with `DYNAMO_MCP_HOME` or `output_dir`",
-            errno.EROFS: "choose a folder on a disk that can be written",
-        }
-        raise StorageFailed(
-            f"Can't {doing} at `{path}`: {error.strerror or error}",
-            hint=hints.get(error.errno or 0, "check that the folder exists and can be written"),
-        ) from error
 
 
 class Store:
@@ -112,7 +77,7 @@ class Store:
         try:
             with words("publish", target):
                 rename_new(staged, target)
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
         except StorageFailed as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise error.__cause__ from None
@@ -125,8 +90,8 @@ class Store:
             StorageFailed: It can't be done; `target` is as it was.
         """
         with words("replace", target):
-            if _rename(staged, target, _RENAME_EXCHANGE):
-                _sync_folder(target.parent)
+            if exchange(staged, target):
+                sync_folder(target.parent)
                 return
             # Without an exchange the target is away for a moment; a sweep after a crash puts it back.
             old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
@@ -138,7 +103,7 @@ class Store:
                 old.rename(target)
                 raise
             old.rename(staged)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def set_aside(self, path: Path) -> Path:
         """Take a folder of the home out of everybody's sight; return where it is, to be removed."""
@@ -168,7 +133,7 @@ class Store:
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.rename(path)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -258,59 +223,6 @@ def sweep(home: Path) -> list[str]:
     return swept
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, also one without write bits; what can't be removed is left for the next sweep."""
-    if path.is_symlink() or not path.is_dir():
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if path.is_dir():
-        _unlock(path)
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _unlock(folder: Path) -> None:
-    """Let the owner of a tree do everything with its folders; links are not followed."""
-    with contextlib.suppress(OSError):
-        folder.chmod(stat.S_IRWXU)
-        for entry in folder.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                _unlock(entry)
-
-
-def rename_new(source: Path, target: Path) -> None:
-    """Rename, but never over anything: a plain rename replaces an empty folder without a word.
-
-    Raises:
-        FileExistsError: Something is there.
-        OSError: It can't be renamed.
-    """
-    if _rename(source, target, _RENAME_NOREPLACE):
-        return
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
-
-
-def _rename(source: Path, target: Path, flag: int) -> bool:
-    """Rename as renameat2(2) does; return whether this system can.
-
-    Raises:
-        OSError: It can, but this one failed.
-    """
-    library = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(library, "renameat2"):
-        return False
-    sys.audit("os.rename", source, target, -1, -1)
-    if library.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in {errno.ENOSYS, errno.EINVAL}:  # a kernel or a file system that can't
-        return False
-    raise OSError(code, os.strerror(code), str(source), None, str(target))
-
-
 def _mend(journal: Path) -> None:
     try:
         lines = journal.read_bytes().splitlines()
@@ -347,11 +259,3 @@ def _try(lock: FileLock) -> bool:
             f"Can't lock `{lock.lock_file}`: {error.strerror or error}", hint="make the home folder writable"
         ) from error
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
