@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from dynamo_mcp.configuration import compile_schema, parse, read
+from dynamo_mcp.configuration import check_project_folder, compile_schema, parse, read
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.text import DESCRIPTION_LENGTH
 from dynamo_mcp.types import VariableKind
@@ -236,10 +236,11 @@ class TestRefusing:
         ("nested", "shown"),
         [
             ({"templates": {"web": {"path": "./web"}, "cli": {"path": "./cli"}}}, ["`web`", "`cli`"]),
-            ({"template": ["Web (./web)", "Shell (./cli)"]}, ["`Web (./web)`", "`Shell (./cli)`"]),
+            ({"templates": {"web": {}, "cli": "./cli"}}, ["`web`", "`cli`"]),
+            ({"template": ["Web (./web)", "Shell (./cli)"]}, ["`web`", "`cli`"]),
         ],
     )
-    def test_nested_templates_are_refused_with_their_names(self, nested: dict[str, Any], shown: list[str]) -> None:
+    def test_nested_templates_are_refused_with_their_folders(self, nested: dict[str, Any], shown: list[str]) -> None:
         with pytest.raises(InvalidTemplate) as caught:
             _schema(nested)
         assert all(name in caught.value.message for name in shown)
@@ -324,3 +325,37 @@ class TestReading:
         (tmp_path / "cookiecutter.json").symlink_to("cookiecutter.json")
         with pytest.raises(InvalidTemplate, match=os.strerror(40)):
             read(tmp_path)
+
+
+class TestProjectFolder:
+    @pytest.mark.parametrize(
+        ("name", "configuration"),
+        [
+            ("{{cookiecutter.slug}}", {}),
+            ("{{ cookiecutter['slug'] }}", {"_jinja2_env_vars": "nonsense"}),
+            (
+                "[[cookiecutter.slug]]",
+                {"_jinja2_env_vars": {"variable_start_string": "[[", "variable_end_string": "]]"}},
+            ),
+        ],
+    )
+    def test_a_folder_whose_name_is_computed_is_a_project_to_be(
+        self, name: str, configuration: dict[str, Any], tmp_path: Path
+    ) -> None:
+        (tmp_path / name).mkdir()
+        check_project_folder(tmp_path, configuration)
+
+    @pytest.mark.parametrize("name", ["project", "cookiecutter", "{{slug}}", "[[cookiecutter.slug]]"])
+    def test_a_template_without_one_is_refused(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name).mkdir()
+        with pytest.raises(NotATemplate, match="no folder to make a project from"):
+            check_project_folder(tmp_path, {})
+
+    def test_a_hook_that_runs_first_may_make_it(self, tmp_path: Path) -> None:
+        (tmp_path / "hooks").mkdir()
+        (tmp_path / "hooks" / "pre_prompt.py").touch()
+        check_project_folder(tmp_path, {})
+
+    def test_a_folder_that_is_gone_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidTemplate, match="can't be read: No such file"):
+            check_project_folder(tmp_path / "gone", {})

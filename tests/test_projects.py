@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import DynamoError, OutputRefused, ProjectNotFound, RenderFailed, TargetExists
+from dynamo_mcp.errors import DynamoError, OutputRefused, RenderFailed, TargetExists
 from dynamo_mcp.projects import Projects
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.store import Store
@@ -239,19 +238,6 @@ async def test_a_created_project_is_recorded_as_it_was_answered(home: Home) -> N
     assert project.hooks[0].output == "hooked\n"
     assert len(project.revision) == 64
     assert "publish" in project.seconds
-
-
-@pytest.mark.parametrize("identity", ["", "x", "../templates/one", "0" * 32, "0" * 31 + "/", "A" * 32])
-async def test_a_project_that_was_not_made_here_is_not_found(home: Home, store: Store, identity: str) -> None:
-    with pytest.raises(ProjectNotFound):
-        projects(home, store).get(identity)
-
-
-async def test_a_record_that_cannot_be_read_is_not_found(home: Home, store: Store) -> None:
-    identity = "0" * 32
-    (store.home / "projects" / f"{identity}.json").write_text(json.dumps({"id": identity}))
-    with pytest.raises(ProjectNotFound):
-        projects(home, store).get(identity)
 
 
 # What a template makes that it should not

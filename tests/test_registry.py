@@ -11,7 +11,7 @@ import pytest
 
 from child import SECONDS, UNPRIVILEGED, python, run_python
 from dynamo_mcp.errors import Busy, InvalidName, NameTaken, TemplateNotFound
-from dynamo_mcp.registry import Registry, check_name
+from dynamo_mcp.registry import NAMED, Registry, check_name
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Location, Template
 
@@ -132,6 +132,13 @@ class TestNames:
         with pytest.raises(TemplateNotFound) as caught:
             registry.get("zzz")
         assert caught.value.hint == "known are `web`"
+
+    async def test_of_many_templates_some_are_told_and_how_many_more_there_are(self, registry: Registry) -> None:
+        for number in range(NAMED + 2):
+            registry.save(_template(f"web{number:02}"))
+        with pytest.raises(TemplateNotFound) as caught:
+            registry.get("zzz")
+        assert caught.value.hint.endswith("`web19` and 2 more")
 
     async def test_without_any_template_it_is_told_how_to_add_one(self, registry: Registry) -> None:
         with pytest.raises(TemplateNotFound) as caught:

@@ -49,6 +49,11 @@ def test_a_count_is_a_whole_number(text: str) -> None:
         load({"DYNAMO_MCP_RENDERERS": text})
 
 
+def test_a_number_that_no_machine_could_hold_is_refused_with_its_variable() -> None:
+    with pytest.raises(UsageError, match=r"`DYNAMO_MCP_MEMORY_BYTES` is `9{30}`, which is more than any machine has"):
+        load({"DYNAMO_MCP_MEMORY_BYTES": "9" * 30})
+
+
 @pytest.mark.parametrize("name", ["output_roots", "source_roots"])
 def test_several_folders_are_split_as_in_path(name: str, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "with space"

@@ -22,6 +22,7 @@ LARGEST_BYTES = 1 << 20
 MOST_VARIABLES = 500
 NAME_LENGTH = 200
 
+_NESTED = re.compile(r".*\((.+)\)\s*", re.DOTALL)
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
 
@@ -45,6 +46,31 @@ def read(template: Path) -> Schema:
             f"`{CONFIGURATION}` can't be read: {error.strerror}", hint="make the file readable"
         ) from error
     return compile_schema(parse(content))
+
+
+def check_project_folder(template: Path, configuration: dict[str, Any]) -> None:
+    """Check that there is a folder to render, as cookiecutter's `find_template` looks for it.
+
+    Args:
+        template: The template's folder.
+        configuration: Its parsed `cookiecutter.json`, which may choose other marks than `{{` and `}}`.
+
+    Raises:
+        NotATemplate: There is none, and no `pre_prompt` hook that could make one.
+    """
+    chosen = configuration.get("_jinja2_env_vars")
+    chosen = chosen if isinstance(chosen, dict) else {}
+    marks = ("cookiecutter", chosen.get("variable_start_string", "{{"), chosen.get("variable_end_string", "}}"))
+    try:
+        names = [entry.name for entry in template.iterdir()]
+    except OSError as error:
+        raise InvalidTemplate(f"The template can't be read: {error.strerror}", hint="make it readable") from error
+    if any(all(str(mark) in name for mark in marks) for name in names) or any(template.glob("hooks/pre_prompt*")):
+        return
+    raise NotATemplate(
+        "There is no folder to make a project from: its name must hold `{{ cookiecutter.… }}`",
+        hint="name the folder that holds it with `directory`, or mend the template",
+    )
 
 
 def _content(path: Path) -> bytes:
@@ -93,7 +119,8 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
     nested = configuration.get("templates", configuration.get("template"))
     if isinstance(nested, (dict, list)) and nested:
         raise InvalidTemplate(
-            "This repository holds several nested templates: " + ", ".join(f"`{text_of(item)}`" for item in nested),
+            "This repository holds several templates, in the folders "
+            + ", ".join(f"`{plain(folder, NAME_LENGTH)}`" for folder in _nested(nested)),
             hint="add one of them by naming its folder with `directory`",
         )
     prompts = configuration.get("__prompts__")
@@ -117,6 +144,19 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
         kw_only=True,
     )
     return Schema(marked, configuration, struct)
+
+
+def _nested(templates: dict[str, Any] | list[Any]) -> list[str]:
+    """Return the folders of the templates in a repository of several.
+
+    Either `{"name": {"path": "./folder", …}}`, or the older `["Title (./folder)"]`, as cookiecutter's
+    `choose_nested_template` reads them.
+    """
+    if isinstance(templates, dict):
+        folders = [item.get("path", name) if isinstance(item, dict) else name for name, item in templates.items()]
+    else:
+        folders = [_NESTED.sub(r"\1", text_of(item)) for item in templates]
+    return [str(folder).removeprefix("./") for folder in folders]
 
 
 def _refuse_constant(word: str) -> None:

@@ -210,6 +210,7 @@ class Dynamo:
             if force:
                 await self._environments.rebuild(old.name, old.requirements)
             new = await self._registration.complete(new, progress, prepare=changed or force)
+            self._schemas.forget(old)
             await self._registration.release(old)
         before, after = old.asked, new.asked
         return TemplateChange(

@@ -10,8 +10,7 @@
     │   ├── OutputRefused          the output folder is not one that may be written
     │   └── TargetExists
     ├── NotFound
-    │   ├── TemplateNotFound
-    │   └── ProjectNotFound
+    │   └── TemplateNotFound
     ├── TemplateBroken             the template itself is at fault
     │   ├── NotATemplate
     │   ├── InvalidTemplate        its `cookiecutter.json` or its tree
@@ -122,10 +121,6 @@ class NotFound(DynamoError):
 
 class TemplateNotFound(NotFound):
     """No template of this name is registered."""
-
-
-class ProjectNotFound(NotFound):
-    """No project of this identity was created here."""
 
 
 class TemplateBroken(DynamoError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import uuid
 from contextlib import suppress
 from functools import partial
@@ -16,7 +15,7 @@ import msgspec
 
 from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree
 from dynamo_mcp.disk import words
-from dynamo_mcp.errors import DynamoError, OutputRefused, ProjectNotFound, StorageFailed, TargetExists
+from dynamo_mcp.errors import DynamoError, OutputRefused, StorageFailed, TargetExists
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
@@ -27,7 +26,6 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
 
 STRAYS = 10
-IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -132,19 +130,6 @@ class Projects:
         async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
             await progress.begin("publish", "checking and publishing")
             return await self._publish(request, rendered, mechanisms, progress)
-
-    def get(self, identity: str) -> Project:
-        """Return a project that was created here.
-
-        Raises:
-            ProjectNotFound: There is none of this identity.
-        """
-        try:
-            if IDENTITY.fullmatch(identity):
-                return msgspec.json.decode(self._record(identity).read_bytes(), type=Project)
-        except (OSError, msgspec.DecodeError):
-            pass
-        raise ProjectNotFound(f"There is no project `{identity}`", hint="use the `id` of a created project")
 
     def _record(self, identity: str) -> Path:
         return self._store.home / "projects" / f"{identity}.json"

@@ -10,14 +10,13 @@ from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, Te
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageError
 from dynamo_mcp.results import quoted, text_of
 from dynamo_mcp.text import plain
+from dynamo_mcp.types import TOOL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.types import TemplateInfo, VariableInfo
-
-PREFIX = "create_"
 
 _DESCRIPTION = 400
 _NAME = 100
@@ -80,7 +79,7 @@ async def complete(dynamo: Dynamo, name: str, argument: str) -> list[str] | None
 
 
 async def _template(dynamo: Dynamo, prompt: str) -> TemplateInfo | None:
-    name = prompt.removeprefix(PREFIX)
+    name = prompt.removeprefix(TOOL_PREFIX)
     if name == prompt:
         return None
     try:
@@ -91,7 +90,7 @@ async def _template(dynamo: Dynamo, prompt: str) -> TemplateInfo | None:
 
 def _prompt(template: TemplateInfo, variables: tuple[VariableInfo, ...]) -> Prompt:
     return Prompt(
-        name=f"{PREFIX}{template.name}",
+        name=f"{TOOL_PREFIX}{template.name}",
         title=f"Create a project from {template.name}",
         description=f"Its author describes it as {quoted(template.description, _DESCRIPTION)}",
         arguments=[

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from dynamo_mcp.configuration import read
+from dynamo_mcp.configuration import check_project_folder, read
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.progress import Progress
@@ -68,6 +68,7 @@ class Registration:
         """Read a fetched template's questions and make its environment."""
         await progress.begin("read variables", "reading `cookiecutter.json`")
         schema = read(template.path)
+        check_project_folder(template.path, schema.configuration)
         template = msgspec.structs.replace(
             template,
             asked=schema.fingerprints(),

@@ -19,6 +19,8 @@ from dynamo_mcp.errors import InvalidName, NameTaken, TemplateNotFound
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 
+NAMED = 20
+"""Templates that a hint names at most."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 RESERVED = frozenset({"project"})
 SUFFIX = ".json"
@@ -73,7 +75,8 @@ class Registry:
             if near:
                 hint = "did you mean " + " or ".join(f"`{other}`" for other in near) + "?"
             elif known:
-                hint = "known are " + ", ".join(f"`{other}`" for other in known[:20])
+                more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+                hint = "known are " + ", ".join(f"`{other}`" for other in known[:NAMED]) + more
             else:
                 hint = "no template is registered yet: add one with `add_template` (in a shell: `dynamo-mcp add`)"
             raise TemplateNotFound(f"There is no template `{name}`", hint=hint)

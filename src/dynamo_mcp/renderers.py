@@ -296,7 +296,7 @@ async def _git_identity(settings: Settings) -> tuple[str, str]:
     found = []
     for key, neutral in zip(("user.name", "user.email"), NEUTRAL_IDENTITY, strict=True):
         command = ["git", "config", "--global", "--get", key]
-        environment = {"PATH": settings.search_path, "HOME": str(Path.home())}
+        environment = {"PATH": settings.search_path, "HOME": settings.environment.get("HOME", "/")}
         try:
             answer = await run(command, env=environment, seconds=IDENTITY_SECONDS)
         except Exception:  # noqa: BLE001 - git is not needed

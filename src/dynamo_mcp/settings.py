@@ -142,6 +142,11 @@ def _parse(name: str, wanted: object, text: str) -> object:
             f"`{PREFIX}{name.upper()}` is `{text}`, which is not a number above zero",
             hint="set it to a number above zero, or unset it to use its default",
         )
+    if isinstance(number, int) and number > sys.maxsize:
+        raise UsageError(
+            f"`{PREFIX}{name.upper()}` is `{text}`, which is more than any machine has",
+            hint=f"set it to {sys.maxsize} at most, or unset it to use its default",
+        )
     return number
 
 

@@ -11,7 +11,7 @@ from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
-from dynamo_mcp.types import Confinement, Location, Template, TemplateInfo, Tier
+from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateInfo, Tier
 
 HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
 
@@ -41,7 +41,7 @@ class Summaries:
             is_active=problem is None,
             last_updated=template.last_updated,
             variables_cache=None,
-            tool=f"create_{template.name}",
+            tool=f"{TOOL_PREFIX}{template.name}",
             directory=template.location.directory,
             revision=template.revision,
             digest=template.digest,

@@ -11,15 +11,13 @@ from dynamo_mcp.arguments import Placement, input_schema, parse
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
 from dynamo_mcp.results import created, quoted, schema_of, text_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Project, TemplateInfo
+from dynamo_mcp.types import TOOL_PREFIX, Project, TemplateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.progress import Sink
-
-PREFIX = "create_"
 
 _DESCRIPTION = 400
 _NAME = 100
@@ -67,7 +65,7 @@ class TemplateTools:
 
     def schema(self, tool: str) -> dict[str, Any] | None:
         """Return a tool's input schema as it was last listed; None if it was not."""
-        known = self._known.get(tool.removeprefix(PREFIX))
+        known = self._known.get(tool.removeprefix(TOOL_PREFIX))
         return known.tool.input_schema if known is not None else None
 
     async def call(self, tool: str, given: Mapping[str, Any], sink: Sink) -> CallToolResult | None:
@@ -79,7 +77,7 @@ class TemplateTools:
         Raises:
             DynamoError: The arguments do not fit, or it can't be done.
         """
-        template = tool.removeprefix(PREFIX)
+        template = tool.removeprefix(TOOL_PREFIX)
         if template == tool or not await self._is_registered(template):
             return None
         # No variable that can be set begins with `_`: cookiecutter keeps those names private.

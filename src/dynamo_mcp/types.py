@@ -18,6 +18,9 @@ LocationKind: TypeAlias = Literal["git", "local"]
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
 VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
 
+TOOL_PREFIX = "create_"
+"""What the tool and the prompt of a template are called, before its name."""
+
 
 class Location(msgspec.Struct, frozen=True):
     """Where a template comes from.

@@ -52,6 +52,12 @@ async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> Non
     said, shown = await place.run("create", "on", "--json", code=3)
     assert json.loads(said)["error"]["kind"] == "TemplateNotFound"
     assert shown == ""
+    said, shown = await place.run("create", "one", "--colour", "red", "--json", code=2)
+    assert json.loads(said)["error"]["message"].startswith("No such option: --colour")
+    assert shown == ""
+    shown = (await place.run("creat", "one", code=2))[1]
+    assert "No such command" in shown
+    assert "`dynamo-mcp --help` says what is allowed" in shown
 
 
 async def test_an_existing_folder_is_kept_or_overwritten_as_asked(place: Place) -> None:

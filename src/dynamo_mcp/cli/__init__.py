@@ -14,7 +14,8 @@ import typer
 
 from dynamo_mcp import __version__
 from dynamo_mcp.cli import create, quickstart, serve, templates
-from dynamo_mcp.cli.running import OutputRoots, SourceRoots, choose
+from dynamo_mcp.cli.running import OutputRoots, SourceRoots, choose, fail
+from dynamo_mcp.errors import UsageError
 
 app = typer.Typer(
     name="dynamo-mcp",
@@ -56,5 +57,14 @@ def root(
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="dynamo-mcp")
+    """Run the command line; whatever is wrong with it is said as every other error is."""
+    try:
+        code = app(prog_name="dynamo-mcp", standalone_mode=False)
+    except typer.TyperException as error:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = context.command_path if context else "dynamo-mcp"
+        fail(
+            UsageError(error.format_message().rstrip("."), hint=f"`{command} --help` says what is allowed"),
+            as_json="--json" in sys.argv[1:],
+        )
+    sys.exit(code)
