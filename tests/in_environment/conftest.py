@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from in_environment.workers import Pool, Worker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -146,3 +148,18 @@ def kernel() -> dict[str, Any]:
     said = subprocess.run(command, capture_output=True, check=True, timeout=SECONDS).stdout
     answer: dict[str, Any] = json.loads(said)
     return answer
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    pool = Pool(tmp_path_factory.mktemp("workers"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def worker(pool: Pool, request: pytest.FixtureRequest) -> Iterator[Worker]:
+    failed = request.session.testsfailed
+    yield pool.worker()
+    if request.session.testsfailed != failed:
+        pool.drop()

@@ -7,14 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from in_environment.workers import SECONDS, Pool, Tree, Worker, tree, write_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from in_environment.workers import SECONDS, Tree, Worker, tree, write_template
 
 SLUG = "{{cookiecutter.slug}}"
 BUNDLED = Path(__file__).parents[2] / "templates"
@@ -41,21 +38,6 @@ folders = {"cookiecutters_dir": home + "/cookiecutters", "replay_dir": home + "/
 given = json.loads(answers)
 print(cookiecutter(template, no_input=True, extra_context=given, default_config=folders, output_dir=output))
 """
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    pool = Pool(tmp_path_factory.mktemp("workers"))
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def worker(pool: Pool, request: pytest.FixtureRequest) -> Iterator[Worker]:
-    failed = request.session.testsfailed
-    yield pool.worker()
-    if request.session.testsfailed != failed:
-        pool.drop()
 
 
 def real(template: Path, answers: dict[str, Any], folder: Path) -> Tree:

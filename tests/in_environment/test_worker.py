@@ -10,32 +10,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cookiecutter
 import pytest
 
-from in_environment.workers import CODE, SECONDS, Pool, Worker, started, tree, write_template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from in_environment.workers import CODE, SECONDS, Worker, started, tree, write_template
 
 SLUG = "{{cookiecutter.slug}}"
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    pool = Pool(tmp_path_factory.mktemp("workers"))
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
-def worker(pool: Pool, request: pytest.FixtureRequest) -> Iterator[Worker]:
-    failed = request.session.testsfailed
-    yield pool.worker()
-    if request.session.testsfailed != failed:
-        pool.drop()
 
 
 def template(folder: Path, **files: str) -> Path:
