@@ -25,6 +25,8 @@ SYSTEM = ["/usr", "/bin", "/lib", "/lib64", "/etc", "/proc"]
 MISSING = "/this/does/not/exist"
 NOBODY = 65534
 SECONDS = 60
+MEASURED = [str(Path(os.environ["COVERAGE_FILE"]).parent)] if "COVERAGE_FILE" in os.environ else []
+"""Where what measures the tests writes; a confined process may too, so that it is seen."""
 
 LIMITS = {"memory_bytes": 1 << 30, "cpu_seconds": 30, "file_bytes": 1 << 20, "open_files": 64, "processes": 512}
 
@@ -112,7 +114,7 @@ def attempt(places: dict[str, Path]) -> Callable[..., str]:
         own = [sys.prefix, sys.base_prefix, str(CODE)] if chosen == os.getuid() else []
         policy = {
             "read": [*SYSTEM, MISSING, *own, *(read or [])],
-            "write": [str(places["inside"]), str(places["beside"]), MISSING, *(write or [])],
+            "write": [str(places["inside"]), str(places["beside"]), MISSING, *(write or []), *MEASURED],
             "devices": ["/dev/null", "/dev/urandom", MISSING],
             "network": network,
             "limits": LIMITS | limits,

@@ -39,6 +39,7 @@ import contextlib
 import gc
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -63,6 +64,8 @@ else:
 
 EVENTS = ["resolved", "step", "done", "failed"]
 MESSAGE_BYTES = 8 << 20
+PATIENCE = 2.0
+"""Seconds that a job has to end after its last message."""
 ROOTS: dict[str, int] = {}
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
 
@@ -158,6 +161,8 @@ def follow(
             return died(identity, "the job wrote something that is no message")
         said["id"] = identity
         if event in EVENTS[2:]:
+            # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
+            select.select([messages], [], [], PATIENCE)
             return said
         send(replies, said)
         if event == "resolved":
