@@ -198,6 +198,21 @@ async def test_answers_that_do_not_fit_are_told_all_at_once_and_nothing_runs(hom
         assert list((home.path / "scratch").glob("*/renderer-*")) == []
 
 
+async def test_what_only_a_job_finds_wrong_is_told_with_its_variable_and_what_is_allowed(home: Home) -> None:
+    asked = {"slug": "made", "pick": ["{{ cookiecutter.slug }}-one", "{{ cookiecutter.slug }}-two"]}
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", configuration=asked)
+        with pytest.raises(InvalidAnswers) as raised:
+            await dynamo.create_project("one", str(home.outputs), {"pick": "made-tow"})
+        (problem,) = raised.value.problems
+        assert (problem.variable, problem.given, problem.nearest) == ("pick", "made-tow", "made-two")
+        assert problem.choices == ("made-one", "made-two")
+        with pytest.raises(InvalidAnswers, match="not a plain folder name") as raised:
+            await dynamo.create_project("one", str(home.outputs), {"slug": "a/b"})
+        (problem,) = raised.value.problems
+        assert (problem.variable, problem.given) == ("slug", "a/b")
+
+
 async def test_a_choice_between_booleans_can_be_answered_as_it_is_listed(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import msgspec
 
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.problems import kind_of
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind
-from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, kind_of, text_of
+from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, text_of
 
 CONFIGURATION = "cookiecutter.json"
 DEPTH = 64

@@ -91,10 +91,22 @@ class TargetExists(UsageError):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with the answers."""
+    """One thing that is wrong with the answers.
+
+    Attributes:
+        message: All of it, for a person.
+        given: What was given, on one line and cut off where it is long.
+        allowed: What is allowed, in words.
+        choices: The values that are allowed, where they are few enough to list.
+        nearest: The allowed name or value that was probably meant.
+    """
 
     variable: str
     message: str
+    given: str | None = None
+    allowed: str | None = None
+    choices: tuple[str, ...] = ()
+    nearest: str | None = None
 
 
 class InvalidAnswers(UsageError):

@@ -18,6 +18,7 @@ from dynamo_mcp.errors import (
     RendererFailed,
     RenderFailed,
 )
+from dynamo_mcp.problems import not_offered, shown
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.types import Environment, HookRun, Rendered, Template, Trust
 
@@ -73,7 +74,7 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
     match last.get("kind"):
         case "answers":
             hint = f"`get_template_variables` lists what `{name}` asks"
-            return InvalidAnswers(name, (Problem("", message),), hint=hint)
+            return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             return HookFailed(
                 f"Template `{name}`: {message}; it printed:\n{output.strip() or '(nothing)'}",
@@ -94,6 +95,17 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return RenderFailed(
                 f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
             )
+
+
+def _problem(job: Job, last: dict[str, Any]) -> Problem:
+    """Read which answer does not fit; its choices were rendered, so only the job could tell."""
+    variable, choices = last.get("variable"), last.get("choices")
+    if not isinstance(variable, str) or variable != shown(variable):
+        return Problem("", str(last.get("message")))
+    given = job.answers.get(variable)
+    if isinstance(choices, list):
+        return not_offered(variable, given, texts(choices)).problem
+    return Problem(variable, str(last.get("message")), None if given is None else shown(given))
 
 
 def died(at: Launched) -> RendererFailed:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from dynamo_mcp.errors import DynamoError, UsageError
+from dynamo_mcp.errors import DynamoError, InvalidAnswers, UsageError
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
 
@@ -103,8 +103,13 @@ def failure(error: DynamoError) -> CallToolResult:
     """Tell the model what was wrong and what to do next.
 
     MCP specification 2025-11-25, server/tools: what a model can mend is a result with `isError`, no protocol error.
+    Problems with answers also come as JSON text. They are no structured content: clients built with the TypeScript SDK
+    check that of a failure too against the tool's output schema, and would hide the failure (typescript-sdk#1943).
     """
-    return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
+    content = [TextContent(type="text", text=str(error))]
+    if isinstance(error, InvalidAnswers):
+        content.append(TextContent(type="text", text=text_of({"problems": error.problems})))
+    return CallToolResult(content=[*content], is_error=True)
 
 
 def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -6,9 +6,7 @@ and a JSON Schema; answers are checked all at once and come out as the literal v
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 import math
 import re
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, Problem
-from dynamo_mcp.text import plain
+from dynamo_mcp.problems import Unfit, not_asked, not_offered, shown, wrong
 from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
 
 ANSWER_LENGTH = 100_000
@@ -80,7 +78,7 @@ class Variable(msgspec.Struct, frozen=True):
         """Return an answer as the type of its question, where it can be meant as one.
 
         Raises:
-            ValueError: It does not fit; the message says what is allowed.
+            Unfit: It does not; the problem says what is allowed.
         """
         match self.kind:
             case "boolean":
@@ -93,9 +91,9 @@ class Variable(msgspec.Struct, frozen=True):
             case "number":
                 return self._number(given)
             case "mapping" if not isinstance(given, dict):
-                raise ValueError(_not(self.name, given, "an object"))
+                raise wrong(self.name, given, "an object")
             case "text" if not isinstance(given, str) and not (self.raw is None and given is None):
-                raise ValueError(_not(self.name, given, "text"))
+                raise wrong(self.name, given, "text")
             case _:
                 return given
 
@@ -103,14 +101,14 @@ class Variable(msgspec.Struct, frozen=True):
         """Return what the template sees for an answer of the right type.
 
         Raises:
-            ValueError: No file could hold it.
+            Unfit: No file could hold it.
         """
         match self.kind:
             case "yes_no" if isinstance(typed, bool):
                 return YES_NO[self.raw][0 if typed else 1]
             case "number":
                 if not isinstance(typed, str) and typed != self.raw and not abs(typed) < LARGEST:
-                    raise ValueError(_not(self.name, typed, "a number of reasonable size"))
+                    raise wrong(self.name, typed, "a number of reasonable size")
                 return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
             case "mapping":
                 return {_storable(self.name, key): _stringify(self.name, value) for key, value in typed.items()}
@@ -149,7 +147,7 @@ class Variable(msgspec.Struct, frozen=True):
             case "mapping":
                 schema |= {"type": "object", "additionalProperties": True}
         if self.derived:
-            schema["description"] += f" Unless given, it is computed from: {_shown(self.raw)}"
+            schema["description"] += f" Unless given, it is computed from: {shown(self.raw)}"
         elif self.raw is not None:
             schema["default"] = self.default
         return schema
@@ -159,32 +157,29 @@ class Variable(msgspec.Struct, frozen=True):
             return given
         if isinstance(given, str) and given.strip().lower() in _TRUE | _FALSE:
             return given.strip().lower() in _TRUE
-        raise ValueError(_not(self.name, given, allowed))
+        raise wrong(self.name, given, allowed)
 
     def _choice(self, given: Any) -> str:
         choices = self.choices or ()
         if isinstance(given, (bool, list, dict)) or given is None:
-            raise ValueError(_not(self.name, given, _one_of(choices)))
+            raise not_offered(self.name, given, choices)
         text = text_of(given)
         if text in choices or self.derived:  # derived choices are known, and checked, where they are rendered
             return text
-        folded = {choice.casefold(): choice for choice in choices}
-        near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.5)
-        hint = f"; did you mean `{folded[near[0]]}`?" if near else ""
-        raise ValueError(_not(self.name, given, _one_of(choices)) + hint)
+        raise not_offered(self.name, given, choices)
 
     def _number(self, given: Any) -> int | float | str:
         whole = isinstance(self.raw, int)
         wanted = "a whole number" if whole else "a number"
         if isinstance(given, bool):
-            raise ValueError(_not(self.name, given, wanted))  # noqa: TRY004 - every problem is a ValueError
+            raise wrong(self.name, given, wanted)
         try:
             number = msgspec.convert(given, int if whole else float, strict=False)
             fits = math.isfinite(number)
         except (msgspec.ValidationError, OverflowError):
             fits = False
         if not fits:
-            raise ValueError(_not(self.name, given, wanted))
+            raise wrong(self.name, given, wanted)
         return given.strip() if isinstance(given, str) else given  # text as it is: 3.10 is not 3.1
 
 
@@ -237,12 +232,12 @@ class Schema(msgspec.Struct, frozen=True):
             fits = False
         for name, given in answers.items():
             if name not in known:
-                problems.append(Problem(name, _unknown(name, list(known))))
+                problems.append(not_asked(name, list(known)))
                 continue
             try:
                 literal[name] = known[name].literal(given if fits else known[name].coerce(given))
-            except ValueError as error:
-                problems.append(Problem(name, str(error)))
+            except Unfit as unfit:
+                problems.append(unfit.problem)
             except RecursionError:
                 problems.append(Problem(name, f"`{name}` is nested too deeply"))
         if problems:
@@ -279,37 +274,11 @@ def _stringify(name: str, value: Any) -> Any:
 
 def _storable(name: str, text: str) -> str:
     if len(text) > ANSWER_LENGTH:
-        raise ValueError(f"`{name}` has {len(text)} characters; {ANSWER_LENGTH} are allowed")
+        allowed = f"{ANSWER_LENGTH} are allowed"
+        raise Unfit(Problem(name, f"`{name}` has {len(text)} characters; {allowed}", shown(text), allowed))
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"`{name}` holds half of a surrogate pair, which no file can hold") from error
+        told = f"`{name}` holds half of a surrogate pair, which no file can hold"
+        raise Unfit(Problem(name, told, shown(text))) from error
     return text
-
-
-def kind_of(value: Any) -> str:
-    """Name the JSON type of a value, for a person."""
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    return names.get(type(value), "null")
-
-
-def _shown(value: Any) -> str:
-    try:
-        return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 200)
-    except (ValueError, RecursionError):  # Python writes no number of thousands of digits
-        return "…"
-
-
-def _not(name: str, given: Any, allowed: str) -> str:
-    return f"`{name}` can't be {kind_of(given)} `{_shown(given)}`; it is {allowed}"
-
-
-def _one_of(choices: tuple[str, ...]) -> str:
-    return "one of " + ", ".join(f"`{choice}`" for choice in choices)
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"`{_shown(name)}` is not asked; did you mean `{near[0]}`?"
-    return f"`{_shown(name)}` is not asked; asked are " + (", ".join(f"`{other}`" for other in known) or "no questions")

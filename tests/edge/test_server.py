@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -258,6 +259,23 @@ async def test_errors_tell_what_was_wrong_and_what_to_do_next(era: Era, tmp_path
         result = await client.call_tool("create_alpha", {"license": "MIT", "nmae": 1})
         assert result.is_error
         assert "`nmae` is not a variable" in text(result)
+
+
+@in_both_eras
+async def test_problems_with_answers_are_also_told_as_json_and_never_as_structured_content(
+    era: Era, tmp_path: Path
+) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("create_alpha", {"nmae": 1})
+    assert result.is_error
+    assert result.structured_content is None
+    words, machine = result.content
+    assert isinstance(words, TextContent)
+    assert isinstance(machine, TextContent)
+    (problem,) = json.loads(machine.text)["problems"]
+    assert problem["variable"] == "nmae"
+    assert problem["message"] in words.text
+    assert set(problem) == {"variable", "message", "given", "allowed", "choices", "nearest"}
 
 
 @in_both_eras

@@ -172,6 +172,8 @@ def test_a_choice_that_is_not_offered_is_refused_with_what_is(
     name, given = next(iter(answers.items()))
     assert f"`{name}` can't be `{given}`" in made.message
     assert ("`T-one`, `T-two`, `3`" if name == "rendered" else "`MIT`, `BSD`") in made.message
+    assert made.last["variable"] == name
+    assert made.last["choices"] == (["T-one", "T-two", "3"] if name == "rendered" else ["MIT", "BSD"])
 
 
 @pytest.mark.parametrize("answer", ["True", "False", "None"])
@@ -488,6 +490,7 @@ def test_a_project_folder_without_a_plain_name_is_refused(worker: Worker, tmp_pa
     assert made.event == "failed", made.last
     assert made.last["kind"] == "answers"
     assert "not a plain folder name" in made.message
+    assert made.last["variable"] == "slug"
 
 
 def test_a_template_without_a_folder_to_render_is_told_so(worker: Worker, tmp_path: Path) -> None:

@@ -10,9 +10,20 @@ from jinja2.exceptions import SecurityError, TemplateSyntaxError
 class Failure(Exception):
     """The template's or the answers' fault, in words."""
 
-    def __init__(self, kind: str, message: str, *, hook: str | None = None, output: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        hook: str | None = None,
+        output: str = "",
+        variable: str | None = None,
+        choices: list[str] | None = None,
+    ) -> None:
         """Keep the parts of a `failed` message (see `worker.py`)."""
         super().__init__(message)
+        self.variable = variable
+        self.choices = choices
         self.kind = kind
         self.hook = hook
         self.output = output

@@ -135,6 +135,8 @@ def failure(error: BaseException) -> dict[str, Any]:
             "message": str(error),
             "hook": error.hook,
             "output": error.output,
+            "variable": error.variable,
+            "choices": error.choices,
         }
     if isinstance(error, confine.Unconfinable):
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}

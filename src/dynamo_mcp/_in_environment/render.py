@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -44,6 +45,8 @@ PACKAGES = os.path.dirname(os.path.dirname(cookiecutter.__file__))
 
 INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
 """Extensions that run at `inert`: they compute text and touch nothing."""
+
+_REFERENCE = re.compile(r"cookiecutter\s*\.\s*(\w+)")
 
 
 class Project:
@@ -113,7 +116,7 @@ class Project:
                 self._directory = environment_.from_string(folder.name).render(**self._context)
             except TemplateError as error:
                 raise Failure("render", f"the name of the project folder `{folder.name}`: {located(error)}") from error
-        _check_directory(self._directory)
+        _check_directory(self._directory, folder.name)
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers}
 
@@ -181,7 +184,8 @@ class Project:
             chosen = [item for item in default if str(item) == str(self._answers[name])]
             if not chosen:
                 offered = ", ".join(f"`{item}`" for item in default)
-                raise Failure("answers", f"`{name}` can't be `{self._answers[name]}`; it is one of {offered}")
+                told = f"`{name}` can't be `{self._answers[name]}`; it is one of {offered}"
+                raise Failure("answers", told, variable=name, choices=[str(item) for item in default])
             return chosen[0]
         if given and isinstance(raw, dict):
             return _merge(default, self._answers[name])
@@ -233,10 +237,11 @@ def _refuse_extensions(raw: dict[str, Any]) -> None:
         raise Failure("template", "at trust `inert` these extensions do not run: " + ", ".join(refused))
 
 
-def _check_directory(name: str) -> None:
+def _check_directory(name: str, unrendered: str) -> None:
     if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
         shown = name if name.isprintable() else repr(name)
-        raise Failure("answers", f"the project's folder would be called `{shown}`, which is not a plain folder name")
+        told = f"the project's folder would be called `{shown}`, which is not a plain folder name"
+        raise Failure("answers", told, variable=next(iter(_REFERENCE.findall(unrendered)), None))
 
 
 def _merge(default: Any, given: Any) -> Any:

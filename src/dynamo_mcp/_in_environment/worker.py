@@ -24,8 +24,9 @@ It results in, on standard output:
     {"event": "resolved", "id", "directory", "answers"}  the project folder's name and every public answer
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
-    {"event": "failed", "id", "kind", "message", "hook", "output"}
+    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices"}
         kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
+        variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice.
     {"event": "cleared"} or {"event": "odd", "message"}
     {"event": "pong"}
 

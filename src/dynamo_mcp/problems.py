@@ -1,0 +1,87 @@
+"""How is a wrong answer told? With the variable, what was given, what is allowed, and the nearest that is."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from dynamo_mcp.errors import Problem
+from dynamo_mcp.text import plain
+
+SHOWN = 200
+"""Characters of a value that are shown."""
+CHOICE = 80
+MOST_CHOICES = 20
+CHOICES_LENGTH = 4000
+
+_NAMES = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+
+
+class Unfit(ValueError):
+    """An answer does not fit its question; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Have the problem's words as the message."""
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def wrong(name: str, given: Any, allowed: str) -> Unfit:
+    """Return the error for an answer of the wrong kind; `allowed` names the right one."""
+    return Unfit(Problem(name, f"{_beginning(name, given)}; it is {allowed}", shown(given), allowed))
+
+
+def not_offered(name: str, given: Any, choices: Sequence[str]) -> Unfit:
+    """Return the error for an answer that is none of the choices, with the nearest of them."""
+    allowed = _one_of(choices)
+    folded = {choice.casefold(): choice for choice in choices}
+    text = given if isinstance(given, str) else "" if isinstance(given, (list, dict)) else str(given)
+    near = difflib.get_close_matches(text[:SHOWN].casefold(), folded, n=1, cutoff=0.5)
+    nearest = folded[near[0]] if near and len(near[0]) <= SHOWN else None
+    hint = "" if nearest is None else f"; did you mean `{plain(nearest, CHOICE)}`?"
+    return Unfit(
+        Problem(
+            name,
+            f"{_beginning(name, given)}; it is {allowed}{hint}",
+            shown(given),
+            allowed,
+            # Whole, or none: a part of them would look like all of them.
+            tuple(choices) if sum(map(len, choices)) <= CHOICES_LENGTH else (),
+            nearest,
+        )
+    )
+
+
+def not_asked(name: str, known: Sequence[str]) -> Problem:
+    """Return the problem with an answer to no question, with the nearest that is asked."""
+    near = difflib.get_close_matches(name, known, n=1)
+    told = f"`{shown(name)}` is not asked"
+    allowed = "asked are " + (", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or "no questions")
+    if len(known) > MOST_CHOICES:
+        allowed += f" and {len(known) - MOST_CHOICES} more"
+    told += f"; did you mean `{near[0]}`?" if near else f"; {allowed}"
+    return Problem(shown(name), told, None, allowed, (), near[0] if near else None)
+
+
+def kind_of(value: Any) -> str:
+    """Name the JSON type of a value, for a person."""
+    return _NAMES.get(type(value), "null")
+
+
+def shown(value: Any) -> str:
+    """Return a value as one plain, bounded line."""
+    try:
+        return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), SHOWN)
+    except (ValueError, RecursionError):  # Python writes no number of thousands of digits
+        return "…"
+
+
+def _beginning(name: str, given: Any) -> str:
+    return f"`{name}` can't be {kind_of(given)} `{shown(given)}`"
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    words = ", ".join(f"`{plain(choice, CHOICE)}`" for choice in choices[:MOST_CHOICES])
+    return f"one of {words}" + (f" and {len(choices) - MOST_CHOICES} more" if len(choices) > MOST_CHOICES else "")
