@@ -111,7 +111,8 @@ class Dynamo:
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
-        return self._schemas.get(self._registry.get(template_name)).json_schema()
+        template = self._registry.get(template_name)
+        return self._schemas.get(template).json_schema(template.examples)
 
     async def add_template(
         self,

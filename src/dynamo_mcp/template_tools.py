@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = 400
 _NAME = 100
 _TITLE = 100
-_VARIABLE = 300
+_VARIABLE = 600
 _VALUES = 4000
 _PLACEMENT: dict[str, Any] = input_schema(Placement)["properties"]
 _OUTPUT = schema_of(Project)
@@ -126,6 +126,8 @@ def _harmless(variable: Mapping[str, Any]) -> dict[str, Any]:
     for keyword, limit in (("title", _TITLE), ("description", _VARIABLE)):
         if keyword in kept:
             kept[keyword] = plain(str(kept[keyword]), limit)
+    if len(text_of(kept)) > _VALUES:
+        kept.pop("oneOf", None)  # the labels say nothing that is needed to answer
     if len(text_of(kept)) > _VALUES:
         # The answers are checked all the same, against the whole schema, when the project is created.
         kept = {keyword: kept[keyword] for keyword in ("type", "title", "description") if keyword in kept}

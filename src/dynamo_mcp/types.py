@@ -65,6 +65,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         requirements: All that it needs installed, as normalised specifiers, cookiecutter left out.
         named_requirements: Those of them that the caller named.
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
+        examples: What each derived default came to when it was last rendered with all defaults.
         last_updated: When it was last fetched, ISO 8601 in UTC.
     """
 
@@ -79,6 +80,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requirements: tuple[str, ...] = ()
     named_requirements: tuple[str, ...] = ()
     asked: dict[str, str] = {}
+    examples: dict[str, Any] = {}
     trust: Trust = "contained"
     category: str | None = None
     tags: tuple[str, ...] = ()

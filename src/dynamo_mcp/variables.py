@@ -7,19 +7,25 @@ and a JSON Schema; answers are checked all at once and come out as the literal v
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, Problem
 from dynamo_mcp.problems import Unfit, not_asked, not_offered, shown, wrong
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
 
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""
 LARGEST = 10**100
+TITLE_LENGTH = 100
+QUOTED = 200
+"""Characters of a question that a description quotes."""
 
 _JINJA = re.compile(r"\{\{|\{%|\{#")
 YES_NO = {yes: (yes, no) for yes, no in (("y", "n"), ("yes", "no"), ("Y", "N"), ("Yes", "No"))}
@@ -130,27 +136,48 @@ class Variable(msgspec.Struct, frozen=True):
             labels=self.labels,
         )
 
-    def json_schema(self) -> dict[str, Any]:
-        """Return its JSON Schema (2020-12)."""
-        schema: dict[str, Any] = {"title": self.name.replace("_", " ").capitalize(), "description": self.prompt}
-        match self.kind:
-            case "boolean":
-                schema["type"] = "boolean"
-            case "yes_no":
-                schema["enum"] = [True, False, *YES_NO[self.raw]]
-            case "choice" if not self.derived:
-                schema |= {"type": "string", "enum": list(dict.fromkeys(text_of(item) for item in self.raw))}
-            case "choice" | "text":
-                schema["type"] = "string" if self.raw is not None else ["string", "null"]
-            case "number":
-                schema["type"] = "number"
-            case "mapping":
-                schema |= {"type": "object", "additionalProperties": True}
+    def json_schema(self, example: Any = None) -> dict[str, Any]:
+        """Return its JSON Schema (2020-12).
+
+        Args:
+            example: What a derived default came to, where it was rendered; None where it was not.
+        """
+        schema: dict[str, Any] = {
+            "title": plain(self.prompt, TITLE_LENGTH),
+            # In quotes that it can't close: the question is the author's, the sentence ours.
+            "description": f"The template asks {json.dumps(plain(self.prompt, QUOTED), ensure_ascii=False)}.",
+            **self._shape(),
+        }
         if self.derived:
-            schema["description"] += f" Unless given, it is computed from: {shown(self.raw)}"
+            source = json.dumps(shown(self.raw), ensure_ascii=False)
+            schema["description"] += f" Unless given, it is computed from {source}."
+            written = example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
+            if example is not None and written == shown(example):  # whole, and nothing hidden in it
+                schema["examples"] = [example]
         elif self.raw is not None:
             schema["default"] = self.default
         return schema
+
+    def _shape(self) -> dict[str, Any]:
+        match self.kind:
+            case "boolean":
+                return {"type": "boolean"}
+            case "yes_no":
+                return {"type": ["boolean", "string"], "enum": [True, False, *YES_NO[self.raw]]}
+            case "choice" if not self.derived:
+                choices = list(dict.fromkeys(self.choices or ()))
+                if not self.labels:
+                    return {"type": "string", "enum": choices}
+                # The form in which MCP's forms name choices (specification 2025-11-25, client/elicitation).
+                titles = [self.labels.get(choice) or plain(choice, TITLE_LENGTH) for choice in choices]
+                labelled = [{"const": choice, "title": title} for choice, title in zip(choices, titles, strict=True)]
+                return {"type": "string", "enum": choices, "oneOf": labelled}
+            case "number":
+                return {"type": "number"}
+            case "mapping":
+                return {"type": "object", "additionalProperties": True}
+            case _:
+                return {"type": "string" if self.raw is not None else ["string", "null"]}
 
     def _boolean(self, given: Any, allowed: str) -> bool:
         if isinstance(given, bool):
@@ -195,12 +222,19 @@ class Schema(msgspec.Struct, frozen=True):
     configuration: dict[str, Any]
     struct: type[msgspec.Struct]
 
-    def json_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema (2020-12) of the answers: an object, its properties in the order of the questions."""
+    def json_schema(self, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the answers: an object, its properties in the order of the questions.
+
+        Args:
+            examples: What derived defaults came to, by variable.
+        """
+        known = examples or {}
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
-            "properties": {variable.name: variable.json_schema() for variable in self.variables},
+            "properties": {
+                variable.name: variable.json_schema(known.get(variable.name)) for variable in self.variables
+            },
             "additionalProperties": False,
         }
 

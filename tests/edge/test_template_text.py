@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from mcp_types import TextContent
 
+from dynamo_mcp.configuration import compile_schema
 from dynamo_mcp.results import quoted
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableInfo
@@ -96,3 +97,22 @@ async def test_values_that_fit_stay_exactly_as_the_author_wrote_them(tmp_path: P
         assert (await client.call_tool("create_odd", {"project_name": odd})).structured_content["answers"] == {
             "project_name": odd
         }
+
+
+class Labelled(FakeDynamo):
+    """A fake whose `alpha` offers choices with long labels."""
+
+    async def json_schema(self, template_name: str) -> dict[str, Any]:
+        number = {"alpha": 30, "beta": 1000}[template_name]
+        choices = [f"choice-{index:04}" for index in range(number)]
+        labels = dict.fromkeys(choices, "l" * 400)
+        return compile_schema({"pick": choices, "__prompts__": {"pick": labels}}).json_schema()
+
+
+@pytest.mark.anyio
+async def test_labels_are_left_out_before_choices_where_both_are_too_many(tmp_path: Path) -> None:
+    async with join("memory", "auto", tmp_path, fake=Labelled(tmp_path)) as client:
+        tools = {tool.name: tool.input_schema["properties"]["pick"] for tool in (await client.list_tools()).tools[7:]}
+    assert len(tools["create_alpha"]["enum"]) == 30
+    assert set(tools["create_alpha"]) == {"title", "description", "type", "enum", "default"}
+    assert set(tools["create_beta"]) == {"title", "description", "type"}
