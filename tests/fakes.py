@@ -173,6 +173,12 @@ class FakeDynamo:
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
         return (CatalogueEntry("flask", "https://example.com/flask.git", "A web service", "web", tags=("web",)),)
 
+    async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
+        known = {variable.name: variable for variable in await self.get_template_variables(template_name)}
+        if unknown := [name for name in answers if name not in known]:
+            problems = tuple(Problem(name, f"`{name}` is not a variable") for name in unknown)
+            raise InvalidAnswers(template_name, problems, hint="read the variables")
+
     async def create_project(
         self,
         template_name: str,
@@ -184,9 +190,7 @@ class FakeDynamo:
     ) -> Project:
         known = {variable.name: variable for variable in await self.get_template_variables(template_name)}
         given = variables or {}
-        if unknown := [name for name in given if name not in known]:
-            problems = tuple(Problem(name, f"`{name}` is not a variable") for name in unknown)
-            raise InvalidAnswers(template_name, problems, hint="read the variables")
+        await self.check_answers(template_name, given)
         await _walk(STEPS_OF_CREATE, sink)
         if given.get("project_name") == BROKEN:
             raise ZeroDivisionError("a secret of the program")

@@ -31,6 +31,13 @@ Existing = Annotated[
         "`overwrite` replaces them"
     ),
 ]
+Ask = Annotated[
+    bool,
+    msgspec.Meta(
+        description="Show the person a form for the variables that you leave out; where the client has none, the "
+        "defaults are taken and a note says so"
+    ),
+]
 
 _TYPES = {
     "array": "a list",
@@ -99,6 +106,7 @@ class CreateProject(msgspec.Struct, frozen=True):
         ),
     ] = None
     if_exists: Existing = "error"
+    ask: Ask = False
 
 
 class UpdateTemplate(msgspec.Struct, frozen=True):
@@ -123,6 +131,7 @@ class Placement(msgspec.Struct, frozen=True, rename=lambda name: f"_{name}"):
 
     output_dir: OutputDir = None
     if_exists: Existing = "error"
+    ask: Ask = False
 
 
 def input_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -114,6 +114,14 @@ class Dynamo:
         template = self._registry.get(template_name)
         return self._schemas.get(template).json_schema(template.examples)
 
+    async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
+        """Check answers as `create_project` does first, and do nothing else.
+
+        Raises:
+            InvalidAnswers: With all problems at once; others as `get_template_variables`.
+        """
+        self._schemas.get(self._registry.get(template_name)).check(template_name, answers)
+
     async def add_template(
         self,
         url: str,

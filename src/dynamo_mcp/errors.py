@@ -6,6 +6,7 @@
     │   ├── InvalidLocation
     │   ├── InvalidAnswers         every problem at once
     │   ├── InvalidRequirement
+    │   ├── Declined               the person who was asked would not answer
     │   ├── NameTaken
     │   ├── OutputRefused          the output folder is not one that may be written
     │   └── TargetExists
@@ -74,6 +75,10 @@ class InvalidLocation(UsageError):
 
 class InvalidRequirement(UsageError):
     """A requirement that is not a name and a version specifier."""
+
+
+class Declined(UsageError):
+    """The person who was asked for answers would not give them."""
 
 
 class NameTaken(UsageError):

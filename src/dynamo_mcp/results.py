@@ -21,7 +21,7 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PAGE = 100
 """Entries in one page of a list."""
@@ -99,16 +99,34 @@ def created(project: Project) -> CallToolResult:
     return result
 
 
-def failure(error: DynamoError) -> CallToolResult:
+def noted(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
+    """Add to a created project what else the caller should know."""
+    if not notes or result.structured_content is None:
+        return result
+    line, _, *rest = result.content
+    structured = {**result.structured_content, "notes": list(notes)}
+    told = [TextContent(type="text", text=f"note: {note}") for note in notes]
+    machine = TextContent(type="text", text=text_of(structured))
+    return result.model_copy(update={"content": [line, *told, machine, *rest], "structured_content": structured})
+
+
+def failure(error: DynamoError, answered: Mapping[str, Any] | None = None) -> CallToolResult:
     """Tell the model what was wrong and what to do next.
 
     MCP specification 2025-11-25, server/tools: what a model can mend is a result with `isError`, no protocol error.
     Problems with answers also come as JSON text. They are no structured content: clients built with the TypeScript SDK
     check that of a failure too against the tool's output schema, and would hide the failure (typescript-sdk#1943).
+
+    Args:
+        error: What was wrong.
+        answered: What a person answered before that, so that they need not be asked again.
     """
     content = [TextContent(type="text", text=str(error))]
     if isinstance(error, InvalidAnswers):
         content.append(TextContent(type="text", text=text_of({"problems": error.problems})))
+    if answered:
+        told = f"The person answered {text_of(answered)}; pass that when you call again"
+        content.append(TextContent(type="text", text=told))
     return CallToolResult(content=[*content], is_error=True)
 
 

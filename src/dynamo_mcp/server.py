@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -33,6 +34,7 @@ from mcp_types import (
     Completion,
     GetPromptRequestParams,
     GetPromptResult,
+    InputRequiredResult,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -45,8 +47,9 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp import __version__, prompts, resources
+from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, UsageError
-from dynamo_mcp.results import failure, page
+from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
 from dynamo_mcp.tools import GENERAL_TOOLS
@@ -125,6 +128,9 @@ class DynamoServer(Server[dict[str, Any]]):
             on_subscriptions_listen=self._listeners,
         )
         self.middleware.append(self._remember)
+        # What was asked comes back through the client, which must not be able to change it.
+        security = RequestStateSecurity.ephemeral(ttl=dynamo.settings.ask_seconds)
+        self.middleware.append(RequestStateBoundary(security, default_audience="dynamo-mcp"))
 
     def create_initialization_options(
         self,
@@ -179,7 +185,7 @@ class DynamoServer(Server[dict[str, Any]]):
             )
             return ListToolsResult(tools=list(tools), next_cursor=following)
 
-    async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
@@ -194,14 +200,19 @@ class DynamoServer(Server[dict[str, Any]]):
             )
         )
 
-    async def _act(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult:
-        given = params.arguments or {}
+    async def _act(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        asked = Asked(params.arguments or {})
         try:
+            answer = await ask(self._dynamo, ctx, params)
+            if isinstance(answer, InputRequiredResult):
+                return answer
+            asked = answer
             if (spec := GENERAL_TOOLS.get(params.name)) is not None:
-                return await spec.call(self._dynamo, given, _sink(ctx))
-            result = await self._template_tools.call(params.name, given, _sink(ctx))
+                result: CallToolResult | None = await spec.call(self._dynamo, asked.arguments, _sink(ctx))
+            else:
+                result = await self._template_tools.call(params.name, asked.arguments, _sink(ctx))
         except DynamoError as error:
-            return failure(error)
+            return failure(error, asked.answered)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer and the log the details
             _log.exception("tool `%s` failed unexpectedly", plain(params.name, _SHOWN))
             return failure(
@@ -213,7 +224,7 @@ class DynamoServer(Server[dict[str, Any]]):
         if result is None:
             # MCP specification 2026-07-28, server/tools: an unknown tool is a protocol error.
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {plain(params.name, _SHOWN)}")
-        return result
+        return noted(result, asked.notes)
 
     async def _list_resources(self, _ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
         with _words():

@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True):
         create_seconds: Seconds that one create may take.
         fetch_seconds: Seconds that fetching a template may take.
         environment_seconds: Seconds that making an environment may take.
+        ask_seconds: Seconds that a person has to answer a form.
         lock_seconds: Seconds to wait for another process that works on the same thing.
         concurrent_creates: Creates that run at the same time; more wait.
         renderers: Warm renderers that are kept at most.
@@ -77,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True):
     create_seconds: float = 120.0
     fetch_seconds: float = 300.0
     environment_seconds: float = 600.0
+    ask_seconds: float = 300.0
     lock_seconds: float = 600.0
     concurrent_creates: int = max(2, os.cpu_count() or 2)
     renderers: int = 8

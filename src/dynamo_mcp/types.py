@@ -157,6 +157,7 @@ class Project(msgspec.Struct, frozen=True):
         left_out: What the template made that was not published, each with the reason.
         kept: Existing files that `skip` left as they were.
         seconds: Seconds spent by step.
+        notes: What else the caller should know, such as what a person could not be asked.
     """
 
     id: str
@@ -172,6 +173,7 @@ class Project(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...]
     kept: tuple[str, ...]
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class VariableInfo(msgspec.Struct, frozen=True):

@@ -81,7 +81,7 @@ async def test_hostile_text_stays_quoted_and_bounded_wherever_a_client_sees_it(e
         assert text.replace("\n", "").isprintable()
     Draft202012Validator.check_schema(tool.input_schema)
     assert len(json.dumps(tool.input_schema)) < 4000
-    assert list(tool.input_schema["properties"]) == ["project_name", "_output_dir", "_if_exists"]
+    assert list(tool.input_schema["properties"]) == ["project_name", "_output_dir", "_if_exists", "_ask"]
     assert tool.input_schema["properties"]["project_name"]["description"].isprintable()
     assert [argument.name for argument in prompt.arguments or ()] == ["project_name"]
 

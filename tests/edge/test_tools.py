@@ -137,7 +137,7 @@ async def test_a_tool_is_built_anew_only_when_its_template_changed(tmp_path: Pat
     fake.register("beta", variables=())
     after = await tools.tools()
     assert after[0] is before[0]
-    assert list(after[1].input_schema["properties"]) == ["_output_dir", "_if_exists"]
+    assert list(after[1].input_schema["properties"]) == ["_output_dir", "_if_exists", "_ask"]
     assert tools.schema("create_beta") == after[1].input_schema
     await fake.remove_template("beta")
     assert [tool.name for tool in await tools.tools()] == ["create_alpha"]

@@ -1,0 +1,148 @@
+"""How is a person asked for what is missing? By a form that their client shows, before anything else is done.
+
+In the handshake versions of the protocol the server sends the form as a request of its own and waits. At 2026-07-28 the
+call ends with the form as its result, and the client calls again with the answers; nothing is kept in between, since
+what was asked comes back, sealed, as the request's state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import msgspec
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from dynamo_mcp.arguments import CreateProject, Placement, parse
+from dynamo_mcp.errors import Declined, Failed, InvalidName, TemplateNotFound, TimedOut
+from dynamo_mcp.forms import Form, compose
+from dynamo_mcp.text import plain
+from dynamo_mcp.types import TOOL_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp.server.context import ServerRequestContext
+
+    from dynamo_mcp.dynamo import Dynamo
+
+    Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
+
+GENERAL = f"{TOOL_PREFIX}project"
+"""The general tool that creates; no template may be called so."""
+
+_FORM = "form"
+_DEFAULTS_SINCE = "2025-11-25"
+_NAMES = 20
+_NAME = 80
+_SHOWN = 200
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A call's arguments, as complete as a person made them.
+
+    Attributes:
+        arguments: What the tool is to be called with.
+        notes: What the caller should know of what was not asked.
+        answered: What the person answered.
+    """
+
+    arguments: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    answered: dict[str, Any] = {}
+
+
+async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> Asked | InputRequiredResult:
+    """Ask for the answers that a creating call leaves out, if it wants that.
+
+    Returns:
+        The call to make; or, at 2026-07-28, the form, as the result of this call.
+
+    Raises:
+        InvalidAnswers: What was given does not fit, which the person need not be bothered for.
+        Declined: The person would not answer.
+        TimedOut: Nobody answered in time; Failed if the client could not ask.
+    """
+    given = params.arguments or {}
+    wish = "ask" if params.name == GENERAL else "_ask"
+    if given.get(wish) is not True or not params.name.startswith(TOOL_PREFIX):
+        return Asked(given)
+    try:
+        template, answers = _wanted(params.name, given)
+        await dynamo.check_answers(template, answers)
+        variables = await dynamo.get_template_variables(template)
+    except (TemplateNotFound, InvalidName):
+        return Asked(given)  # the call itself says what is wrong with it
+    form = compose(template, variables, answers, defaults=ctx.protocol_version >= _DEFAULTS_SINCE)
+    notes = (f"a form can't ask for {_listed(form.left)}: the defaults were taken",) if form.left else ()
+    if not form.asked:
+        return Asked(given, notes)
+    if not _can_ask(ctx):
+        missing = _listed([*form.asked, *form.left])
+        return Asked(given, (f"the client can't show a form: the defaults were taken for {missing}",))
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        response = (params.input_responses or {}).get(_FORM)
+        if params.request_state != form.fingerprint or not isinstance(response, ElicitResult):
+            return InputRequiredResult(input_requests={_FORM: _request(form)}, request_state=form.fingerprint)
+    else:
+        response = await _answer(ctx, form, dynamo.settings.ask_seconds)
+    if response.action != "accept":
+        did = "declined to answer" if response.action == "decline" else "closed the form"
+        raise Declined(f"The person {did}; nothing was created", hint="talk to the person before you call again")
+    answered = form.answers(response.content)
+    complete = {**answered, **answers}  # what was given was not asked for, and stays
+    if params.name == GENERAL:
+        return Asked({**given, "variables": complete}, notes, answered)
+    return Asked({**given, **complete}, notes, answered)
+
+
+def _wanted(tool: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the template that a call is about and the answers that it gives."""
+    if tool == GENERAL:
+        call = parse(CreateProject, given, tool=tool)
+        return call.template_name, call.variables or {}
+    parse(Placement, {name: given[name] for name in given if name.startswith("_")}, tool=tool)
+    return tool.removeprefix(TOOL_PREFIX), {name: given[name] for name in given if not name.startswith("_")}
+
+
+def _can_ask(ctx: Context) -> bool:
+    """Tell whether the client shows forms; one that says nothing of modes does (specification 2025-11-25)."""
+    capabilities = ctx.session.client_capabilities
+    elicitation = capabilities.elicitation if capabilities is not None else None
+    if elicitation is None or (elicitation.form is None and elicitation.url is not None):
+        return False
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
+
+
+def _request(form: Form) -> ElicitRequest:
+    return ElicitRequest(params=ElicitRequestFormParams(message=form.message, requested_schema=form.schema))
+
+
+async def _answer(ctx: Context, form: Form, seconds: float) -> ElicitResult:
+    """Send the form and wait for the answer, on the stream of the call where there is one."""
+    try:
+        with anyio.fail_after(seconds):
+            return await ctx.session.elicit_form(form.message, form.schema, related_request_id=ctx.request_id)
+    except TimeoutError as error:
+        raise TimedOut(
+            f"Nobody answered the form within {seconds:g} seconds; nothing was created",
+            hint="call again when the person is there, or without asking; `DYNAMO_MCP_ASK_SECONDS` allows more",
+        ) from error
+    except (MCPError, ValueError) as error:  # pydantic's are ValueErrors
+        raise Failed(
+            f"The client could not ask the person, and nothing was created: {plain(str(error), _SHOWN)}",
+            hint="call again without asking, and pass the answers",
+        ) from error
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    words = ", ".join(f"`{plain(name, _NAME)}`" for name in names[:_NAMES])
+    return f"{words} and {len(names) - _NAMES} more" if len(names) > _NAMES else words
