@@ -1,0 +1,73 @@
+"""A person is asked by their client, and a real project is made of what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mcp_types as t
+import pytest
+
+from integration.places import Era, Place, Transport, write_template
+
+pytestmark = pytest.mark.anyio
+
+
+class Person:
+    """Answers form after form, and remembers what was asked."""
+
+    def __init__(self, *results: t.ElicitResult) -> None:
+        self.forms: list[dict[str, Any]] = []
+        self._results = list(results)
+
+    async def __call__(self, _context: object, params: Any) -> t.ElicitResult | t.ErrorData:
+        self.forms.append(params.requested_schema["properties"])
+        return self._results.pop(0)
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.parametrize("era", ["2026-07-28", "legacy"])
+async def test_a_project_is_made_of_what_a_person_fills_in_and_none_of_what_they_refuse(
+    place: Place, transport: Transport, era: Era
+) -> None:
+    folder = write_template(place.templates / "one")
+    person = Person(
+        t.ElicitResult(
+            action="accept", content={"project_name": "{{ 7*7 }} it's", "slug": "", "use_ci": False, "workers": 9}
+        ),
+        t.ElicitResult(action="accept", content={"license": "mit", "workers": "many"}),
+        t.ElicitResult(action="decline"),
+    )
+    async with place.joined(transport, era, elicitation_callback=person) as client:
+        assert (client.protocol_version == "2026-07-28") == (era == "2026-07-28")
+        assert not (await client.call_tool("add_template", {"url": str(folder)})).is_error
+        where = {"_ask": True, "_output_dir": str(place.outputs)}
+        made = await client.call_tool("create_one", {"license": "BSD-3-Clause", **where})
+        assert not made.is_error, made.content
+        wrong = await client.call_tool("create_one", {"slug": "wrong", **where})
+        refused = await client.call_tool("create_one", {"slug": "refused", **where})
+    project = made.structured_content
+    assert project is not None
+    readme = (Path(project["path"]) / "README.md").read_text()
+    for line in (
+        "name: {{ 7*7 }} it's",
+        "slug: 7-7-it-s",
+        "license: BSD-3-Clause",
+        "ci: n",
+        "workers: 9",
+        "ratio: 0.5",
+    ):
+        assert f"{line}\n" in readme
+    assert project["notes"] == ["a form can't ask for `owner`: the defaults were taken"]
+    asked, again, _ = person.forms
+    assert list(asked) == ["project_name", "slug", "use_docs", "use_ci", "workers", "ratio", "motto"]
+    assert again["license"]["title"] == "Which licence?"
+    assert again["license"]["oneOf"][0] == {"const": "MIT", "title": "The MIT licence"}
+    told = "\n".join(block.text for block in wrong.content if isinstance(block, t.TextContent))
+    assert wrong.is_error
+    assert "did you mean `MIT`?" in told
+    assert "`workers` can't be text `many`; it is a whole number" in told
+    assert 'The person answered {"license":"mit","workers":"many"}' in told
+    assert refused.is_error
+    assert place.made == [Path(project["path"]).name]
+    assert place.scratch == []
