@@ -11,6 +11,7 @@ from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageE
 from dynamo_mcp.results import quoted, text_of
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import TOOL_PREFIX
+from dynamo_mcp.variables import is_jinja
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ _DESCRIPTION = 400
 _NAME = 100
 _VARIABLE = 200
 _CHOICES = 20
+_COMPLETED = 1000
 
 
 async def prompts(dynamo: Dynamo) -> list[Prompt]:
@@ -74,7 +76,9 @@ async def complete(dynamo: Dynamo, name: str, argument: str) -> list[str] | None
         if variable.name == argument:
             if variable.type == "boolean":
                 return ["true", "false"]
-            return [str(choice) for choice in variable.choices or ()]
+            # A computed choice is known only where it is rendered; what can't be shown as it is can't be picked.
+            choices = [str(choice) for choice in variable.choices or () if not is_jinja(choice)]
+            return [choice for choice in choices if plain(choice, _COMPLETED) == choice]
     return None
 
 

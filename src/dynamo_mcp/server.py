@@ -281,7 +281,8 @@ class DynamoServer(Server[dict[str, Any]]):
         if values is None:
             raise MCPError(INVALID_PARAMS, f"Nothing to complete for: {plain(params.argument.name, _SHOWN)}")
         begun = params.argument.value.casefold()
-        fitting = [value for value in values if value.casefold().startswith(begun)]
+        fitting = [value for value in values if begun in value.casefold()]
+        fitting.sort(key=lambda value: not value.casefold().startswith(begun))
         return CompleteResult(
             completion=Completion(
                 values=fitting[:_COMPLETIONS], total=len(fitting), has_more=len(fitting) > _COMPLETIONS

@@ -8,7 +8,9 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, TextContent
 
+from dynamo_mcp.types import VariableInfo
 from edge.joining import Era, in_both_eras, join
+from fakes import FakeDynamo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +63,27 @@ async def test_choices_are_completed(era: Era, argument: str, value: str, values
         completed = await client.complete(reference, {"name": argument, "value": value})
         assert completed.completion.values == values
         assert completed.completion.total == len(values)
+
+
+@in_both_eras
+async def test_at_most_a_hundred_are_completed_those_that_begin_so_first_and_how_many_there_are_is_told(
+    era: Era, tmp_path: Path
+) -> None:
+    fake = FakeDynamo(tmp_path)
+    choices = [f"v{number:03}" for number in range(250)]
+    odd = (*choices, "{{ cookiecutter.slug }}-v", "hidden\u202ev", "000v")
+    fake.register(
+        "many", variables=(VariableInfo("pick", "", choices[0], odd, required=False, type="choice", recommended=True),)
+    )
+    reference = PromptReference(type="ref/prompt", name="create_many")
+    async with join("memory", era, tmp_path, fake=fake) as client:
+        every = (await client.complete(reference, {"name": "pick", "value": "V"})).completion
+        few = (await client.complete(reference, {"name": "pick", "value": "00"})).completion
+    assert every.values == choices[:100]
+    assert (every.total, every.has_more) == (251, True)
+    assert few.values[0] == "000v"
+    assert "v100" in few.values
+    assert (few.total, few.has_more) == (len(few.values), False)
 
 
 @in_both_eras
