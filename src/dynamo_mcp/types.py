@@ -114,11 +114,13 @@ class Rendered(msgspec.Struct, frozen=True):
     Attributes:
         directory: The project folder's name.
         root: The folder that holds it; only valid while the renderer is held.
+        seen: The same folder, as the job sees it.
         answers: Every variable of the template with the value that the files were rendered with.
     """
 
     directory: str
     root: Path
+    seen: Path
     answers: dict[str, Any]
     hooks: tuple[HookRun, ...]
     seconds: dict[str, float]
@@ -154,6 +156,7 @@ class Project(msgspec.Struct, frozen=True):
         hooks: What the template's hooks printed.
         left_out: What the template made that was not published, each with the reason.
         kept: Existing files that `skip` left as they were.
+        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced.
         seconds: Seconds spent by step.
     """
 
@@ -170,6 +173,7 @@ class Project(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...]
     kept: tuple[str, ...]
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class VariableInfo(msgspec.Struct, frozen=True):

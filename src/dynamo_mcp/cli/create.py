@@ -62,6 +62,8 @@ def create(
             say(f"  {hook.hook}: {line}")
     for line in project.left_out:
         say(f"  left out: {line}")
+    for line in project.notes:
+        say(f"  note: {line}")
     for line in project.kept:
         say(f"  kept: {line}")
 
