@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     Attributes:
         answers: Literal values that fit the template's schema.
         folder: The real folder in which the project's folder will be made.
+        notes: What is worth knowing of the request, for the result.
     """
 
     template: Template
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, frozen=True):
     answers: dict[str, Any]
     folder: Path
     if_exists: IfExists = "error"
+    notes: tuple[str, ...] = ()
 
 
 class Projects:
@@ -225,7 +227,7 @@ def _project(
         ),
         left_out=tuple(copied.left_out),
         kept=tuple(copied.kept),
-        notes=tuple(notes),
+        notes=(*request.notes, *notes),
         seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
     )
 
