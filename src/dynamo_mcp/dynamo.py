@@ -307,7 +307,7 @@ class Dynamo:
         except TimeoutError as error:
             raise TimedOut(
                 f"Creating a project from `{request.template.name}` took more than {self.settings.create_seconds:g} "
-                "seconds and was ended; nothing of it was left",
+                f"seconds and was ended while {progress.last}; nothing of it was left",
                 hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
             ) from error
 
