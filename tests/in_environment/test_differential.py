@@ -205,3 +205,25 @@ def test_whatever_the_template_it_makes_what_the_real_cookiecutter_makes(
     if expected is not None:
         assert tree(ours.output) == expected
     shutil.rmtree(ours.output, ignore_errors=True)
+
+
+ANYTHING = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=200),
+    st.lists(
+        st.sampled_from(["{{ 7*7 }}", "{% raw %}", "{#", "'", '"', "\\", "\r\n", "\n", "👩‍👧", "\u202e", "\0"])
+    ).map("".join),
+    st.sampled_from(["x" * 10_240, "{{ é }}" * 2000]),
+)
+
+
+@hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(text=ANYTHING)
+def test_whatever_is_answered_reaches_files_and_what_is_computed_from_it_literally(
+    pool: Pool, tmp_path: Path, text: str
+) -> None:
+    content = "[{{ cookiecutter.text }}][{{ cookiecutter.owner.name }}][{{ cookiecutter.derived }}]"
+    configuration = {"slug": "made", "text": "x", "owner": {"name": "y"}, "derived": "{{ cookiecutter.text }}"}
+    folder = write_template(tmp_path / "template", {"{{cookiecutter.slug}}/file": content}, configuration)
+    made = pool.worker().create(folder, {"text": text, "owner": {"name": text}})
+    assert made.read("file") == f"[{text}][{text}][{text}]"
+    shutil.rmtree(made.output)
