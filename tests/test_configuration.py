@@ -400,6 +400,13 @@ class TestProjectFolder:
         with pytest.raises(NotATemplate, match="no folder to make a project from"):
             check_project_folder(tmp_path, {})
 
+    def test_a_template_with_two_is_refused_with_both(self, tmp_path: Path) -> None:
+        for name in ("{{cookiecutter.b}}", "{{cookiecutter.a}}"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "{{cookiecutter.file}}").touch()
+        with pytest.raises(InvalidTemplate, match=r"`{{cookiecutter\.a}}`, `{{cookiecutter\.b}}`\n"):
+            check_project_folder(tmp_path, {})
+
     def test_a_hook_that_runs_first_may_make_it(self, tmp_path: Path) -> None:
         (tmp_path / "hooks").mkdir()
         (tmp_path / "hooks" / "pre_prompt.py").touch()

@@ -22,6 +22,7 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         Path: (str(tmp_path / "x"), tmp_path / "x"),
         int: ("7", 7),
         float: ("7.5", 7.5),
+        Path | None: (str(tmp_path / "x"), tmp_path / "x"),
     }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
 

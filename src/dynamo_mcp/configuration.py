@@ -58,16 +58,24 @@ def check_project_folder(template: Path, configuration: dict[str, Any]) -> None:
 
     Raises:
         NotATemplate: There is none, and no `pre_prompt` hook that could make one.
+        InvalidTemplate: There are several.
     """
     chosen = configuration.get("_jinja2_env_vars")
     chosen = chosen if isinstance(chosen, dict) else {}
     marks = ("cookiecutter", chosen.get("variable_start_string", "{{"), chosen.get("variable_end_string", "}}"))
     try:
-        names = [entry.name for entry in template.iterdir()]
+        names = [entry.name for entry in template.iterdir() if entry.is_dir()]
     except OSError as error:
         raise InvalidTemplate(f"The template can't be read: {error.strerror}", hint="make it readable") from error
-    if any(all(str(mark) in name for mark in marks) for name in names) or any(template.glob("hooks/pre_prompt*")):
+    found = sorted(name for name in names if all(str(mark) in name for mark in marks))
+    if len(found) == 1 or any(template.glob("hooks/pre_prompt*")):
         return
+    if found:
+        raise InvalidTemplate(
+            "There are several folders to make a project from: "
+            + ", ".join(f"`{plain(name, NAME_LENGTH)}`" for name in found),
+            hint="mend the template: cookiecutter would take whichever the disk lists first",
+        )
     raise NotATemplate(
         "There is no folder to make a project from: its name must hold `{{ cookiecutter.… }}`",
         hint="name the folder that holds it with `directory`, or mend the template",

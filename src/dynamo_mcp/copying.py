@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp.errors import RenderFailed, StorageFailed
+from dynamo_mcp.relocation import Move
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import IfExists
 
@@ -45,16 +46,20 @@ class Copied(msgspec.Struct):
         files: Paths of files and links, relative to the project.
         left_out: What was not taken, each with the reason.
         kept: Existing files that were not replaced.
+        marked: Files that hold a path of the job's own.
     """
 
     files: list[str] = []
     left_out: list[str] = []
     kept: list[str] = []
+    marked: list[str] = []
     bytes: int = 0
     entries: int = 0
 
 
-def copy_tree(source: Path, target: Path, *, limits: Limits, if_exists: IfExists = "error") -> Copied:
+def copy_tree(
+    source: Path, target: Path, *, limits: Limits, if_exists: IfExists = "error", move: Move | None = None
+) -> Copied:
     """Copy a project that a template made.
 
     Args:
@@ -62,6 +67,7 @@ def copy_tree(source: Path, target: Path, *, limits: Limits, if_exists: IfExists
         target: Where it goes. It may hold files already, unless `if_exists` is `error`.
         limits: What it may have at most.
         if_exists: What becomes of a file that is there already.
+        move: What paths of the job's own are looked for.
 
     Raises:
         RenderFailed: It has more than it may, or is nested too deeply.
@@ -80,7 +86,7 @@ def copy_tree(source: Path, target: Path, *, limits: Limits, if_exists: IfExists
     try:
         there = os.open(target, _FOLDER)
         try:
-            _Copier(limits, if_exists, copied).folder(here, there, "", 0)
+            _Copier(limits, if_exists, copied, move).folder(here, there, "", 0)
             if not merging:  # a person's folder keeps its mode
                 _copy_mode(here, there)
         finally:
@@ -153,8 +159,10 @@ def _mounted(path: str) -> StorageFailed:
 
 
 class _Copier:
-    def __init__(self, limits: Limits, if_exists: IfExists, copied: Copied) -> None:
+    def __init__(self, limits: Limits, if_exists: IfExists, copied: Copied, move: Move | None) -> None:
         self._limits = limits
+        self._move = move
+        self._mark = move.mark if move else b""
         self._if_exists = if_exists
         self._copied = copied
 
@@ -216,7 +224,8 @@ class _Copier:
                 return
             outer = os.open(name, _NEW, 0o600, dir_fd=there)
             try:
-                self._content(inner, outer)
+                if self._content(inner, outer):
+                    self._copied.marked.append(path)
                 os.fchmod(outer, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
             finally:
                 os.close(outer)
@@ -224,8 +233,13 @@ class _Copier:
             os.close(inner)
         self._copied.files.append(path)
 
-    def _content(self, inner: int, outer: int) -> None:
+    def _content(self, inner: int, outer: int) -> bool:
+        """Copy a file; tell whether it holds the mark."""
+        marked, end = False, b""
         while chunk := os.read(inner, CHUNK_BYTES):
+            if self._mark and not marked:
+                marked = self._mark in chunk or self._mark in end + chunk[: len(self._mark)]
+                end = chunk[-len(self._mark) :]
             self._copied.bytes += len(chunk)
             if self._copied.bytes > self._limits.bytes:
                 raise RenderFailed(
@@ -234,9 +248,13 @@ class _Copier:
                 )
             while chunk:
                 chunk = chunk[os.write(outer, chunk) :]
+        return marked
 
     def _link(self, here: int, there: int, name: str, path: str) -> None:
         destination = os.readlink(name, dir_fd=here)
+        inside = self._move.inside(destination) if self._move else None
+        if inside is not None:
+            destination = posixpath.relpath(inside, posixpath.dirname(path))
         if _leaves(path, destination):
             self._leave_out(path, f"it is a link that leaves the project, to `{destination}`")
         elif self._make_room(there, name, path, folder=False):

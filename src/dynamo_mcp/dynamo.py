@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from dynamo_mcp import catalogue, sources
+from dynamo_mcp import catalogue, defaults, sources
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
 from dynamo_mcp.news import News
@@ -49,6 +49,7 @@ async def open_dynamo(settings: Settings) -> AsyncIterator[Dynamo]:
 
     Raises:
         StorageFailed: The home can't be used.
+        UsageError: The operator's cookiecutter configuration can't be understood.
     """
     async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
         failure: Exception | None = None
@@ -74,6 +75,7 @@ class Dynamo:
         self._environments = environments
         self._registry = Registry(store)
         self._schemas = SchemaCache()
+        self._defaults = defaults.read(settings.user_config)
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments)
         self._registration = Registration(store, self._registry, environments)
@@ -107,12 +109,13 @@ class Dynamo:
             InvalidTemplate: Its `cookiecutter.json` can't be understood any more, and so is NotATemplate.
         """
         schema = self._schemas.get(self._registry.get(template_name))
-        return tuple(variable.info() for variable in schema.variables)
+        return self._defaults.show(schema, tuple(variable.info() for variable in schema.variables))
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
         template = self._registry.get(template_name)
-        return self._schemas.get(template).json_schema(template.examples)
+        schema = self._schemas.get(template)
+        return self._defaults.show_schema(schema, schema.json_schema(template.examples))
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         """Check answers as `create_project` does first, and do nothing else.
@@ -120,7 +123,8 @@ class Dynamo:
         Raises:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
-        self._schemas.get(self._registry.get(template_name)).check(template_name, answers)
+        schema = self._schemas.get(self._registry.get(template_name))
+        schema.check(template_name, self._defaults.fill(schema, answers))
 
     async def add_template(
         self,
@@ -286,12 +290,14 @@ class Dynamo:
             permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
             folder = self._projects.output_folder(output_dir)
             await progress.begin("check answers")
-            answers = self._schemas.get(template).check(template.name, variables or {})
+            schema = self._schemas.get(template)
+            answers = schema.check(template.name, self._defaults.fill(schema, variables or {}))
             async with self._slots.one():
                 await progress.begin("prepare environment")
                 environment = await self._environments.ensure(template.name, template.requirements)
                 await progress.begin("start renderer", "waiting for a renderer")
-                request = Request(template, environment, permission, answers, folder, if_exists)
+                notes = self._defaults.of(schema)[1]
+                request = Request(template, environment, permission, answers, folder, if_exists, notes)
                 try:
                     return await self._create(request, progress)
                 except RendererFailed:
@@ -311,7 +317,7 @@ class Dynamo:
         except TimeoutError as error:
             raise TimedOut(
                 f"Creating a project from `{request.template.name}` took more than {self.settings.create_seconds:g} "
-                "seconds and was ended; nothing of it was left",
+                f"seconds and was ended while {progress.last}; nothing of it was left",
                 hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
             ) from error
 

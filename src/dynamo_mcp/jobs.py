@@ -58,12 +58,12 @@ def resolved(message: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return answers, directory
 
 
-def rendered(last: dict[str, Any], root: Path) -> Rendered:
+def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:
     """Read what a job has made."""
     try:
         hooks = msgspec.convert(last["hooks"], tuple[HookRun, ...])
         seconds = msgspec.convert(last["seconds"], dict[str, float])
-        return Rendered(str(last["directory"]), root, last["answers"], hooks, seconds)
+        return Rendered(str(last["directory"]), root, seen, last["answers"], hooks, seconds)
     except (KeyError, msgspec.ValidationError) as error:
         raise nonsense() from error
 

@@ -50,6 +50,7 @@ class Progress:
         self._details = 0
         self._position = -1.0
         self._since = time.monotonic()
+        self.last = ""
         self.seconds: dict[str, float] = {}
 
     async def begin(self, step: str, message: str = "") -> None:
@@ -78,6 +79,7 @@ class Progress:
     async def _report(self, position: float, message: str) -> None:
         # A step that begins again, after a mishap, is still further than anything that was reported.
         self._position = position if position > self._position else math.nextafter(self._position, math.inf)
+        self.last = message
         await self._sink(Step(self._current or "", self._position, len(self._steps), message))
 
     def _close(self) -> None:

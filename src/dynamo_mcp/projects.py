@@ -18,6 +18,7 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, OutputRefused, StorageFailed, TargetExists
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings
@@ -34,6 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     Attributes:
         answers: Literal values that fit the template's schema.
         folder: The real folder in which the project's folder will be made.
+        notes: What is worth knowing of the request, for the result.
     """
 
     template: Template
@@ -42,6 +44,7 @@ class Request(msgspec.Struct, frozen=True):
     answers: dict[str, Any]
     folder: Path
     if_exists: IfExists = "error"
+    notes: tuple[str, ...] = ()
 
 
 class Projects:
@@ -143,14 +146,23 @@ class Projects:
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
             self._refuse_existing(request, target)
             merging = target.exists()
-            copy = partial(copy_tree, limits=self._limits, if_exists=request.if_exists if merging else "error")
+            move = Move(str(rendered.seen), str(request.folder), rendered.directory)
+            if_exists = request.if_exists if merging else "error"
+            copy = partial(copy_tree, limits=self._limits, if_exists=if_exists, move=move)
             with words("write the project", target):
                 if merging:
                     await anyio.to_thread.run_sync(link_tree, target, staged)
                 copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
+                notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move)
                 copied.left_out += await anyio.to_thread.run_sync(_strays, rendered)
             project = _project(
-                request, rendered=rendered, mechanisms=mechanisms, copied=copied, target=target, progress=progress
+                request,
+                rendered=rendered,
+                mechanisms=mechanisms,
+                copied=copied,
+                move=move,
+                notes=notes,
+                progress=progress,
             )
             # The record is there first, and from here on nothing waits: a project in its place is a created one.
             record = self._record(project.id)
@@ -195,13 +207,14 @@ def _project(
     rendered: Rendered,
     mechanisms: tuple[str, ...],
     copied: Copied,
-    target: Path,
+    move: Move,
+    notes: list[str],
     progress: Progress,
 ) -> Project:
     template = request.template
     return Project(
         id=uuid.uuid4().hex,
-        path=str(target),
+        path=str(request.folder / rendered.directory),
         files=tuple(copied.files),
         answers=rendered.answers,
         template=template.name,
@@ -209,9 +222,12 @@ def _project(
         trust=request.permission.trust,
         tier=request.permission.tier,
         mechanisms=mechanisms,
-        hooks=rendered.hooks,
+        hooks=tuple(
+            msgspec.structs.replace(run, output=run.output.replace(move.made, move.published)) for run in rendered.hooks
+        ),
         left_out=tuple(copied.left_out),
         kept=tuple(copied.kept),
+        notes=(*request.notes, *notes),
         seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
     )
 

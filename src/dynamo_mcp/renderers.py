@@ -140,7 +140,7 @@ class Renderers:
             await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
             last, refusal = await self._follow(worker, identity, decide, say)
             if last.get("event") == "done":
-                rendered = jobs.rendered(last, worker.at.root / paths[0].relative_to("/"))
+                rendered = jobs.rendered(last, worker.at.root / paths[0].relative_to("/"), paths[0])
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
                 yield rendered, (*mechanisms, *jobs.texts(last.get("mechanisms")))
             healthy = await self._clear(worker, paths)

@@ -91,6 +91,8 @@ def created(project: Project) -> CallToolResult:
         notes.append(f"{len(project.kept)} existing kept")
     if project.left_out:
         notes.append(f"{len(project.left_out)} left out, see `left_out`")
+    if project.notes:
+        notes.append(f"{len(project.notes)} worth knowing, see `notes`")
     result = success(project, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
     folder = Path(project.path)
     result.content.append(

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True):
         output_files: Files, folders and links that a project may have.
         template_bytes: Bytes that a template's tree may have.
         template_files: Files, folders and links that a template's tree may have.
+        user_config: The operator's cookiecutter configuration, whose `default_context` answers where nobody else does.
         memory_bytes: Address space of one job and each of its children, in bytes.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
@@ -87,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True):
     template_bytes: int = 256 << 20
     template_files: int = 20_000
     memory_bytes: int = 1 << 30
+    user_config: Path | None = None
     passed: dict[str, str] = {}
     search_path: str = os.defpath
     environment: dict[str, str] = {}
@@ -125,13 +127,14 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
         home=_absolute("home", settings.home),
         output_roots=tuple(_absolute("output_roots", root) for root in settings.output_roots),
         source_roots=tuple(_absolute("source_roots", root) for root in settings.source_roots),
+        user_config=_absolute("user_config", settings.user_config) if settings.user_config else None,
         # A link stays one: it says which environment is meant.
         python=Path(os.path.abspath(settings.python)),  # noqa: PTH100 - `resolve` would follow the link
     )
 
 
 def _parse(name: str, wanted: object, text: str) -> object:
-    if wanted is Path:
+    if wanted in (Path, Path | None):
         return Path(text)
     if name.endswith("_roots"):
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
@@ -156,4 +159,6 @@ def _absolute(name: str, path: Path) -> Path:
     try:
         return Path(os.path.realpath(path.expanduser()))
     except (RuntimeError, ValueError, OSError) as error:
-        raise UsageError(f"`{PREFIX}{name.upper()}` is `{path}`: {error}", hint="name a folder") from error
+        raise UsageError(
+            f"`{PREFIX}{name.upper()}` is `{path}`: {error}", hint="name a folder or a file that can be there"
+        ) from error

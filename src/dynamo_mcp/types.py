@@ -116,11 +116,13 @@ class Rendered(msgspec.Struct, frozen=True):
     Attributes:
         directory: The project folder's name.
         root: The folder that holds it; only valid while the renderer is held.
+        seen: The same folder, as the job sees it.
         answers: Every variable of the template with the value that the files were rendered with.
     """
 
     directory: str
     root: Path
+    seen: Path
     answers: dict[str, Any]
     hooks: tuple[HookRun, ...]
     seconds: dict[str, float]
@@ -156,6 +158,7 @@ class Project(msgspec.Struct, frozen=True):
         hooks: What the template's hooks printed.
         left_out: What the template made that was not published, each with the reason.
         kept: Existing files that `skip` left as they were.
+        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced.
         seconds: Seconds spent by step.
         notes: What else the caller should know, such as what a person could not be asked.
     """

@@ -132,10 +132,55 @@ def test_output_that_is_not_utf_8_is_kept_as_well_as_it_can_be(worker: Worker, t
     assert output_of(worker.create(template(tmp_path, post_gen_project__py=code))) == "caf\ufffd \0"
 
 
-def test_a_hook_cannot_import_what_lies_beside_it_as_with_cookiecutter(worker: Worker, tmp_path: Path) -> None:
-    made = worker.create(template(tmp_path, post_gen_project__py="import helper", helper__py="x = 1"))
+def test_a_hook_may_import_what_lies_beside_it(worker: Worker, tmp_path: Path) -> None:
+    code = "from __future__ import annotations\nimport sys\nfrom helper import x\nfrom more.inner import y\n"
+    code += "print(x, y, __name__, len(sys.argv), __file__ == sys.argv[0], '{{ cookiecutter.slug }}')"
+    folder = template(tmp_path, post_gen_project__py=code, helper__py="x = '{{ left }}'")
+    write_template(folder, {"hooks/more/inner.py": "y = 2"})
+    assert output_of(worker.create(folder)) == "{{ left }} 2 __main__ 1 True made\n"
+
+
+def test_what_lies_beside_a_hook_shadows_nothing(worker: Worker, tmp_path: Path) -> None:
+    shadows = {f"{name}__py": "raise SystemExit('shadowed')" for name in ("json", "jinja2", "site", "helper")}
+    code = "import json, jinja2, sys\nprint(sys.path[0] != '', json.__name__, jinja2.__name__)"
+    folder = template(tmp_path, post_gen_project__py=code, **shadows)
+    assert output_of(worker.create(folder)) == "True json jinja2\n"
+
+
+def test_a_hook_with_something_beside_it_still_tells_its_own_line(worker: Worker, tmp_path: Path) -> None:
+    made = worker.create(template(tmp_path, post_gen_project__py="x = 1\nraise ValueError", helper__py=""))
+    assert "line 2, in <module>" in made.last["output"]
+    assert made.last["output"].endswith("ValueError\n")
+
+
+def test_hooks_of_one_moment_run_in_the_order_of_their_names(worker: Worker, tmp_path: Path) -> None:
+    suffixes = ["z", "b", "a", "m", "c"]
+    folder = template(tmp_path, **{f"post_gen_project__{suffix}": "#!/bin/sh\n" for suffix in suffixes})
+    made = worker.create(folder)
+    assert [run["hook"][-1] for run in made.last["hooks"]] == sorted(suffixes)
+
+
+def test_a_hook_that_is_not_utf_8_is_named(worker: Worker, tmp_path: Path) -> None:
+    folder = template(tmp_path)
+    write_template(folder, {"hooks/post_gen_project.py": b"# caf\xe9\n"})
+    made = worker.create(folder)
+    assert made.message.startswith("the hook `post_gen_project.py` is not UTF-8 text")
+
+
+def test_a_hook_finds_the_tools_of_its_environment_first(worker: Worker, tmp_path: Path) -> None:
+    code = "#!/bin/sh\necho $PATH\ncommand -v cookiecutter\n"
+    path, found = output_of(worker.create(template(tmp_path, post_gen_project__sh=code))).splitlines()
+    assert path.split(":")[0] == sys.prefix + "/bin"
+    assert found == sys.prefix + "/bin/cookiecutter"
+
+
+def test_a_hook_that_asks_is_told_that_nobody_answers(worker: Worker, tmp_path: Path) -> None:
+    made = worker.create(template(tmp_path, pre_gen_project__py="input('sure? ')"))
     assert made.last["kind"] == "hook"
-    assert "No module named 'helper'" in made.last["output"]
+    assert made.last["output"].startswith("sure? Traceback")
+    assert "EOFError" in made.last["output"]
+    made = worker.create(template(tmp_path / "shell", pre_gen_project__sh="#!/bin/sh\nread answer || exit 7\n"))
+    assert made.message == "the hook `pre_gen_project.sh` failed: exit status 7"
 
 
 def test_a_hook_before_the_questions_may_use_what_lies_beside_it(worker: Worker, tmp_path: Path) -> None:

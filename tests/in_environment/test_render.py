@@ -152,6 +152,8 @@ CHOICES = {
         ({"rendered": "T-two"}, ("MIT", "T-two")),
         ({"title": "X", "rendered": "X-two"}, ("MIT", "X-two")),
         ({"rendered": "3"}, ("MIT", "3")),
+        # As it is written in `cookiecutter.json`, which is all that cookiecutter takes.
+        ({"rendered": "{{ cookiecutter.title }}-two"}, ("MIT", "T-two")),
     ],
 )
 def test_a_choice_is_one_of_its_rendered_items(
@@ -162,7 +164,7 @@ def test_a_choice_is_one_of_its_rendered_items(
 
 
 @pytest.mark.parametrize(
-    "answers", [{"licence": "mit"}, {"rendered": "{{ cookiecutter.title }}-two"}, {"rendered": "x"}]
+    "answers", [{"licence": "mit"}, {"rendered": "{{ cookiecutter.slug }}-two"}, {"rendered": "x"}]
 )
 def test_a_choice_that_is_not_offered_is_refused_with_what_is(
     worker: Worker, tmp_path: Path, answers: dict[str, Any]
@@ -200,6 +202,15 @@ def test_mappings_come_second_and_are_merged_key_by_key(worker: Worker, tmp_path
         "more": True,
     }
     assert made.resolved["answers"]["other"] == {"of": "known by then"}
+
+
+@pytest.mark.parametrize(("word", "meant"), [("no", False), ("True", True), ("off", False)])
+def test_a_word_for_a_boolean_in_a_mapping_becomes_one(worker: Worker, tmp_path: Path, word: str, meant: bool) -> None:
+    folder = single(tmp_path, "x", {"deep": {"in": {"flag": True}}})
+    assert worker.create(folder, {"deep": {"in": {"flag": word}}}).resolved["answers"]["deep"] == {
+        "in": {"flag": meant}
+    }
+    fails(worker, folder, "answers", "`deep.in.flag`", "`perhaps`", answers={"deep": {"in": {"flag": "perhaps"}}})
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -283,6 +294,39 @@ COMPARED: dict[str, tuple[dict[str, Any], dict[str, str | bytes], dict[str, Any]
             f"{SLUG}/file.txt": "{% extends 'base.txt' %}{% block body %}{% include 'part.txt' %}{% endblock %}",
             f"{SLUG}/macro.txt": "{% macro m(x) %}[{{x}}]{% endmacro %}{{ m(cookiecutter.slug) }}",
         },
+        {},
+    ),
+    "private lists": (
+        {"slug": "made", "__list": ["{{ cookiecutter.slug }}", 2, {"a": "{{ cookiecutter.slug }}"}], "_raw": [1]},
+        {f"{SLUG}/all.json": "{{ public|jsonify }}\n"},
+        {},
+    ),
+    "questions and their answers": (
+        {
+            "slug": "made",
+            "pick": ["a", "{{ cookiecutter.slug }}", "b"],
+            "map": {"k": "{{ cookiecutter.slug }}", "n": 1},
+        },
+        {f"{SLUG}/all.json": "{{ public|jsonify }}\n{{ _cookiecutter|jsonify }}\n"},
+        {"pick": "{{ cookiecutter.slug }}", "map": {"more": "m"}},
+    ),
+    "line ends of the template's choice": (
+        {"slug": "made", "_jinja2_env_vars": {"newline_sequence": "\r\n"}, "_new_lines": "\n"},
+        {f"{SLUG}/plain.txt": "a\nb\n", f"{SLUG}/jinja.txt": "a\n{{ cookiecutter.slug }}\n"},
+        {},
+    ),
+    "marks of an encoding": (
+        {"slug": "made"},
+        {
+            f"{SLUG}/bom.txt": "\ufeffa{{ cookiecutter.slug }}\n",
+            f"{SLUG}/plain.txt": "\ufeffa\n",
+            f"{SLUG}/cr.txt": "a\rb\r",
+        },
+        {},
+    ),
+    "a text of patterns": (
+        {"slug": "made", "_copy_without_render": "*.raw"},
+        {f"{SLUG}/all.txt": "{{ cookiecutter.slug }}"},
         {},
     ),
     "other delimiters": (
@@ -503,6 +547,87 @@ def test_a_configuration_that_is_no_object_is_told_so(worker: Worker, tmp_path: 
     folder = single(tmp_path, "x")
     (folder / "cookiecutter.json").write_text(content, "utf-8")
     fails(worker, folder, "template", "cookiecutter.json")
+
+
+def test_of_two_folders_to_render_none_is_picked_and_both_are_named(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "x")
+    write_template(folder, {"{{cookiecutter.slug}}-tests/file": "x"})
+    fails(worker, folder, "template", "`{{cookiecutter.slug}}`, `{{cookiecutter.slug}}-tests`")
+
+
+def test_a_file_with_the_name_of_a_folder_to_render_is_no_folder_to_render(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "x")
+    write_template(folder, {"Read {{cookiecutter.slug}}.md": "x"})
+    assert worker.create(folder).read("file.txt") == "x"
+
+
+@pytest.mark.parametrize("name", ["{% if false %}x{% endif %}", "{{ '.' }}", "{{ 'made-by-another' }}"])
+def test_a_folder_without_a_name_of_its_own_is_named(worker: Worker, tmp_path: Path, name: str) -> None:
+    folder = single(tmp_path, "x", name=f"{name}/file")
+    write_template(folder, {f"{SLUG}/made-by-another/x": "x"})
+    message = fails(worker, folder, "render", f"the folder `{name}`" if "made" not in name else "the folder `")
+    assert str(worker.room) not in message
+
+
+def test_a_file_whose_name_renders_to_nothing_is_left_out(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "x", name="{% if false %}x{% endif %}")
+    made = worker.create(folder)
+    assert tree(made.output) == real(folder, {}, tmp_path)
+    assert list(made.project.iterdir()) == []
+
+
+def test_a_file_in_a_folder_that_nobody_made_is_told_by_its_place_in_the_project(
+    worker: Worker, tmp_path: Path
+) -> None:
+    folder = single(tmp_path, "x", {"part": "a"}, name="{{cookiecutter.part}}.txt")
+    message = fails(worker, folder, "render", "`no/such.txt`: No such file", answers={"part": "no/such"})
+    assert str(worker.room) not in message
+
+
+def test_a_file_that_is_included_and_not_there_is_told_with_file_and_line(worker: Worker, tmp_path: Path) -> None:
+    fails(worker, single(tmp_path, "one\n{% include 'x.txt' %}"), "render", "file.txt", "line 2", "no file `x.txt`")
+
+
+def test_an_included_file_that_is_not_utf_8_is_named(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "{% include 'part.txt' %}")
+    write_template(folder, {"templates/part.txt": b"caf\xe9 et th\xe9, des mots en latin-1"})
+    fails(worker, folder, "render", "not UTF-8", "`part.txt`")
+
+
+def test_defaults_that_are_computed_from_each_other_are_told_so(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "x", {"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter['a'] }}"})
+    fails(worker, folder, "template", "the default of `a`", "`b` is only answered after `a`", "computed itself")
+    itself = single(tmp_path / "itself", "x", {"a": "{{ cookiecutter.a }}"})
+    fails(worker, itself, "template", "the default of `a`", "computed from itself")
+
+
+def test_a_default_whose_calculation_fails_is_told_with_the_variable(worker: Worker, tmp_path: Path) -> None:
+    fails(worker, single(tmp_path, "x", {"a": "{{ 1 // 0 }}"}), "template", "the default of `a`", "ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [
+        ({"_extensions": "jinja2.ext.do"}, '`["jinja2.ext.do"]`'),
+        ({"_extensions": None}, "`_extensions` is not a list"),
+        ({"_copy_without_render": 3}, "`_copy_without_render` is not a list"),
+        ({"_copy_without_render": ["*", 3]}, "`_copy_without_render` is not a list"),
+        ({"_jinja2_env_vars": ["x"]}, "`_jinja2_env_vars` is not an object"),
+        ({"_jinja2_env_vars": {"keep_trailing_newline": False}}, "keep_trailing_newline"),
+        ({"_jinja2_env_vars": {"nonsense": 1}}, "nonsense"),
+        ({"_jinja2_env_vars": {"block_start_string": "{{"}}, "must be different"),
+        ({"_new_lines": "\n\n"}, "`_new_lines`"),
+        ({"_new_lines": True}, "`_new_lines`"),
+        ({"_extensions": ["os.nothing"]}, "nothing"),
+        ({"_extensions": ["broken.Extension"]}, "SyntaxError"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_told_by_its_name(
+    worker: Worker, tmp_path: Path, configuration: dict[str, Any], said: str
+) -> None:
+    folder = single(tmp_path, "x", configuration)
+    write_template(folder, {"broken.py": "def x(:"})
+    fails(worker, folder, "template", said)
 
 
 def test_a_configuration_that_is_not_there_is_told_so(worker: Worker, tmp_path: Path) -> None:

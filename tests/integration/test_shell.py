@@ -36,6 +36,60 @@ async def test_a_project_is_created_from_assignments_and_a_file_of_answers(place
     assert [(template["name"], template["description"]) for template in listed] == [("mine", "Something")]
 
 
+async def test_a_replay_file_of_cookiecutter_makes_what_cookiecutter_made(place: Place) -> None:
+    configuration = {
+        "slug": "made",
+        "title": "{{ cookiecutter.slug }}!",
+        "pick": ["a", "{{ cookiecutter.slug }}", True],
+        "number": 3,
+        "nothing": None,
+        "flag": True,
+        "tests": "y",
+        "map": {"a": "{{ cookiecutter.slug }}", "n": 1},
+        "_private": "{{ x }}",
+        "__rendered": "{{ cookiecutter.title }}",
+    }
+    names = [name for name in configuration if not name.startswith("_")]
+    content = (
+        "{% for x in " + str(names) + " %}{{ x }}={{ cookiecutter[x] }}\n{% endfor %}{{ cookiecutter.__rendered }}"
+    )
+    folder = place.templates / "one"
+    (folder / "{{cookiecutter.slug}}").mkdir(parents=True)
+    (folder / "{{cookiecutter.slug}}" / "all.txt").write_text(content)
+    (folder / "cookiecutter.json").write_text(json.dumps(configuration))
+    real = place.root / "real"
+    code = "import sys; from cookiecutter.main import cookiecutter as c; c(sys.argv[1], no_input=True, "
+    code += "output_dir=sys.argv[2], default_config={'replay_dir': sys.argv[2]}, "
+    code += "extra_context={'pick': True, 'title': 'T'})"
+    await anyio.run_process([sys.executable, "-c", code, str(folder), str(real)])
+    replay = real / "one.json"
+    values = json.loads(replay.read_text())
+    values["cookiecutter"] |= {"title": "{{ 7*7 }}", "gone": "no more", "_private": "other"}
+    replay.write_text(json.dumps(values))
+    await place.run("add", str(folder))
+    _, shown = await place.run("create", "one", "-o", "ours", "--replay", str(replay))
+    assert f"`gone` of `{replay}` is not asked, and is left out" in " ".join(shown.split())
+    expected = (real / "made" / "all.txt").read_text()
+    assert "pick=True\n" in expected
+    made = (place.root / "ours" / "made" / "all.txt").read_text()
+    assert made == expected.replace("title=T\n", "title={{ 7*7 }}\n").removesuffix("T") + "{{ 7*7 }}"
+    await place.run("create", "one", "--replay", str(replay), "--set", "slug=other")
+    assert (place.root / "other").is_dir()
+    for content in ("[]", "{}", '{"cookiecutter": []}', "{"):
+        replay.write_text(content)
+        assert "one.json" in (await place.run("create", "one", "--replay", str(replay), code=2))[1]
+
+
+async def test_an_operators_own_defaults_are_a_flag_of_every_command(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    (place.root / "rc").write_text("default_context: {motto: mine}")
+    assert "mine" in (await place.run("--user-config", "rc", "variables", "one", "--json"))[0]
+    await place.run("--user-config", "rc", "create", "one", "-o", "made")
+    (readme,) = (place.root / "made").glob("*/README.md")
+    assert "motto: mine\n" in readme.read_text()
+    assert "nowhere" in (await place.run("--user-config", "nowhere", "list", code=2))[1]
+
+
 async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> None:
     await place.run("add", str(write_template(place.templates / "one")))
     assert "did you mean `one`" in (await place.run("create", "on", code=3))[1]

@@ -38,17 +38,19 @@ class _Quick:
 
     def get_template(self, name: str, parent: str | None = None, *arguments: Any, **options: Any) -> Any:
         """Return the template of a file; what an `include` or `extends` asks for (`parent`) is always compiled."""
-        if parent is None:
-            try:
+        try:
+            if parent is None:
                 source: str = self.loader.get_source(self, name)[0]  # type: ignore[attr-defined]
-            except UnicodeDecodeError as error:
-                raise Failure("render", f"`{name}` is not UTF-8 text, nor known to be binary: {error}") from error
-            if self._is_plain(source):
-                return _Plain(source)
-        return super().get_template(name, parent, *arguments, **options)  # type: ignore[misc]
+                if self._is_plain(source):
+                    return _Plain(source)
+            return super().get_template(name, parent, *arguments, **options)  # type: ignore[misc]
+        except UnicodeDecodeError as error:
+            raise Failure("render", f"`{name}` is not UTF-8 text, nor known to be binary: {error}") from error
 
     def _is_plain(self, source: str) -> bool:
-        return "\r" not in source and not any(mark in source for mark in self._marks())
+        # Jinja makes all line ends the same, and those of a template's own choice where it makes one.
+        ends = "\r" in source or ("\n" in source and self.newline_sequence != "\n")  # type: ignore[attr-defined]
+        return not ends and not any(mark in source for mark in self._marks())
 
     def _marks(self) -> list[str]:
         """Return what begins anything but text; an empty mark, which is in every text, where extensions change text."""

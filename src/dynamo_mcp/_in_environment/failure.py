@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from jinja2.exceptions import SecurityError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError, TemplateError, TemplateNotFound, TemplateSyntaxError
 
 
 class Failure(Exception):
@@ -37,5 +37,10 @@ def located(error: BaseException) -> str:
     # Jinja puts the template's own file and line into the traceback, and names such a frame after the template.
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.endswith(".py")]
     where = f"`{frames[-1].filename}`, line {frames[-1].lineno}: " if frames else ""
-    kind = "SecurityError: " if isinstance(error, SecurityError) else ""
-    return where.replace("`<template>`, ", "") + kind + (str(error) or type(error).__name__)
+    if isinstance(error, TemplateNotFound):
+        said = f"there is no file `{error.name}` to include"
+    elif isinstance(error, TemplateError) and not isinstance(error, SecurityError):
+        said = str(error) or type(error).__name__
+    else:
+        said = f"{type(error).__name__}: {error}"
+    return where.replace("`<template>`, ", "") + said

@@ -22,6 +22,19 @@ else:
 OUTPUT_BYTES = 64 << 10
 """Bytes that are kept of what one hook prints: its end, where the errors are."""
 
+BESIDE = """
+import sys
+sys.path.append(sys.argv[1])
+del sys.argv[:2]
+__file__ = sys.argv[0]
+sys.path[0] = __file__.rpartition("/")[0]
+with open(__file__, "rb") as file:
+    code = compile(file.read(), __file__, "exec")
+del file, sys
+exec(globals().pop("code"))
+"""
+"""Runs a script (the second argument) that may import what is in a folder (the first), and shadows nothing by it."""
+
 
 class Hooks:
     """The hooks of one job."""
@@ -36,22 +49,29 @@ class Hooks:
         self._before = before
         self._temporary = temporary
         self._name = ""
+        self._beside = ""
         self.ran: list[dict[str, Any]] = []
         self.say: Callable[[str], None] = lambda _text: None
 
     def install(self) -> None:
         """Have cookiecutter run hooks this way."""
         run_rendered = cookiecutter.hooks.run_script_with_context
+        find = cookiecutter.hooks.find_hook
 
         def run_named(script: str, folder: str, context: dict[str, Any]) -> None:
             # cookiecutter renders a hook to a file of another name.
             self._name = os.path.basename(script)
+            self._beside = os.path.dirname(script)
             self.say(f"running the hook {self._name}")
             try:
                 run_rendered(script, folder, context)
             except TemplateError as error:
                 raise Failure("render", f"the hook `{self._name}`: {located(error)}") from error
+            except UnicodeDecodeError as error:
+                raise Failure("render", f"the hook `{self._name}` is not UTF-8 text: {error}") from error
 
+        # cookiecutter runs them as the disk lists them.
+        cookiecutter.hooks.find_hook = lambda *arguments: sorted(find(*arguments) or []) or None
         cookiecutter.hooks.run_script = self._run
         cookiecutter.hooks.run_script_with_context = run_named
 
@@ -62,8 +82,11 @@ class Hooks:
             Failure: It failed; with the end of what it printed.
         """
         name = self._name or os.path.basename(script)
-        self._name = ""
+        beside = self._beside
+        self._name = self._beside = ""
         command = [sys.executable, script] if script.endswith(".py") else [script]
+        if script.endswith(".py") and beside and _has_modules(beside):
+            command[1:1] = ["-c", BESIDE, beside]
         printed = os.path.join(self._temporary, f".hook-{len(self.ran)}")
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)
@@ -91,6 +114,14 @@ class Hooks:
         if code:
             message = f"the hook `{name}` failed: {problem or _ending(code)}"
             raise Failure("hook", message, hook=name, output=text)
+
+
+def _has_modules(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(
+            entry.is_dir() or (entry.name.endswith(".py") and entry.name[:-3] not in cookiecutter.hooks._HOOKS)  # noqa: SLF001 - their names
+            for entry in entries
+        )
 
 
 def _tail(path: str) -> str:

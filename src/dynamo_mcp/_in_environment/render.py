@@ -1,14 +1,13 @@
 """What does cookiecutter make of this template and these answers? Its own functions, with answers taken literally.
 
-Bare cookiecutter 2.7.1 renders every value that it is given, and renders the names of folders twice, so that a value is
-code. Here a given value is never rendered: the context is computed as `cookiecutter.prompt.prompt_for_config` does, but
-for the given answers; and names are rendered once, relative to the project, and checked.
+Bare cookiecutter 2.7.1 renders the names of folders twice, so that an answer in them is code. Here names are rendered
+once, relative to the project, and checked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import re
 import sys
@@ -22,29 +21,29 @@ import cookiecutter.utils
 from cookiecutter.exceptions import (
     CookiecutterException,
     FailedHookException,
-    NonTemplatedInputDirException,
+    OutputDirExistsException,
     UndefinedVariableInTemplate,
     UnknownExtension,
 )
-from cookiecutter.find import find_template
-from cookiecutter.prompt import render_variable
 from jinja2.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment import hooks
     from dynamo_mcp._in_environment.environment import ContainedEnvironment, InertEnvironment, check_names
     from dynamo_mcp._in_environment.failure import Failure, located
+    from dynamo_mcp._in_environment.questions import Questions, create_environment, read
 else:
     import hooks
     from environment import ContainedEnvironment, InertEnvironment, check_names
     from failure import Failure, located
+    from questions import Questions, create_environment, read
 
 VERSION: str = cookiecutter.__version__
 PACKAGES = os.path.dirname(os.path.dirname(cookiecutter.__file__))
 """The `site-packages` that everything was imported from."""
 
-INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
-"""Extensions that run at `inert`: they compute text and touch nothing."""
+PLACES = frozenset({errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR})
+"""What can be wrong with the place that a name leads to."""
 
 _REFERENCE = re.compile(r"cookiecutter\s*\.\s*(\w+)")
 
@@ -80,6 +79,7 @@ class Project:
         self._inert = inert
         self._variables = variables
         self._context: dict[str, Any] = {}
+        self._folder = ""
         self._directory = ""
         self._repository = template
         self._hooks = hooks.Hooks(temporary, before_hook)
@@ -100,23 +100,21 @@ class Project:
         """
         cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
         self._hooks.install()
-        with _words():
+        with _words(self._output):
             if not self._inert:
                 self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
                 # At `inert` no module of the template can be imported, whatever it is called.
                 sys.path.append(self._repository)
-            raw = _read(os.path.join(self._repository, "cookiecutter.json"))
-            if self._inert:
-                _refuse_extensions(raw)
-            raw.pop("__prompts__", None)
-            self._context = self._contextualise(raw)
-            environment_ = cookiecutter.utils.create_env_with_context(self._context)
-            folder = find_template(self._repository, environment_)
+            raw = read(self._repository, inert=self._inert)
+            private = {**self._variables, "_repo_dir": self._repository}
+            self._context = Questions(raw, self._answers).context(private)
+            environment_ = create_environment(self._context)
+            self._folder = _project_folder(self._repository, environment_)
             try:
-                self._directory = environment_.from_string(folder.name).render(**self._context)
+                self._directory = environment_.from_string(self._folder).render(**self._context)
             except TemplateError as error:
-                raise Failure("render", f"the name of the project folder `{folder.name}`: {located(error)}") from error
-        _check_directory(self._directory, folder.name)
+                raise Failure("render", f"the name of the project folder `{self._folder}`: {located(error)}") from error
+        _check_directory(self._directory, self._folder)
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers}
 
@@ -132,64 +130,34 @@ class Project:
         self._hooks.say = say
         project = os.path.join(self._output, self._directory)
 
-        def create_environment(context: dict[str, Any]) -> Any:
-            return check_names(cookiecutter.utils.create_env_with_context(context), project)
+        def checking(context: dict[str, Any]) -> Any:
+            return check_names(create_environment(context), project)
 
-        cookiecutter.generate.create_env_with_context = create_environment
+        cookiecutter.generate.create_env_with_context = checking
+        cookiecutter.generate.find_template = lambda *_: cookiecutter.generate.Path(self._repository, self._folder)
         cookiecutter.generate.render_and_create_dir = _literal_top(
             cookiecutter.generate.render_and_create_dir, self._output, self._directory
         )
         say("rendering files")
-        with _words():
+        with _words(project):
             cookiecutter.generate.generate_files(
                 self._repository, self._context, self._output, accept_hooks=not self._inert
             )
 
-    def _contextualise(self, raw: OrderedDict[str, Any]) -> dict[str, Any]:
-        """Do what `cookiecutter.main` does between reading `cookiecutter.json` and rendering, answers being literal."""
-        context = {"cookiecutter": raw}
-        environment = cookiecutter.utils.create_env_with_context(context)
-        asked = {name: value for name, value in raw.items() if not name.startswith("_")}
-        resolved: OrderedDict[str, Any] = OrderedDict()
-        for second_pass in (False, True):
-            for name, value in raw.items():
-                if name.startswith("_") and not name.startswith("__"):
-                    resolved[name] = value
-                elif isinstance(value, dict) if second_pass else not isinstance(value, dict) or name.startswith("__"):
-                    try:
-                        resolved[name] = self._answer(name, value, environment, resolved)
-                    except TemplateError as error:
-                        raise Failure("template", f"the default of `{name}`: {located(error)}") from error
-        for name, value in asked.items():
-            if isinstance(value, list):
-                chosen = [item for item in value if item == resolved[name]]
-                asked[name] = chosen + [item for item in value if item not in chosen]
-            elif name in self._answers:
-                asked[name] = resolved[name]
-        raw.update(resolved)
-        raw.update({**self._variables, "_repo_dir": self._repository})
-        return {"cookiecutter": raw, "_cookiecutter": asked}
 
-    def _answer(self, name: str, raw: Any, environment: Any, resolved: dict[str, Any]) -> Any:
-        """Return the literal answer to one question, or its rendered default."""
-        given = name in self._answers
-        if given and not isinstance(raw, (list, dict)):
-            return self._answers[name]
-        default = render_variable(environment, raw, resolved)
-        if isinstance(raw, list):
-            if not default:
-                raise Failure("template", f"the choice `{name}` offers nothing")
-            if not given:
-                return default[0]
-            chosen = [item for item in default if str(item) == str(self._answers[name])]
-            if not chosen:
-                offered = ", ".join(f"`{item}`" for item in default)
-                told = f"`{name}` can't be `{self._answers[name]}`; it is one of {offered}"
-                raise Failure("answers", told, variable=name, choices=[str(item) for item in default])
-            return chosen[0]
-        if given and isinstance(raw, dict):
-            return _merge(default, self._answers[name])
-        return default
+def _project_folder(repository: str, environment: Any) -> str:
+    """Return the name of the folder to render, which cookiecutter's `find_template` takes the first of."""
+    marks = ("cookiecutter", environment.variable_start_string, environment.variable_end_string)
+    found = sorted(
+        name
+        for name in os.listdir(repository)
+        if all(mark in name for mark in marks) and os.path.isdir(os.path.join(repository, name))
+    )
+    if not found:
+        raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`")
+    if len(found) > 1:
+        raise Failure("template", "it has several folders to render: " + ", ".join(f"`{name}`" for name in found))
+    return found[0]
 
 
 def rehearse(folder: str) -> None:
@@ -211,30 +179,19 @@ def _literal_top(create: Callable[..., Any], output: str, directory: str) -> Cal
     def create_directory(name: str, context: Any, output_dir: str, environment: Any, *rest: Any) -> Any:
         nonlocal made
         if made:
-            return create(name, context, output_dir, environment, *rest)
+            try:
+                return create(name, context, output_dir, environment, *rest)
+            except OutputDirExistsException as error:
+                shown = os.path.relpath(name, os.path.join(output, directory))
+                raise Failure(
+                    "render", f"the folder `{shown}` gets no name, or the name of one that is there already"
+                ) from error
         made = True
         folder = cookiecutter.generate.Path(output, directory)
         folder.mkdir()
         return folder, True
 
     return create_directory
-
-
-def _read(path: str) -> OrderedDict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            raw = json.load(file, object_pairs_hook=OrderedDict)
-    except (OSError, ValueError) as error:
-        raise Failure("template", f"cookiecutter.json: {error}") from error
-    if not isinstance(raw, OrderedDict):
-        raise Failure("template", "cookiecutter.json does not hold an object")
-    return raw
-
-
-def _refuse_extensions(raw: dict[str, Any]) -> None:
-    refused = [str(name) for name in raw.get("_extensions", []) if not str(name).startswith(INERT_EXTENSIONS)]
-    if refused:
-        raise Failure("template", "at trust `inert` these extensions do not run: " + ", ".join(refused))
 
 
 def _check_directory(name: str, unrendered: str) -> None:
@@ -244,27 +201,22 @@ def _check_directory(name: str, unrendered: str) -> None:
         raise Failure("answers", told, variable=next(iter(_REFERENCE.findall(unrendered)), None))
 
 
-def _merge(default: Any, given: Any) -> Any:
-    """Put a mapping's given keys over its default ones, as cookiecutter does, at every depth."""
-    if isinstance(default, dict) and isinstance(given, dict):
-        return {**default, **{key: _merge(default.get(key), value) for key, value in given.items()}}
-    return given
-
-
 @contextlib.contextmanager
-def _words() -> Any:
-    """Turn what cookiecutter and Jinja raise into words that name the file and the line."""
+def _words(root: str) -> Any:
+    """Turn what cookiecutter and Jinja raise into words that name the file and the line; paths are told from `root`."""
     try:
         yield
     except UndefinedVariableInTemplate as error:
         raise Failure("render", f"{error.message}: {located(error.error)}") from error
     except FailedHookException as error:
         raise error.__cause__ if isinstance(error.__cause__, Failure) else Failure("hook", str(error)) from error
-    except NonTemplatedInputDirException as error:
-        raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`") from error
     except UnknownExtension as error:
         raise Failure("template", f"{error}; add the package that holds it to the template's requirements") from error
     except TemplateError as error:
         raise Failure("render", located(error)) from error
     except CookiecutterException as error:
         raise Failure("template", f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        if error.errno not in PLACES or not isinstance(error.filename, str):
+            raise
+        raise Failure("render", f"`{os.path.relpath(error.filename, root)}`: {error.strerror}") from error

@@ -40,18 +40,26 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
+    *,
     home: Annotated[
         Path | None, typer.Option(envvar="DYNAMO_MCP_HOME", help="Where templates, environments and projects are kept.")
     ] = None,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
+    user_config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DYNAMO_MCP_USER_CONFIG",
+            help="Your cookiecutter configuration, whose `default_context` answers where nobody else does.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Print it.")
     ] = False,
 ) -> None:
     """Turn any cookiecutter template into an MCP tool that an agent can call safely and at once."""
     del version
-    choose(home=home, output_roots=output_root, source_roots=source_root)
+    choose(home=home, output_roots=output_root, source_roots=source_root, user_config=user_config)
     if context.invoked_subcommand is None:
         serve.stdio()
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dynamo_mcp.cli.running import Json, bar, emit, perform, say
+from dynamo_mcp.cli import replay as replays
+from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visible
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
@@ -33,6 +34,7 @@ def create(
         ),
     ] = None,
     answers: Annotated[Path | None, typer.Option(help="A JSON file with answers.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="A replay file of cookiecutter with answers.")] = None,
     if_exists: Annotated[
         str, typer.Option(help="What to do with an existing folder: error, skip or overwrite.")
     ] = "error",
@@ -45,7 +47,10 @@ def create(
 
     async def operation(dynamo: Dynamo) -> Project:
         asked = await dynamo.get_template_variables(name)
-        variables = {**_read(answers), **_assigned(assignments or [], asked)}
+        replayed, unknown = replays.read(replay, asked) if replay else ({}, ())
+        for left in unknown:
+            errors.print(visible(f"`{left}` of `{replay}` is not asked, and is left out"), markup=False)
+        variables = {**replayed, **_read(answers), **_assigned(assignments or [], asked)}
         with bar(f"create {name}") as sink:
             return await dynamo.create_project(
                 name, str(output), variables, if_exists=_parse(if_exists), trust=parse_trust(trust), sink=sink
@@ -62,6 +67,8 @@ def create(
             say(f"  {hook.hook}: {line}")
     for line in project.left_out:
         say(f"  left out: {line}")
+    for line in project.notes:
+        say(f"  note: {line}")
     for line in project.kept:
         say(f"  kept: {line}")
 

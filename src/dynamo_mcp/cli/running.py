@@ -39,11 +39,20 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 _chosen: dict[str, Any] = {}
 
 
-def choose(*, home: Path | None, output_roots: list[Path] | None, source_roots: list[Path] | None) -> None:
+def choose(
+    *,
+    home: Path | None,
+    output_roots: list[Path] | None,
+    source_roots: list[Path] | None,
+    user_config: Path | None,
+) -> None:
     """Remember what the flags before the command say."""
     _chosen.clear()
     _chosen.update(
-        home=home, output_roots=tuple(output_roots or ()) or None, source_roots=tuple(source_roots or ()) or None
+        home=home,
+        output_roots=tuple(output_roots or ()) or None,
+        source_roots=tuple(source_roots or ()) or None,
+        user_config=user_config,
     )
 
 

@@ -1,0 +1,77 @@
+"""Does a project know where it was made? A hook's working directory is in the sandbox, and what it wrote may hold that.
+
+Text gets the place where the project will be instead. Anything else is told of: it would break by a longer path.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import msgspec
+
+from dynamo_mcp.text import plain
+
+REPAIRED_BYTES = 8 << 20
+"""Bytes that a file may have to be repaired."""
+NOTES = 100
+"""Files that are told of."""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """From where to where a project moves.
+
+    Attributes:
+        made: The folder that holds the project, as the job sees it; its name is in no other path.
+        published: The real folder that will hold it.
+        directory: The project folder's name.
+    """
+
+    made: str
+    published: str
+    directory: str
+
+    @property
+    def mark(self) -> bytes:
+        """What is in every text that holds a path of the job's own, its temporary folder's too."""
+        return self.made.rpartition("/")[2].encode()
+
+    def repaired(self, text: bytes) -> bytes:
+        """Return a text that knows where the project will be."""
+        return text.replace(self.made.encode(), self.published.encode())
+
+    def inside(self, destination: str) -> str | None:
+        """Return what an absolute link leads to inside the project; None if it leads elsewhere."""
+        project = f"{self.made}/{self.directory}/"
+        return destination.removeprefix(project) if destination.startswith(project) else None
+
+
+def repair(project: Path, marked: list[str], move: Move) -> list[str]:
+    """Replace the path of the sandbox in a project that is not published yet.
+
+    Args:
+        project: Its folder, in which nobody else writes.
+        marked: Files that hold the mark, relative to it.
+        move: From where to where it moves.
+
+    Returns:
+        What was done and what was not, a sentence for each file.
+    """
+    notes = []
+    for name in marked:
+        path = project / name
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_bytes() if path.stat().st_size <= REPAIRED_BYTES else b"\0"
+        if b"\0" in content:
+            notes.append(plain(f"{name}: it holds the path of the sandbox that it was made in, and is not text"))
+            continue
+        text = move.repaired(content)
+        path.chmod(mode | stat.S_IWUSR)
+        path.write_bytes(text)
+        path.chmod(mode)
+        if move.mark in text:
+            notes.append(plain(f"{name}: it holds the path of a temporary folder of the sandbox, which is gone"))
+        else:
+            notes.append(plain(f"{name}: the path of the sandbox in it was replaced by that of the project"))
+    more = len(notes) - NOTES
+    return notes if more <= 0 else [*notes[:NOTES], f"and {more} more files"]

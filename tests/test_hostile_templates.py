@@ -1,0 +1,156 @@
+"""A template that is broken, or means harm: a clear error with file and line where there is one, nothing is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamo_mcp.errors import DynamoError, HookFailed, InvalidTemplate, NotATemplate, RenderFailed, TimedOut
+from homes import SLUG, Home, base_environments, write_template
+
+pytestmark = pytest.mark.anyio
+
+LOCAL = {"slug": "made"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path, base_environments(tmp_path_factory))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        ('{"slug": "made",\n "b": }', InvalidTemplate, "`cookiecutter.json`, line 2, column 7"),
+        ("", InvalidTemplate, "`cookiecutter.json`, line 1"),
+        ("\ufeff{}", InvalidTemplate, "`cookiecutter.json`, line 1"),
+        ("[1]", InvalidTemplate, "`cookiecutter.json` holds a list"),
+        ('{"slug": "made", "pick": []}', InvalidTemplate, "The choice `pick` offers nothing"),
+        (None, NotATemplate, "no `cookiecutter.json`"),
+    ],
+)
+async def test_a_configuration_that_is_broken_is_told_when_it_is_added(
+    home: Home, content: str | None, error: type[DynamoError], said: str
+) -> None:
+    folder = write_template(home.templates / "one")
+    (folder / "cookiecutter.json").unlink()
+    if content is not None:
+        (folder / "cookiecutter.json").write_text(content, "utf-8")
+    async with home.open() as dynamo:
+        with pytest.raises(error) as raised:
+            await dynamo.add_template(str(folder), name="one")
+        assert said in raised.value.message
+        assert await dynamo.list_templates() == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "said"),
+    [
+        (["project"], NotATemplate, "no folder to make a project from"),
+        (["{{cookiecutter.a}}", "{{cookiecutter.b}}"], InvalidTemplate, "`{{cookiecutter.a}}`, `{{cookiecutter.b}}`"),
+    ],
+)
+async def test_a_template_without_one_folder_to_render_is_told_when_it_is_added(
+    home: Home, names: list[str], error: type[DynamoError], said: str
+) -> None:
+    folder = home.templates / "one"
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").touch()
+    (folder / "cookiecutter.json").write_text(json.dumps(LOCAL))
+    async with home.open() as dynamo:
+        with pytest.raises(error) as raised:
+            await dynamo.add_template(str(folder), name="one")
+        assert said in raised.value.message
+
+
+BROKEN: dict[str, tuple[dict[str, Any], dict[str, str | bytes], type[DynamoError], list[str]]] = {
+    "an undefined variable in a default": ({"a": "{{ cookiecutter.nope }}"}, {}, InvalidTemplate, ["`a`", "nope"]),
+    "defaults that need each other": (
+        {"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"},
+        {},
+        InvalidTemplate,
+        ["`a`", "`b` is only answered after `a`"],
+    ),
+    "a setting of the wrong type": ({"_extensions": 3}, {}, InvalidTemplate, ["`_extensions`"]),
+    "a syntax error in a file": ({}, {f"{SLUG}/z.txt": "1\n2\n{% if %}"}, RenderFailed, ["`z.txt`", "line 3"]),
+    "an undefined variable in a file": (
+        {},
+        {f"{SLUG}/src/z.txt": "1\n{{ cookiecutter.nope }}"},
+        RenderFailed,
+        ["src/z.txt", "line 2", "nope"],
+    ),
+    "a file that is not UTF-8": (
+        {},
+        {f"{SLUG}/z.txt": "Des mots écrits en latin-1, à lire ainsi.".encode("latin-1")},
+        RenderFailed,
+        ["`z.txt` is not UTF-8"],
+    ),
+    "a syntax error in a name": ({}, {f"{SLUG}/{{{{ bad ! }}}}.txt": "x"}, RenderFailed, ["{{ bad ! }}.txt", "line 1"]),
+    "a name that leaves the project": (
+        {"part": "../../x"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`../../x` leaves the project"],
+    ),
+    "a folder whose name renders to nothing": (
+        {},
+        {f"{SLUG}/{{% if false %}}x{{% endif %}}/file": "x"},
+        RenderFailed,
+        ["the folder `{% if false %}x{% endif %}` gets no name"],
+    ),
+    "a project whose name renders to nothing": ({"slug": ""}, {}, DynamoError, ["not a plain folder name"]),
+    "a hook with an error": (
+        {},
+        {"hooks/post_gen_project.py": "x = 1\nraise ValueError('wrong')"},
+        HookFailed,
+        ["`post_gen_project.py`", "line 2", "ValueError: wrong"],
+    ),
+    "a hook that is empty": ({}, {"hooks/post_gen_project.sh": ""}, HookFailed, ["`post_gen_project.sh`", "#!"]),
+    "a hook that waits for input": (
+        {},
+        {"hooks/pre_gen_project.py": "print('hello')\ninput('sure? ')"},
+        HookFailed,
+        ["`pre_gen_project.py`", "hello", "EOFError"],
+    ),
+    "a syntax error in a hook": (
+        {},
+        {"hooks/pre_gen_project.py": "\n{% if %}"},
+        RenderFailed,
+        ["`pre_gen_project.py`", "line 2"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+async def test_a_template_that_is_broken_is_told_so_where_and_leaves_nothing(home: Home, case: str) -> None:
+    configuration, files, error, said = BROKEN[case]
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", files, configuration={**LOCAL, **configuration})
+        with pytest.raises(error) as raised:
+            await dynamo.create_project("one", str(home.outputs))
+        assert [text for text in said if text not in raised.value.message] == []
+        assert "/output/" not in raised.value.message
+        assert home.scratch == []
+    assert home.made == []
+
+
+async def test_a_hook_without_run_bit_runs(home: Home) -> None:
+    async with home.open() as dynamo:
+        folder = write_template(home.templates / "one", {"hooks/post_gen_project.sh": "#!/bin/sh\necho ran"})
+        (folder / "hooks" / "post_gen_project.sh").chmod(0o644)
+        await dynamo.add_template(str(folder), name="one")
+        project = await dynamo.create_project("one", str(home.outputs))
+    assert [(run.hook, run.output) for run in project.hooks] == [("post_gen_project.sh", "ran\n")]
+
+
+async def test_a_hook_that_never_ends_is_ended_and_named(home: Home) -> None:
+    async with home.open(create_seconds=3) as dynamo:
+        await home.add(dynamo, "one", pre_gen_project="import time\nwhile True: time.sleep(60)")
+        with pytest.raises(TimedOut, match=r"while running the hook pre_gen_project\.py"):
+            await dynamo.create_project("one", str(home.outputs))
+        assert home.scratch == []
+    assert home.made == []

@@ -1,0 +1,107 @@
+"""What becomes of the sandbox's own path in what a hook wrote: a project knows its place, or says where it does not."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import anyio
+import pytest
+
+from dynamo_mcp.copying import CHUNK_BYTES, Limits, copy_tree
+from dynamo_mcp.relocation import NOTES, REPAIRED_BYTES, Move, repair
+from dynamo_mcp.types import IfExists
+from homes import SLUG, Home, base_environments
+
+HOOK = """
+import json, os, pathlib, sqlite3, tempfile
+here = os.getcwd()
+pathlib.Path("place.txt").write_text(here + "\\n" + here + "/src\\n", newline="")
+pathlib.Path("deep").mkdir()
+pathlib.Path("deep/run").write_text("#!" + here + "/bin/python\\n")
+os.chmod("deep/run", 0o555)
+pathlib.Path("place.json").write_text(json.dumps({"root": here}))
+pathlib.Path("place.bin").write_bytes(b"\\0" + here.encode())
+pathlib.Path("temporary.txt").write_text(tempfile.gettempdir())
+pathlib.Path("other.txt").write_text("/output/other")
+os.symlink(here + "/place.txt", "deep/link")
+print("made", here)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path, base_environments(tmp_path_factory))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("if_exists", ["error", "overwrite"])
+async def test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project(home: Home, if_exists: IfExists) -> None:
+    if if_exists == "overwrite":
+        (home.outputs / "made").mkdir()
+        (home.outputs / "made" / "place.txt").write_text("old")
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=HOOK)
+        project = await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+    made = home.outputs / "made"
+    assert (made / "place.txt").read_text() == f"{made}\n{made}/src\n"
+    assert (made / "deep" / "run").read_text() == f"#!{made}/bin/python\n"
+    assert stat.S_IMODE((made / "deep" / "run").stat().st_mode) == 0o555
+    assert json.loads((made / "place.json").read_text()) == {"root": str(made)}
+    assert (made / "other.txt").read_text() == "/output/other"
+    assert (made / "deep" / "link").readlink() == Path("../place.txt")
+    assert project.hooks[0].output == f"made {made}\n"
+    told = dict(note.split(": ", 1) for note in project.notes)
+    replaced = "the path of the sandbox in it was replaced by that of the project"
+    assert told == {
+        "deep/run": replaced,
+        "place.bin": "it holds the path of the sandbox that it was made in, and is not text",
+        "place.json": replaced,
+        "place.txt": replaced,
+        "temporary.txt": "it holds the path of a temporary folder of the sandbox, which is gone",
+    }
+    assert project.left_out == ()
+
+
+@pytest.mark.anyio
+async def test_a_virtual_environment_that_a_hook_made_works_where_the_project_is(home: Home) -> None:
+    hook = "import subprocess, sys\n"
+    hook += "subprocess.run([sys._base_executable, '-m', 'venv', '--without-pip', '.venv'], check=True)"
+    async with home.open() as dynamo:
+        await home.add(
+            dynamo, "one", {f"{SLUG}/run.sh": ". .venv/bin/activate && echo $VIRTUAL_ENV"}, post_gen_project=hook
+        )
+        await dynamo.create_project("one", str(home.outputs))
+    said = await anyio.run_process(["sh", "run.sh"], cwd=home.outputs / "made")
+    assert said.stdout.decode() == f"{home.outputs}/made/.venv\n"
+
+
+MOVE = Move("/output/0123456789abcdef", "/somewhere/else", "made")
+
+
+@pytest.mark.parametrize("before", [0, 7, CHUNK_BYTES - 30, CHUNK_BYTES - 3, CHUNK_BYTES, 2 * CHUNK_BYTES - 9])
+def test_a_path_is_found_wherever_in_a_file_it_is(tmp_path: Path, before: int) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "file").write_bytes(b"x" * before + b"/output/0123456789abcdef/made" + b"y" * 50)
+    copied = copy_tree(tmp_path / "made", tmp_path / "copy", limits=Limits(1 << 30, 10), move=MOVE)
+    assert copied.marked == ["file"]
+    repair(tmp_path / "copy", copied.marked, MOVE)
+    assert (tmp_path / "copy" / "file").read_bytes() == b"x" * before + b"/somewhere/else/made" + b"y" * 50
+
+
+def test_a_file_that_is_too_large_is_left_as_it_is_and_told(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"/output/0123456789abcdef" + b"x" * REPAIRED_BYTES)
+    (note,) = repair(tmp_path, ["large"], MOVE)
+    assert note.startswith("large: it holds the path of the sandbox")
+    assert (tmp_path / "large").read_bytes().startswith(b"/output/0123456789abcdef")
+
+
+def test_of_many_files_so_many_are_told(tmp_path: Path) -> None:
+    names = [f"{number}" for number in range(NOTES + 5)]
+    for name in names:
+        (tmp_path / name).write_text(MOVE.made)
+    notes = repair(tmp_path, names, MOVE)
+    assert len(notes) == NOTES + 1
+    assert notes[-1] == "and 5 more files"
+    assert {(tmp_path / name).read_text() for name in names} == {MOVE.published}
