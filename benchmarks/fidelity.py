@@ -61,6 +61,7 @@ class Row(msgspec.Struct, frozen=True):
         differing: Paths that are not as the command makes them.
         varies: Paths that the command itself makes differently each time.
         grant: What would repair it: `network`, an executable, or `full` trust; None where nothing has to.
+        granted: What is still wrong when everything is granted; None where nothing is, or nothing has to be granted.
         seconds_here: Seconds of the create here.
         seconds_bare: Seconds of the command.
     """
@@ -72,6 +73,7 @@ class Row(msgspec.Struct, frozen=True):
     differing: tuple[str, ...]
     varies: int
     grant: str | None
+    granted: str | None
     seconds_here: float
     seconds_bare: float
 
@@ -225,11 +227,12 @@ async def _row(server: Asked, subject: Subject, alone: Path, folder: Path) -> Ro
         second = await bare.create(environment or alone, subject.location, folder / "second")
     varying = set(comparing.differing(first.tree, second.tree))
     differing = _differing(here, first, varying)
-    grant = None
+    grant = granted = None
     if here.problem is not None and first.problem is None and environment is not None:
         trusted = await server.create_trusted(name, folder / "trusted")
-        if trusted.problem is None and not _differing(trusted, first, varying):
-            grant = _grant(here.problem)
+        still = _differing(trusted, first, varying)
+        granted = reason(trusted.problem) or (_differ(still) if still else None)
+        grant = _grant(here.problem) if granted is None else None
     row = Row(
         subject.title,
         reason(here.problem),
@@ -238,6 +241,7 @@ async def _row(server: Asked, subject: Subject, alone: Path, folder: Path) -> Ro
         differing,
         len(varying),
         grant,
+        granted,
         here.seconds,
         first.seconds,
     )
@@ -250,6 +254,10 @@ def _differing(made: Made, bare: Made, varying: set[str]) -> tuple[str, ...]:
     if made.problem is not None or bare.problem is not None:
         return ()
     return tuple(path for path in comparing.differing(made.tree, bare.tree) if path not in varying)
+
+
+def _differ(paths: tuple[str, ...]) -> str:
+    return f"{len(paths)} differ: {', '.join(plain(path, REASON) for path in paths[:SHOWN])}"
 
 
 def reason(problem: str | None) -> str | None:
@@ -274,9 +282,10 @@ def words(rows: Sequence[Row]) -> list[str]:
     width = max((len(row.title) for row in rows), default=0)
     lines = [f"{'':<{width}}  {'here':<8}{'bare':<7}{'alone':<7}{'s here':>8}{'s bare':>8}  why"]
     for row in rows:
-        told = [f"{len(row.differing)} differ: {', '.join(row.differing[:SHOWN])}"] if row.differing else []
+        told = [_differ(row.differing)] if row.differing else []
         told += [row.here] if row.here is not None else []
         told += [f"needs {row.grant}"] if row.grant is not None else []
+        told += [f"with full trust: {row.granted}"] if row.granted is not None else []
         told += [f"bare: {row.bare}"] if row.bare is not None and row.bare != row.here else []
         told += [f"{row.varies} vary"] if row.varies else []
         lines.append(

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import comparing, corpus, fidelity
 from benchmarks.fidelity import Row
 
-WORKS = Row("a", None, None, None, (), 0, None, 1.0, 2.0)
+WORKS = Row("a", None, None, None, (), 0, None, None, 1.0, 2.0)
 
 
 def output(folder: Path) -> Path:
