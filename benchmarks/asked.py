@@ -1,0 +1,101 @@
+"""What does dynamo-mcp make of a template? Asked over MCP, with the SDK's own client, at default trust."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp_types import CallToolResult, TextContent
+
+from benchmarks import bare, comparing, peers
+from benchmarks.bare import Made
+from dynamo_mcp.process import run
+
+SECONDS = 900.0
+"""Seconds that one answer may take; the server has limits of its own, which are shorter."""
+
+
+class Asked:
+    """A running server over a throw-away home; `serve` makes it."""
+
+    def __init__(self, client: Client, environment: dict[str, str]) -> None:
+        """Use `serve` instead."""
+        self._client = client
+        self._environment = environment
+
+    async def add(self, location: str, name: str) -> tuple[Made, Path | None, bool]:
+        """Add a template.
+
+        Returns:
+            Whether it could be added, the environment that was made for it, and whether that holds more than others.
+        """
+        started = time.perf_counter()
+        added = await self._call("add_template", url=location, name=name)
+        seconds = time.perf_counter() - started
+        if isinstance(added, str):
+            return Made(added, seconds), None, False
+        template = added.structured_content or {}
+        return Made(None, seconds), Path(template["venv_path"]), bool(template["requirements"])
+
+    async def create(self, name: str, folder: Path) -> Made:
+        """Create a project with the template's defaults; the folder's `output` will hold it."""
+        output = folder / "output"
+        output.mkdir(parents=True)
+        started = time.perf_counter()
+        created = await self._call("create_project", template_name=name, output_dir=str(output))
+        seconds = time.perf_counter() - started
+        if isinstance(created, str):
+            return Made(created, seconds)
+        return Made(None, seconds, comparing.tree(output))
+
+    async def create_trusted(self, name: str, folder: Path) -> Made:
+        """Do the same as a person at the shell who grants everything: network, and every executable."""
+        output = folder / "output"
+        output.mkdir(parents=True)
+        command: list[str | Path] = [sys.executable, "-m", "dynamo_mcp", "create", name, "--trust", "full"]
+        started = time.perf_counter()
+        ended = await run([*command, "--output", output], env=self._environment, seconds=bare.SECONDS * 2, cwd=folder)
+        seconds = time.perf_counter() - started
+        return Made(ended.error, seconds) if ended.code else Made(None, seconds, comparing.tree(output))
+
+    async def _call(self, tool: str, **arguments: str) -> CallToolResult | str:
+        """Call a tool; return its result, or what was wrong."""
+        try:
+            result = await self._client.call_tool(tool, arguments, read_timeout_seconds=SECONDS)
+        except MCPError as error:
+            return f"{type(error).__name__}: {error}"
+        if not result.is_error:
+            return result
+        return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+
+
+@asynccontextmanager
+async def serve(home: Path, *, sources: Sequence[Path], outputs: Path) -> AsyncIterator[Asked]:
+    """Run a server and connect to it.
+
+    Args:
+        home: Its home.
+        sources: Folders below which templates are.
+        outputs: The folder below which projects go.
+    """
+    environment = {name: value for name, value in peers.environment().items() if not name.startswith("DYNAMO_MCP_")}
+    environment |= {
+        "DYNAMO_MCP_HOME": str(home),
+        "DYNAMO_MCP_SOURCE_ROOTS": os.pathsep.join(str(source) for source in sources),
+        "DYNAMO_MCP_OUTPUT_ROOTS": str(outputs),
+    }
+    (home / "git").mkdir(parents=True)
+    (home / "git" / ".gitconfig").write_text(bare.IDENTITY)
+    environment["HOME"] = str(home / "git")
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "dynamo_mcp"], env=environment, cwd=str(Path(__file__).parents[1])
+    )
+    with (home / "server.log").open("w") as log:
+        async with Client(stdio_client(server, errlog=log), read_timeout_seconds=SECONDS) as client:
+            yield Asked(client, environment)
