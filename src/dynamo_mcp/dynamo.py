@@ -13,7 +13,7 @@ import msgspec
 
 from dynamo_mcp import catalogue, defaults, sources
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
+from dynamo_mcp.errors import RendererFailed, TemplateBroken, TimedOut, UsageError
 from dynamo_mcp.news import News
 from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
 from dynamo_mcp.projects import Projects, Request
@@ -77,7 +77,7 @@ class Dynamo:
         self._schemas = SchemaCache()
         self._defaults = defaults.read(settings.user_config)
         self._projects = Projects(settings, store, renderers)
-        self._summaries = Summaries(self._schemas, self._environments)
+        self._summaries = Summaries(self._schemas, self._environments, settings)
         self._registration = Registration(store, self._registry, environments)
         self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
 
@@ -98,7 +98,10 @@ class Dynamo:
         """
         template = self._registry.get(template_name)
         info = self._summaries.of(template, await self.confinement())
-        variables = await self.get_template_variables(template_name) if info.problem is None else None
+        try:
+            variables = await self.get_template_variables(template_name)
+        except TemplateBroken:
+            return info  # which says what is wrong
         return msgspec.structs.replace(info, variables_cache=variables)
 
     async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:

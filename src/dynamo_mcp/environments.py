@@ -115,6 +115,15 @@ class Environments:
         await self._bases.get(key, lambda: self._make(self._base(key), key, requirements, anew=True))
         return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
 
+    async def lacks(self, requirements: tuple[str, ...]) -> str | None:
+        """Say why an environment that holds these can't be made, or None; nothing is made.
+
+        Raises:
+            EnvironmentFailed: The package index could not be asked; with uv's message.
+        """
+        async with self._store.staged() as nowhere:
+            return await self._uv.lacks(nowhere, (COOKIECUTTER, *requirements))
+
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
 
@@ -153,6 +162,16 @@ class Environments:
 def python_of(environment: Path) -> Path:
     """Return an environment's interpreter."""
     return environment / "bin" / "python"
+
+
+def modules(environment: Path) -> frozenset[str]:
+    """Return the names of what can be imported from a whole environment besides the standard library.
+
+    Raises:
+        StorageFailed: It can't be read.
+    """
+    with words("read an environment", environment):
+        return frozenset(entry.partition(".")[0] for entry in os.listdir(_packages(environment)))
 
 
 def health(environment: Path) -> str | None:

@@ -9,11 +9,12 @@ import anyio
 import msgspec
 
 from dynamo_mcp.configuration import check_project_folder, read
-from dynamo_mcp.environments import Environments
+from dynamo_mcp.environments import Environments, modules
+from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.requirements import derive
+from dynamo_mcp.requirements import derive, obtainable, packages, verified
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 
@@ -69,14 +70,25 @@ class Registration:
         await progress.begin("read variables", "reading `cookiecutter.json`")
         schema = read(template.path)
         check_project_folder(template.path, schema.configuration)
-        template = msgspec.structs.replace(
-            template,
-            asked=schema.fingerprints(),
-            requirements=derive(schema.configuration, template=template.path, given=template.named_requirements),
+        needs = await derive(
+            schema.configuration,
+            template=template.path,
+            checkout=template.checkout,
+            given=template.named_requirements,
+            lacks=self._environments.lacks,
         )
         await progress.begin("make environment", "making its environment")
-        await self._environments.ensure(template.name, template.requirements)
-        return template
+        try:
+            environment = await self._environments.ensure(template.name, packages(needs))
+        except EnvironmentFailed:
+            # What a hook imports may be nowhere to be had; then the rest of the template works, and this is told.
+            without = await obtainable(needs, self._environments.lacks)
+            if without == needs:
+                raise
+            needs = without
+            environment = await self._environments.ensure(template.name, packages(needs))
+        needs = verified(needs, modules(environment.path))
+        return msgspec.structs.replace(template, asked=schema.fingerprints(), requirements=packages(needs), needs=needs)
 
     def _wanted(self, folder: Path) -> bool:
         """Tell whether a registered template needs a checkout or an environment."""

@@ -1,42 +1,34 @@
-"""What does this template need installed? cookiecutter, the packages of its `_extensions`, what the caller names."""
+"""What does this template need? The packages of its extensions and hooks, what the caller names, and executables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import anyio.to_thread
+import msgspec
 from packaging.requirements import InvalidRequirement as Unparsable
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dynamo_mcp.errors import InvalidRequirement, MissingRequirement
+from dynamo_mcp import calls, distributions
+from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequirement
+from dynamo_mcp.scripts import EXTENSIONS, Survey, Use, place, survey
+from dynamo_mcp.template_code import STAND_IN
+from dynamo_mcp.text import plain
+from dynamo_mcp.types import Executable, MissingModule, Need, Needs
 
 COOKIECUTTER = "cookiecutter==2.7.1"
 """The version whose behaviour `_in_environment/render.py` relies on."""
 
-DISTRIBUTIONS = {
-    "jinja2_time": "jinja2-time",
-    "jinja2_ansible_filters": "jinja2-ansible-filters",
-    "jinja2_git_info": "jinja2-git-info",
-    "jinja2_strcase": "jinja2-strcase",
-    "jinja2_workarounds": "jinja2-workarounds",
-    "jinja2_jsonschema": "jinja2-jsonschema",
-    "jinja2_slug": "jinja2-slug",
-    "jinja2_highlight": "jinja2-highlight",
-    "jinja2_cli": "jinja2-cli",
-    "jinja_markdown": "jinja-markdown",
-    "jinja2_pluralize": "jinja2-pluralize",
-    "cookieplone": "cookieplone",
-    "cookiecutter_extensions": "cookiecutter-extensions",
-    "copier_templates_extensions": "copier-templates-extensions",
-    "slugify": "python-slugify",
-    "yaml": "pyyaml",
-}
-"""Module to distribution, for the extensions that templates are known to name."""
+MOST_ASKED = 16
+"""Modules that the package index is asked about for one template."""
+MOST_TOLD = 100
+NAME_LENGTH = 100
 
-INCLUDED = {"cookiecutter", "jinja2", "slugify", "arrow", "requests", "rich", "click", "yaml", "markupsafe"}
-"""Modules that come with cookiecutter."""
+Lacks: TypeAlias = Callable[[tuple[str, ...]], Awaitable[str | None]]
+"""Says why these requirements can't be installed beside cookiecutter, or None."""
 
 
 def normalise(requirements: Iterable[str]) -> tuple[str, ...]:
@@ -63,37 +55,180 @@ def normalise(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(normalised))
 
 
-def derive(configuration: dict[str, Any], *, template: Path, given: Iterable[str]) -> tuple[str, ...]:
+async def derive(
+    configuration: dict[str, Any], *, template: Path, checkout: Path, given: Iterable[str], lacks: Lacks
+) -> Needs:
     """Return all that a template needs, cookiecutter left out.
+
+    A module is held by what the caller named for it, by its name or the table's word; else by what the table knows;
+    else by what the caller named for nothing else; else by the package of its own name, if the index has it.
 
     Args:
         configuration: The template's `cookiecutter.json`.
         template: Its folder: modules in it need no package.
+        checkout: The tree that the folder is in.
         given: What the caller named.
+        lacks: Asks the index, about what nobody knows.
 
     Raises:
         MissingRequirement: An extension's package is not known and none was named.
         InvalidRequirement: As `normalise`.
     """
     named = normalise(given)
-    requirements = list(named)
-    extensions = configuration.get("_extensions", [])
-    for extension in extensions if isinstance(extensions, list) else []:
-        module = str(extension).partition(".")[0]
-        local = module.isidentifier() and ((template / module).is_dir() or (template / f"{module}.py").is_file())
-        if module in INCLUDED or local:
+    surveyed = await anyio.to_thread.run_sync(survey, template, checkout, configuration)
+    uses = _distinct(surveyed.uses)
+    requirements: list[Need] = []
+    missing: list[MissingModule] = []
+    optional: list[str] = []
+    holders = {module: [each for each in named if _name(each) in _names(module)] for module in uses}
+    holding = {each for found in holders.values() for each in found}
+    spare = [each for each in named if each not in holding and not distributions.brings_executable(_name(each))]
+    asked = 0
+    for module, use in uses.items():
+        always = use.demand == "always"
+        known = distributions.known(module)
+        if not holders[module] and use.demand == "optional":
+            optional.append(f"`{plain(module, NAME_LENGTH)}`: {use.found}")
             continue
-        distribution = DISTRIBUTIONS.get(module)
-        if distribution is not None:
-            if not any(_name(requirement) == distribution for requirement in requirements):
-                requirements.append(distribution)
-        elif not named:
-            raise MissingRequirement(
-                f"The template's `_extensions` name `{extension}`, and which package holds it is not known",
-                hint=f"add the template with the package in `requirements`, for example "
-                f"`--requirement {canonicalize_name(module) or 'NAME'}` if that is its name",
-            )
-    return tuple(sorted(requirements))
+        by_caller = holders[module] or ([] if known and known.requirement else spare)
+        if by_caller:
+            requirements += [Need(each, module, use.found, "named", always) for each in by_caller]
+        elif known and known.requirement:
+            requirements.append(Need(known.requirement, module, use.found, "table", always))
+        else:
+            own = _own_package(module) if known is None else None
+            # A stranger could publish a package under the name of a module that the template holds itself.
+            beside = await anyio.to_thread.run_sync(place, checkout, module) if own and not use.extension else None
+            asked += own is not None and beside is None
+            why = await _why_not(own, beside, asked, lacks)
+            if own is not None and why is None:
+                requirements.append(Need(own, module, use.found, "index", always))
+            elif use.extension is not None:
+                raise MissingRequirement(
+                    f"The template's `_extensions` name `{plain(use.extension, NAME_LENGTH)}`, and which package holds "
+                    f"it is not known: {why}",
+                    hint=f"add the template with the package in `requirements`, for example "
+                    f"`--requirement {canonicalize_name(plain(module, NAME_LENGTH)) or 'NAME'}` if that is its name",
+                )
+            else:
+                missing.append(MissingModule(plain(module, NAME_LENGTH), use.found, str(why), always))
+    told = {need.requirement for need in requirements}
+    requirements += [Need(each, None, "named by whoever added it", "named") for each in named if each not in told]
+    executables, network = _reach(surveyed)
+    return Needs(
+        tuple(sorted(requirements, key=lambda need: need.requirement)),
+        tuple(missing[:MOST_TOLD]),
+        tuple(optional[:MOST_TOLD]),
+        executables[:MOST_TOLD],
+        network[:MOST_TOLD],
+    )
+
+
+def packages(needs: Needs) -> tuple[str, ...]:
+    """Return the requirements of a template's environment, sorted and once."""
+    return tuple(sorted({need.requirement for need in needs.requirements}))
+
+
+async def obtainable(needs: Needs, lacks: Lacks) -> Needs:
+    """Return the needs with what hooks import and can't be installed moved to what is missing.
+
+    What an extension or the caller names stays: without it there would be nothing to use.
+
+    Raises:
+        EnvironmentFailed: The index could not be asked.
+    """
+    kept: list[Need] = []
+    missing = list(needs.missing)
+    for need in needs.requirements:
+        tried = need.how != "named" and need.found != EXTENSIONS
+        why = await lacks((need.requirement,)) if tried else None
+        if why is None:
+            kept.append(need)
+        else:
+            missing.append(MissingModule(need.module or "", need.found, why, need.always))
+    return msgspec.structs.replace(needs, requirements=tuple(kept), missing=tuple(missing))
+
+
+def verified(needs: Needs, present: frozenset[str]) -> Needs:
+    """Return the needs with each module that its package turned out not to hold added to what is missing.
+
+    Args:
+        needs: Of a template whose environment was made.
+        present: What can be imported in it.
+    """
+    held: dict[str, bool] = {}
+    for need in needs.requirements:
+        if need.module is not None and need.how != "table":
+            held[need.module] = need.module.partition(".")[0] in present
+    missing = [
+        MissingModule(need.module, need.found, f"`{need.requirement}` does not hold it", need.always)
+        for need in needs.requirements
+        if need.module is not None and not held.pop(need.module, True)
+    ]
+    return msgspec.structs.replace(needs, missing=(*needs.missing, *missing))
+
+
+def _distinct(uses: Iterable[Use]) -> dict[str, Use]:
+    """Return what has to be held, by the part of its name that says by what: its first, most demanding use."""
+    found: dict[str, Use] = {}
+    order = ("optional", "sometimes", "always")
+    for use in uses:
+        if distributions.comes_with_python(use.module) or STAND_IN in use.module:
+            continue
+        known = distributions.known(use.module)
+        module = known.module if known else use.module.partition(".")[0]
+        if module not in found or order.index(use.demand) > order.index(found[module].demand):
+            found[module] = use
+    return found
+
+
+def _names(module: str) -> set[str]:
+    """Return the canonical names of the distributions that would hold a module."""
+    known = distributions.known(module)
+    return {canonicalize_name(module), *([_name(known.requirement)] if known and known.requirement else [])}
+
+
+def _own_package(module: str) -> str | None:
+    """Return the requirement of a module's own name, if a package may have that name."""
+    if len(module) > NAME_LENGTH or not module.isidentifier() or not module.isascii():
+        return None
+    try:
+        return normalise([module])[0]
+    except InvalidRequirement:
+        return None
+
+
+async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks) -> str | None:
+    """Say why a package of a module's own name does not hold it, or None."""
+    if beside is not None:
+        return f"it is in the template's own folder `{beside}`, where hooks do not find it"
+    if own is None:
+        return "no package is known to hold it"
+    if asked > MOST_ASKED:
+        return f"more than {MOST_ASKED} modules are not known, and no more are looked up"
+    try:
+        why = await lacks((own,))
+    except EnvironmentFailed:
+        return "the package index could not be asked for a package of its name; `update --force` tries again"
+    return None if why is None else f"it is not in the table, and of a package of its name uv says: {why}"
+
+
+def _reach(surveyed: Survey) -> tuple[tuple[Executable, ...], tuple[str, ...]]:
+    """Return the executables that are called, and where the network seems to be reached for."""
+    executables: dict[str, Executable] = {}
+    network: dict[str, str] = {}
+    for use in surveyed.uses:
+        parts = use.module.split(".")
+        for module in (".".join(parts[: index + 1]) for index in range(len(parts))):
+            if module in calls.NETWORK_MODULES:
+                network.setdefault(module, f"{use.found}: imports `{module}`")
+    for script in surveyed.scripts:
+        for call in calls.calls(script):
+            where = f"{script.where}, line {call.line}"
+            executables.setdefault(call.name, Executable(call.name, where))
+            if calls.reaches(call):
+                network.setdefault(f"{call.name} ", f"{where}: calls `{call.name}`")
+    return tuple(executables[name] for name in sorted(executables)), tuple(network.values())
 
 
 def _name(requirement: str) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+import msgspec
 
 from dynamo_mcp import sources
 from dynamo_mcp.catalogue import BUNDLED
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.executables import look
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.scripts import hooks
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateInfo, Tier
-
-HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
 
 
 class Summaries:
     """Describes templates."""
 
-    def __init__(self, schemas: SchemaCache, environments: Environments) -> None:
+    def __init__(self, schemas: SchemaCache, environments: Environments, settings: Settings) -> None:
         """Take what is asked about a template."""
+        self._settings = settings
         self._schemas = schemas
         self._environments = environments
 
@@ -28,7 +32,7 @@ class Summaries:
         """Describe one template, without its variables."""
         environment = self._environments.path(template.name, template.requirements)
         made = environment.is_dir()
-        problem = None
+        problem = _lack(template)
         try:
             self._schemas.get(template)
         except DynamoError as error:
@@ -48,8 +52,9 @@ class Summaries:
             live=template.location.live,
             trust=template.trust,
             tier=_tier(template, confinement),
-            hooks=_hooks(template.path),
+            hooks=hooks(template.path),
             requirements=template.requirements,
+            needs=msgspec.structs.replace(template.needs, executables=look(template, environment, self._settings)),
             category=template.category,
             tags=template.tags,
             problem=problem,
@@ -68,9 +73,10 @@ def _tier(template: Template, confinement: Confinement) -> Tier:
         return confinement.tier
 
 
-def _hooks(path: Path) -> tuple[str, ...]:
-    try:
-        names = sorted(os.listdir(path / "hooks"))
-    except OSError:
-        return ()
-    return tuple(name for name in names if name.partition(".")[0] in HOOKS and not name.endswith("~"))
+def _lack(template: Template) -> str | None:
+    """Say which modules a template can't run without and nobody holds; at `inert` nothing of it is imported."""
+    lacking = [missing for missing in template.needs.missing if missing.always] if template.trust != "inert" else []
+    if not lacking:
+        return None
+    said = ", ".join(f"`{missing.module}` ({missing.found})" for missing in lacking)
+    return plain(f"It can't run without {said}: no package of its environment holds that; name one in `requirements`")

@@ -16,6 +16,7 @@ Tier: TypeAlias = Literal["strong", "reduced", "none"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 LocationKind: TypeAlias = Literal["git", "local"]
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
+How: TypeAlias = Literal["named", "table", "index"]
 VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
 
 TOOL_PREFIX = "create_"
@@ -56,6 +57,73 @@ class Checkout(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Need(msgspec.Struct, frozen=True):
+    """A package that a template needs.
+
+    Attributes:
+        requirement: A normalised specifier.
+        module: What is imported of it; None where the caller named it and no import of it was found.
+        found: Where it is imported or named first, in words.
+        always: The template can't run without the module.
+        how: `named` by the caller; in the bundled `table` of modules; on the `index` under the module's own name, which
+            the table does not know.
+    """
+
+    requirement: str
+    module: str | None
+    found: str
+    how: How
+    always: bool = True
+
+
+class MissingModule(msgspec.Struct, frozen=True):
+    """A module that a template imports and nobody holds.
+
+    Attributes:
+        found: Where it is imported first, in words.
+        why: Why no package holds it.
+        always: The template can't run without it; otherwise only a part of it can't.
+    """
+
+    module: str
+    found: str
+    why: str
+    always: bool
+
+
+class Executable(msgspec.Struct, frozen=True):
+    """An executable that a template calls.
+
+    Attributes:
+        found: Where it is called first, in words.
+        present: A job of the template finds it now; null in a record, since it is looked up whenever it is told.
+        hint: What would bring it, where it is absent.
+    """
+
+    name: str
+    found: str
+    present: bool | None = None
+    hint: str | None = None
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a template needs, as far as its files say.
+
+    Attributes:
+        requirements: The packages that its environment holds for it, cookiecutter left out.
+        missing: What it imports and nobody holds.
+        optional: What it tries to import and does without: each module, and where.
+        executables: What it calls, in the order of their names.
+        network: By what it seems to reach for the network, and where first.
+    """
+
+    requirements: tuple[Need, ...] = ()
+    missing: tuple[MissingModule, ...] = ()
+    optional: tuple[str, ...] = ()
+    executables: tuple[Executable, ...] = ()
+    network: tuple[str, ...] = ()
+
+
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A registered, pinned template; its record is `templates/<name>.json`.
 
@@ -64,6 +132,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         checkout: The root of the tree that `path` is in.
         requirements: All that it needs installed, as normalised specifiers, cookiecutter left out.
         named_requirements: Those of them that the caller named.
+        needs: Where each of them was found, and what else it needs.
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
         examples: What each derived default came to when it was last rendered with all defaults.
         last_updated: When it was last fetched, ISO 8601 in UTC.
@@ -79,6 +148,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str | None = None
     requirements: tuple[str, ...] = ()
     named_requirements: tuple[str, ...] = ()
+    needs: Needs = Needs()
     asked: dict[str, str] = {}
     examples: dict[str, Any] = {}
     trust: Trust = "contained"
@@ -212,6 +282,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
         is_active: It can be used now: its checkout, schema and environment are whole.
         problem: Why it can't, where it can't.
         tool: The MCP tool that creates a project from it.
+        needs: What it needs, where that was found, and what of it is absent.
     """
 
     name: str
@@ -230,6 +301,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
     tier: Tier = "none"
     hooks: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    needs: Needs = Needs()
     category: str | None = None
     tags: tuple[str, ...] = ()
     problem: str | None = None

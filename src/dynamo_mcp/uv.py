@@ -6,6 +6,7 @@ No file of a template is ever handed to it: names and specifiers are parsed by u
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import uv
@@ -13,6 +14,7 @@ import uv
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.process import Completed, run
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.text import plain
 
 
 class Uv:
@@ -62,6 +64,28 @@ class Uv:
         if cached.code != 0:
             _check(await self._run(command, offline=False), "install the requirements")
         await self._compile(path)
+
+    async def lacks(self, nowhere: Path, requirements: tuple[str, ...]) -> str | None:
+        """Say why these can't be installed together from wheels, or None; nothing is installed.
+
+        Args:
+            nowhere: A path that does not exist, which stands for an empty environment; uv may leave a lock there.
+            requirements: All of them.
+
+        Raises:
+            EnvironmentFailed: The index could not be asked; with uv's message.
+        """
+        python = ["--python", str(self._settings.python)]
+        command = ["pip", "install", "--dry-run", *python, "--target", str(nowhere), "--no-build", "--", *requirements]
+        asked = await self._run(command, offline=True)
+        if asked.code != 0:
+            asked = await self._run(command, offline=False)
+        if asked.code == 0:
+            return None
+        if "No solution found" not in asked.error:
+            _check(asked, "ask the package index")
+        reason = re.sub(r"\s+", " ", asked.error).partition("Because ")[2].partition("hint: ")[0]
+        return plain(re.split(" and you require|, we can conclude", reason)[0] or asked.error)
 
     async def _compile(self, path: Path) -> None:
         """Compile bytecode. Without `site` (`-S`) no `.pth` file of a package runs, as it would with uv's option."""

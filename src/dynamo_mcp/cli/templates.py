@@ -63,6 +63,7 @@ def add(
         return
     say(f"added {template.name} from {template.url}")
     _say_variables(template.variables_cache or ())
+    _say_needs(template)
     say(f"create a project: dynamo-mcp create {template.name} -o FOLDER")
 
 
@@ -115,6 +116,7 @@ def update(
         ):
             if names:
                 say(f"  variables {word}: {', '.join(names)}")
+        _say_needs(change.template)
 
 
 def remove(name: Name, *, json: Json = False) -> None:
@@ -150,6 +152,25 @@ def parse_trust(word: str | None) -> Trust | None:
             return word
         case _:
             raise UsageError(f"`--trust` can't be `{word}`", hint="it is `inert`, `contained` or `full`")
+
+
+def _say_needs(template: TemplateInfo) -> None:
+    """Say what a person should know before the first create: what was guessed, what is absent, what can't work."""
+    needs = template.needs
+    for need in needs.requirements:
+        if need.how == "index":
+            say(f"installed {need.requirement} for `{need.module}` ({need.found}): no known package, only its namesake")
+    for missing in needs.missing:
+        say(f"missing: module `{missing.module}` ({missing.found}): {missing.why}")
+    for executable in needs.executables:
+        if not executable.present:
+            say(f"absent: executable `{executable.name}` ({executable.found}); {executable.hint}")
+    if needs.network and template.trust != "full":
+        say("may need the network, which it does not get:")
+        for where in needs.network:
+            say(f"  {where}")
+    if template.problem is not None:
+        say(template.problem)
 
 
 def _say_variables(asked: tuple[VariableInfo, ...]) -> None:

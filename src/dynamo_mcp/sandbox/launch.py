@@ -34,6 +34,8 @@ ISOLATION = (
 """What bubblewrap takes away before anything is mounted (bwrap(1))."""
 
 TEMPORARY_BYTES = 64 << 20
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
+"""Where a job looks for executables, after its environment's own."""
 START_SECONDS = 30.0
 _INFO_BYTES = 4096
 
@@ -160,7 +162,7 @@ def _prefix(python: Path) -> Path:
 def _environment(launch: Launch, temporary: Path) -> dict[str, str]:
     name, email = launch.git_identity
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": SEARCH_PATH,
         "HOME": str(temporary),
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
