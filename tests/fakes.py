@@ -10,7 +10,7 @@ import anyio
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, InvalidLocation, NameTaken, Problem, TemplateNotFound
-from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
+from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_RESOLVE, STEPS_OF_UPDATE, Progress, Sink, ignore
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import CatalogueEntry, IfExists, Project, TemplateChange, TemplateInfo, VariableInfo
 
@@ -113,8 +113,18 @@ class FakeDynamo:
                 hint=f"did you mean `{near[0]}`?" if near else "`list_templates` says which are",
             ) from None
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
-        return (await self.template_info(template_name)).variables_cache or ()
+    async def get_template_variables(
+        self, template_name: str, answers: dict[str, Any] | None = None, *, sink: Sink = ignore
+    ) -> tuple[VariableInfo, ...]:
+        variables = (await self.template_info(template_name)).variables_cache or ()
+        if answers is None:
+            return variables
+        _refuse_unknown(template_name, answers, variables)
+        await _walk(STEPS_OF_RESOLVE, sink)
+        return tuple(
+            msgspec.structs.replace(variable, value=answers.get(variable.name, variable.default))
+            for variable in variables
+        )
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         properties: dict[str, dict[str, Any]] = {}
@@ -182,11 +192,9 @@ class FakeDynamo:
         if_exists: IfExists = "error",
         sink: Sink = ignore,
     ) -> Project:
-        known = {variable.name: variable for variable in await self.get_template_variables(template_name)}
+        known = await self.get_template_variables(template_name)
         given = variables or {}
-        if unknown := [name for name in given if name not in known]:
-            problems = tuple(Problem(name, f"`{name}` is not a variable") for name in unknown)
-            raise InvalidAnswers(template_name, problems, hint="read the variables")
+        _refuse_unknown(template_name, given, known)
         await _walk(STEPS_OF_CREATE, sink)
         if given.get("project_name") == BROKEN:
             raise ZeroDivisionError("a secret of the program")
@@ -195,7 +203,7 @@ class FakeDynamo:
         self.created.append(
             {"template": template_name, "output_dir": output_dir, "variables": given, "if_exists": if_exists}
         )
-        answers = {name: variable.default for name, variable in known.items()} | given
+        answers = {variable.name: variable.default for variable in known} | given
         return Project(
             id="7",
             path=str((self.outputs if output_dir is None else self.outputs / output_dir) / "my-project"),
@@ -236,6 +244,12 @@ class FakeDynamo:
     def _changed(self, name: str) -> None:
         for listener in self._listeners:
             listener.send_nowait(frozenset({name}))
+
+
+def _refuse_unknown(template_name: str, given: dict[str, Any], variables: tuple[VariableInfo, ...]) -> None:
+    known = {variable.name for variable in variables}
+    if problems := tuple(Problem(name, f"`{name}` is not a variable") for name in given if name not in known):
+        raise InvalidAnswers(template_name, problems, hint="read the variables")
 
 
 async def _walk(steps: tuple[str, ...], sink: Sink) -> None:

@@ -55,6 +55,13 @@ class GetTemplateVariables(msgspec.Struct, frozen=True):
     """The arguments of `get_template_variables`."""
 
     template_name: TemplateName
+    answers: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="Answers by variable, some or none of them, to learn the value of every variable that follows "
+            "from them; leave it out to read the questions alone, which is faster"
+        ),
+    ] = None
 
 
 class AddTemplate(msgspec.Struct, frozen=True):

@@ -13,21 +13,20 @@ import msgspec
 
 from dynamo_mcp import catalogue, sources
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
+from dynamo_mcp.errors import UsageError
 from dynamo_mcp.news import News
-from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
-from dynamo_mcp.projects import Projects, Request
+from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_RESOLVE, STEPS_OF_UPDATE, Progress, Sink, ignore
+from dynamo_mcp.projects import Projects
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry, check_name
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.requirements import normalise
-from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.text import plain
+from dynamo_mcp.turns import Asked, Turns
 from dynamo_mcp.types import (
     CatalogueEntry,
     Checkout,
@@ -41,6 +40,7 @@ from dynamo_mcp.types import (
     Trust,
     VariableInfo,
 )
+from dynamo_mcp.values import Values
 
 
 @asynccontextmanager
@@ -77,7 +77,8 @@ class Dynamo:
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments)
         self._registration = Registration(store, self._registry, environments)
-        self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+        self._values = Values(renderers)
+        self._turns = Turns(settings, self._registration, self._schemas, environments, renderers)
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
@@ -99,15 +100,34 @@ class Dynamo:
         variables = await self.get_template_variables(template_name) if info.problem is None else None
         return msgspec.structs.replace(info, variables_cache=variables)
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+    async def get_template_variables(
+        self,
+        template_name: str,
+        answers: dict[str, Any] | None = None,
+        *,
+        trust: Trust | None = None,
+        sink: Sink = ignore,
+    ) -> tuple[VariableInfo, ...]:
         """Return what a template asks, in its order.
+
+        Args:
+            template_name: Which template.
+            answers: Literal answers, from which the value of every variable is computed; None computes nothing.
+            trust: How much of the template may run to compute them; only a person may say so.
+            sink: Where progress goes.
 
         Raises:
             TemplateNotFound: It is not registered.
             InvalidTemplate: Its `cookiecutter.json` can't be understood any more, and so is NotATemplate.
+            InvalidAnswers: With all problems at once; further ones of computing are those of `create_project`.
         """
-        schema = self._schemas.get(self._registry.get(template_name))
-        return tuple(variable.info() for variable in schema.variables)
+        template = self._registry.get(template_name)
+        if answers is None:
+            return tuple(variable.info() for variable in self._schemas.get(template).variables)
+        asked = Asked(template, answers, self._trust(trust) or template.trust)
+        progress = Progress(STEPS_OF_RESOLVE, sink)
+        doing = f"Computing the values of `{template.name}`"
+        return await self._turns.take(asked, progress, self._values.resolve, doing)
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
@@ -272,39 +292,13 @@ class Dynamo:
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._registry.get(template_name)
-        # From here on neither an update nor a removal takes away what this create reads.
-        async with self._registration.using(template):
-            permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
-            folder = self._projects.output_folder(output_dir)
-            await progress.begin("check answers")
-            answers = self._schemas.get(template).check(template.name, variables or {})
-            async with self._slots.one():
-                await progress.begin("prepare environment")
-                environment = await self._environments.ensure(template.name, template.requirements)
-                await progress.begin("start renderer", "waiting for a renderer")
-                request = Request(template, environment, permission, answers, folder, if_exists)
-                try:
-                    return await self._create(request, progress)
-                except RendererFailed:
-                    if await self._environments.works(environment):
-                        raise
-                environment = await self._environments.rebuild(template.name, template.requirements)
-                return await self._create(msgspec.structs.replace(request, environment=environment), progress)
+        asked = Asked(template, variables or {}, self._trust(trust) or template.trust, output_dir, if_exists)
+        doing = f"Creating a project from `{template.name}`"
+        return await self._turns.take(asked, progress, self._projects.create, doing)
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
         return News(self._registry, self._store.home / "templates").open()
-
-    async def _create(self, request: Request, progress: Progress) -> Project:
-        try:
-            with anyio.fail_after(self.settings.create_seconds):
-                return await self._projects.create(request, progress)
-        except TimeoutError as error:
-            raise TimedOut(
-                f"Creating a project from `{request.template.name}` took more than {self.settings.create_seconds:g} "
-                "seconds and was ended; nothing of it was left",
-                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-            ) from error
 
     def _trust(self, wanted: Trust | None) -> Trust | None:
         if wanted is not None and not self.settings.person:

@@ -35,8 +35,9 @@ async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolRe
     return success(Templates(tuple(templates), following))
 
 
-async def _variables(dynamo: Dynamo, given: GetTemplateVariables, _sink: Sink) -> CallToolResult:
-    return success(Variables(given.template_name, await dynamo.get_template_variables(given.template_name)))
+async def _variables(dynamo: Dynamo, given: GetTemplateVariables, sink: Sink) -> CallToolResult:
+    variables = await dynamo.get_template_variables(given.template_name, given.answers, sink=sink)
+    return success(Variables(given.template_name, variables))
 
 
 async def _add(dynamo: Dynamo, given: AddTemplate, sink: Sink) -> CallToolResult:
@@ -132,7 +133,7 @@ _GENERAL = (
         title="Get a template's variables",
         description="Read the questions that one template asks: type, default and choices of each variable. None is "
         "required; ask the person about those marked `recommended`, and leave out the rest. The default of a `derived` "
-        "one follows from the other answers.",
+        "one follows from the other answers: pass `answers`, and every variable comes with its `value`.",
         arguments=GetTemplateVariables,
         result=Variables,
         annotations=_hints(reads=True),

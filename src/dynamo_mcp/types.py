@@ -183,6 +183,7 @@ class VariableInfo(msgspec.Struct, frozen=True):
         recommended: Worth asking a person for.
         derived: The default is computed from the other answers.
         labels: The author's words for the choices.
+        value: What it is, given the answers that were asked about; null where none were.
     """
 
     name: str
@@ -194,6 +195,7 @@ class VariableInfo(msgspec.Struct, frozen=True):
     recommended: bool = False
     derived: bool = False
     labels: dict[str, str] = {}
+    value: Any = None
 
 
 class TemplateInfo(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ GENERAL = [
 ]
 CALLS: dict[str, dict[str, Any]] = {
     "list_templates": {},
-    "get_template_variables": {"template_name": "alpha"},
+    "get_template_variables": {"template_name": "alpha", "answers": {"port": 1}},
     "add_template": {"url": "https://example.com/gamma", "requirements": ["jinja2-time"]},
     "create_project": {"template_name": "alpha", "variables": {"port": 1}, "if_exists": "skip"},
     "create_alpha": {"license": "GPL", "tests": False, "owner": {"name": "Bo"}, "_output_dir": "there"},

@@ -112,10 +112,10 @@ async def test_a_template_that_can_not_be_used_now_has_no_tool_and_no_prompt(tmp
 class Broken(FakeDynamo):
     """A fake whose `beta` broke since it was listed."""
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+    async def get_template_variables(self, template_name: str, *given: Any, **options: Any) -> tuple[VariableInfo, ...]:
         if template_name == "beta":
             raise InvalidTemplate("`cookiecutter.json` is no JSON", hint="mend it")
-        return await super().get_template_variables(template_name)
+        return await super().get_template_variables(template_name, *given, **options)
 
 
 async def test_a_template_that_broke_hides_no_other_and_says_so_when_it_is_called(tmp_path: Path) -> None:

@@ -36,6 +36,19 @@ async def test_a_project_is_created_from_assignments_and_a_file_of_answers(place
     assert [(template["name"], template["description"]) for template in listed] == [("mine", "Something")]
 
 
+async def test_variables_are_shown_with_the_values_that_follow_from_answers(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    (place.root / "answers.json").write_text('{"workers": 7, "project_name": "Nothing"}')
+    asked = ("--answers", "answers.json", "--set", "project_name=Sea Shells", "--set", "use_ci=n")
+    variables = json.loads((await place.run("variables", "one", *asked, "--json"))[0])["variables"]
+    values = {variable["name"]: variable["value"] for variable in variables}
+    assert (values["slug"], values["workers"], values["use_ci"]) == ("sea-shells", 7, False)
+    assert "sea-shells" in (await place.run("variables", "one", *asked))[0]
+    assert "computed" in (await place.run("variables", "one"))[0]
+    assert "`colour` is not asked" in (await place.run("variables", "one", "--set", "colour=red", code=4))[1]
+    assert place.made == []
+
+
 async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> None:
     await place.run("add", str(write_template(place.templates / "one")))
     assert "did you mean `one`" in (await place.run("create", "on", code=3))[1]

@@ -77,6 +77,7 @@ class Project:
         self._inert = inert
         self._variables = variables
         self._context: dict[str, Any] = {}
+        self._choices: dict[str, list[Any]] = {}
         self._directory = ""
         self._repository = template
         self._hooks = hooks.Hooks(temporary, before_hook)
@@ -90,7 +91,7 @@ class Project:
         """Compute every answer and the project folder's name.
 
         Returns:
-            `directory`, and `answers`: every public variable's value.
+            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
 
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
@@ -115,13 +116,14 @@ class Project:
                 raise Failure("render", f"the name of the project folder `{folder.name}`: {located(error)}") from error
         _check_directory(self._directory)
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
-        return {"directory": self._directory, "answers": answers}
+        return {"directory": self._directory, "answers": answers, "choices": self._choices}
 
-    def generate(self, say: Callable[[str], None]) -> None:
+    def generate(self, say: Callable[[str], None], *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.
 
         Args:
             say: Told in words what is being done.
+            accept_hooks: Run the hooks before and after the files, unless nothing of the template may run.
 
         Raises:
             Failure: In words, with what a failing hook printed.
@@ -139,7 +141,7 @@ class Project:
         say("rendering files")
         with _words():
             cookiecutter.generate.generate_files(
-                self._repository, self._context, self._output, accept_hooks=not self._inert
+                self._repository, self._context, self._output, accept_hooks=accept_hooks and not self._inert
             )
 
     def _contextualise(self, raw: OrderedDict[str, Any]) -> dict[str, Any]:
@@ -176,6 +178,8 @@ class Project:
         if isinstance(raw, list):
             if not default:
                 raise Failure("template", f"the choice `{name}` offers nothing")
+            if not name.startswith("_"):
+                self._choices[name] = default
             if not given:
                 return default[0]
             chosen = [item for item in default if str(item) == str(self._answers[name])]
