@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from dynamo_mcp.errors import DynamoError, UsageError
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
+from dynamo_mcp.types import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,6 +97,18 @@ def created(project: Project) -> CallToolResult:
         ResourceLink(type="resource_link", name=folder.name, uri=folder.as_uri(), description="The project's folder")
     )
     return result
+
+
+def previewed(preview: Preview) -> CallToolResult:
+    """Give a project that was not made to the client: a line for a person, and the value."""
+    number = len(preview.files) + preview.more
+    notes = [f"{number} {'file' if number == 1 else 'files'}", f"{preview.bytes} bytes"]
+    if preview.problem:
+        notes.append("a create would refuse, see `problem`")
+    line = (
+        f"`{preview.path}` would be made from template `{preview.template}` ({'; '.join(notes)}); nothing was written"
+    )
+    return success(preview, line)
 
 
 def failure(error: DynamoError) -> CallToolResult:

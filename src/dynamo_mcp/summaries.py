@@ -11,7 +11,7 @@ from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
-from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateInfo, Tier
+from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateChange, TemplateInfo, Tier
 
 HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
 
@@ -48,7 +48,7 @@ class Summaries:
             live=template.location.live,
             trust=template.trust,
             tier=_tier(template, confinement),
-            hooks=_hooks(template.path),
+            hooks=hooks_of(template.path),
             requirements=template.requirements,
             category=template.category,
             tags=template.tags,
@@ -61,6 +61,20 @@ def url(location: Location) -> str:
     return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
 
 
+def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
+    """Tell what an update did."""
+    before, after = old.asked, new.asked
+    return TemplateChange(
+        info,
+        old.digest != new.digest,
+        from_revision=old.revision or old.digest,
+        to_revision=new.revision or new.digest,
+        variables_added=tuple(name for name in after if name not in before),
+        variables_removed=tuple(name for name in before if name not in after),
+        variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
+    )
+
+
 def _tier(template: Template, confinement: Confinement) -> Tier:
     try:
         return permit(template, template.trust, confinement).tier
@@ -68,7 +82,8 @@ def _tier(template: Template, confinement: Confinement) -> Tier:
         return confinement.tier
 
 
-def _hooks(path: Path) -> tuple[str, ...]:
+def hooks_of(path: Path) -> tuple[str, ...]:
+    """Return the names of a template's hooks, sorted."""
     try:
         names = sorted(os.listdir(path / "hooks"))
     except OSError:

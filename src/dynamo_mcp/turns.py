@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import msgspec
@@ -15,14 +15,14 @@ from dynamo_mcp.outputs import output_folder
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.sandbox.trust import permit
+from dynamo_mcp.sandbox.trust import permit, permit_preview
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
 from dynamo_mcp.types import IfExists, Template, Trust
 
 Result = TypeVar("Result")
-Work = Callable[[Request, Progress], Awaitable[Result]]
+Work: TypeAlias = Callable[[Request, Progress], Awaitable[Result]]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -31,14 +31,16 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         variables: Answers as they were given.
         output_dir: The folder that was named; None is the default one.
-        trust: How much of the template may run.
+        preview: Nothing is to come of it.
+        trust: How much of the template may run; None is what is recorded.
     """
 
     template: Template
     variables: dict[str, Any]
-    trust: Trust
+    trust: Trust | None = None
     output_dir: str | None = None
     if_exists: IfExists = "error"
+    preview: bool = False
 
 
 class Turns:
@@ -67,7 +69,7 @@ class Turns:
             asked: What is wanted.
             progress: Has the steps "check answers", "prepare environment" and "start renderer", and those of `work`.
             work: What is done, given what may be asked of a renderer.
-            doing: What that is, in words, for when it takes too long.
+            doing: What that is, in words, for when it takes too long; the template's name is put behind them.
 
         Raises:
             Refused: This machine can't confine the template.
@@ -76,9 +78,11 @@ class Turns:
             Busy: Others were at work for too long; TimedOut if this was.
         """
         template = asked.template
+        doing = f"{doing} `{template.name}`"
         # From here on neither an update nor a removal takes away what is read.
         async with self._registration.using(template):
-            permission = permit(template, asked.trust, await self._renderers.confinement())
+            decide = permit_preview if asked.preview else permit
+            permission = decide(template, asked.trust or template.trust, await self._renderers.confinement())
             folder = output_folder(self._settings, asked.output_dir)
             await progress.begin("check answers")
             schema = self._schemas.get(template)

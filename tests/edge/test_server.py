@@ -33,6 +33,7 @@ GENERAL = [
     "update_template",
     "remove_template",
     "discover_templates",
+    "preview_project",
 ]
 CALLS: dict[str, dict[str, Any]] = {
     "list_templates": {},
@@ -43,6 +44,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "update_template": {"template_name": "alpha", "force": True},
     "remove_template": {"template_name": "beta"},
     "discover_templates": {},
+    "preview_project": {"template_name": "alpha", "file": "README.md", "diff": True},
 }
 
 

@@ -12,7 +12,7 @@ from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import IfExists, Project
+from dynamo_mcp.types import IfExists, Preview, Project
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def create(
         variables = collect(answers, assignments, asked)
         with bar(f"create {name}") as sink:
             return await dynamo.create_project(
-                name, str(output), variables, if_exists=_parse(if_exists), trust=parse_trust(trust), sink=sink
+                name, str(output), variables, if_exists=parse_if_exists(if_exists), trust=parse_trust(trust), sink=sink
             )
 
     project = perform(operation, as_json=json)
@@ -61,14 +61,19 @@ def create(
         say(f"  kept: {line}")
 
 
-def describe(project: Project) -> str:
+def describe(project: Project | Preview) -> str:
     """Say how far a project's template was confined."""
     if project.tier == "none":
         return f"trust {project.trust}, not confined"
     return f"trust {project.trust}, confined at tier {project.tier} by {', '.join(project.mechanisms)}"
 
 
-def _parse(word: str) -> IfExists:
+def parse_if_exists(word: str) -> IfExists:
+    """Read what is to be done with an existing folder.
+
+    Raises:
+        UsageError: It is nothing known.
+    """
     match word:
         case "error" | "skip" | "overwrite":
             return word
