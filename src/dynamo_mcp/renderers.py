@@ -150,7 +150,7 @@ class Renderers:
         """Compute every answer, and stop before anything is made; raises as `render`."""
         async with self._done(job, None, say) as (heard, _, _):
             pass
-        if heard.resolved is None:
+        if heard.resolved is None or heard.last.get("kind") != "stopped":
             raise jobs.failure(job, heard.last)
         return heard.resolved
 
