@@ -10,9 +10,29 @@ import anyio
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, InvalidLocation, NameTaken, Problem, TemplateNotFound
-from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
+from dynamo_mcp.progress import (
+    STEPS_OF_ADD,
+    STEPS_OF_CREATE,
+    STEPS_OF_PREVIEW,
+    STEPS_OF_RESOLVE,
+    STEPS_OF_UPDATE,
+    Progress,
+    Sink,
+    ignore,
+)
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.types import CatalogueEntry, IfExists, Project, TemplateChange, TemplateInfo, VariableInfo
+from dynamo_mcp.types import (
+    CatalogueEntry,
+    FileText,
+    HookRun,
+    IfExists,
+    Preview,
+    PreviewFile,
+    Project,
+    TemplateChange,
+    TemplateInfo,
+    VariableInfo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,6 +81,7 @@ class FakeDynamo:
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()
         self.created: list[dict[str, Any]] = []
+        self.previewed: list[dict[str, Any]] = []
         self._templates: dict[str, TemplateInfo] = {}
         self._released = anyio.Event()
         self._listeners: set[MemoryObjectSendStream[frozenset[str]]] = set()
@@ -113,8 +134,18 @@ class FakeDynamo:
                 hint=f"did you mean `{near[0]}`?" if near else "`list_templates` says which are",
             ) from None
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
-        return (await self.template_info(template_name)).variables_cache or ()
+    async def get_template_variables(
+        self, template_name: str, answers: dict[str, Any] | None = None, *, sink: Sink = ignore
+    ) -> tuple[VariableInfo, ...]:
+        variables = (await self.template_info(template_name)).variables_cache or ()
+        if answers is None:
+            return variables
+        _refuse_unknown(template_name, answers, variables)
+        await _walk(STEPS_OF_RESOLVE, sink)
+        return tuple(
+            msgspec.structs.replace(variable, value=answers.get(variable.name, variable.default))
+            for variable in variables
+        )
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         properties: dict[str, dict[str, Any]] = {}
@@ -188,7 +219,7 @@ class FakeDynamo:
         if_exists: IfExists = "error",
         sink: Sink = ignore,
     ) -> Project:
-        known = {variable.name: variable for variable in await self.get_template_variables(template_name)}
+        known = await self.get_template_variables(template_name)
         given = variables or {}
         await self.check_answers(template_name, given)
         await _walk(STEPS_OF_CREATE, sink)
@@ -199,7 +230,7 @@ class FakeDynamo:
         self.created.append(
             {"template": template_name, "output_dir": output_dir, "variables": given, "if_exists": if_exists}
         )
-        answers = {name: variable.default for name, variable in known.items()} | given
+        answers = {variable.name: variable.default for variable in known} | given
         return Project(
             id="7",
             path=str((self.outputs if output_dir is None else self.outputs / output_dir) / "my-project"),
@@ -213,6 +244,47 @@ class FakeDynamo:
             hooks=(),
             left_out=(),
             kept=(),
+            seconds={"render": 0.1},
+        )
+
+    async def preview_project(
+        self,
+        template_name: str,
+        output_dir: str | None = None,
+        variables: dict[str, Any] | None = None,
+        *,
+        if_exists: IfExists = "error",
+        file: str | None = None,
+        diff: bool = False,
+        hooks: bool = False,
+        sink: Sink = ignore,
+    ) -> Preview:
+        known = await self.get_template_variables(template_name)
+        given = variables or {}
+        _refuse_unknown(template_name, given, known)
+        await _walk(STEPS_OF_PREVIEW, sink)
+        asked = {"output_dir": output_dir, "variables": given, "if_exists": if_exists}
+        self.previewed.append({"template": template_name, **asked, "file": file, "diff": diff, "hooks": hooks})
+        return Preview(
+            template=template_name,
+            directory="my-project",
+            path=str((self.outputs if output_dir is None else self.outputs / output_dir) / "my-project"),
+            exists=True,
+            problem="it exists already",
+            files=(PreviewFile("README.md", 12, "0644", "same"), PreviewFile("link", 0, "0777", "new", "README.md")),
+            more=1,
+            bytes=12,
+            answers={variable.name: variable.default for variable in known} | given,
+            hooks=("post_gen_project.py",),
+            ran=(HookRun("post_gen_project.py", "ran\n", 0.1),) if hooks else (),
+            left_out=(),
+            text=FileText(file, "# My project\n") if file else None,
+            diff="" if diff else None,
+            diff_cut=False,
+            not_compared=(),
+            trust="contained",
+            tier="strong",
+            mechanisms=("bubblewrap",),
             seconds={"render": 0.1},
         )
 
@@ -240,6 +312,12 @@ class FakeDynamo:
     def _changed(self, name: str) -> None:
         for listener in self._listeners:
             listener.send_nowait(frozenset({name}))
+
+
+def _refuse_unknown(template_name: str, given: dict[str, Any], variables: tuple[VariableInfo, ...]) -> None:
+    known = {variable.name for variable in variables}
+    if problems := tuple(Problem(name, f"`{name}` is not a variable") for name in given if name not in known):
+        raise InvalidAnswers(template_name, problems, hint="read the variables")
 
 
 async def _walk(steps: tuple[str, ...], sink: Sink) -> None:

@@ -1,120 +1,85 @@
-"""Where it differs from cookiecutter on purpose: each row of the table in the documents is pinned by a test."""
+"""A diff that turns one text into the other, and that ends."""
 
 from __future__ import annotations
 
-import re
+import subprocess
+import time
 from pathlib import Path
-from typing import Any
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from homes import SLUG, Home, base_environments
+from dynamo_mcp.differences import SECONDS, Differences, decode
 
-PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
-TESTS = Path(__file__).parent
-RENDER, HOOKS = "in_environment/test_render.py", "in_environment/test_hooks.py"
-PINNED = {
-    "renders given values as Jinja": (RENDER, "test_an_answer_is_literal_in_the_content_of_files"),
-    "renders folder names twice": (RENDER, "test_an_answer_is_literal_in_every_name"),
-    "drops unknown names": ("test_variables.py", "test_an_unknown_name_is_told_with_the_nearest"),
-    "takes a value of any type": ("test_variables.py", "test_a_wrong_answer_is_told_with_what_is_allowed"),
-    "takes a choice only as it is written": (RENDER, "test_a_choice_is_one_of_its_rendered_items"),
-    "takes the first of several folders to render": (
-        RENDER,
-        "test_of_two_folders_to_render_none_is_picked_and_both_are_named",
-    ),
-    "runs hooks of one name as the disk lists them": (
-        HOOKS,
-        "test_hooks_of_one_moment_run_in_the_order_of_their_names",
-    ),
-    "writes wherever a name leads": (RENDER, "test_a_name_that_leaves_the_project_is_refused"),
-    "lets the project's folder be a path": (RENDER, "test_a_project_folder_without_a_plain_name_is_refused"),
-    "writes into an existing folder": ("test_projects.py", "test_a_failed_create_leaves_an_existing_project_as_it_was"),
-    "leaves part of a project when a file can't be rendered": (
-        "test_hostile_templates.py",
-        "test_a_template_that_is_broken_is_told_so_where_and_leaves_nothing",
-    ),
-    "lets hooks read the terminal": (HOOKS, "test_a_hook_that_asks_is_told_that_nobody_answers"),
-    "lets a hook import nothing beside it": (HOOKS, "test_what_lies_beside_a_hook_shadows_nothing"),
-    "leaves rendered hooks in the temporary folder": (
-        HOOKS,
-        "test_no_rendered_copy_of_a_hook_and_no_output_is_left",
-    ),
-    "runs hooks where the project stays": (
-        "test_relocation.py",
-        "test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project",
-    ),
-    "keeps whatever a hook made": ("test_projects.py", "test_what_leaves_the_project_is_left_out_and_told"),
-    "gives `_template` as it was typed, `_repo_dir` in `~/.cookiecutters`": (
-        "test_differences.py",
-        "test_a_template_is_told_its_address_its_checkout_and_the_real_output_folder",
-    ),
-    "reads `~/.cookiecutterrc`": (
-        "test_defaults.py",
-        "test_a_project_is_made_with_them_only_where_the_operator_says_so",
-    ),
-    "stops at the first default of it that does not fit": (
-        "test_defaults.py",
-        "test_a_value_that_does_not_fit_is_told_and_the_others_count",
-    ),
-    "takes private values from a replay file": (
-        "integration/test_shell.py",
-        "test_a_replay_file_of_cookiecutter_makes_what_cookiecutter_made",
-    ),
-    "keeps clones and replay files in the home folder": (
-        "test_differences.py",
-        "test_a_create_writes_nothing_to_the_home_folder",
-    ),
-}
+MODES = (0o100644, 0o100644)
+texts = some.lists(some.sampled_from(["a\n", "b\n", "c\n", " \n", "\u2028\r\n"]), max_size=30).map("".join)
 
 
-@pytest.fixture
-def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path, base_environments(tmp_path_factory))
+def diff(before: str, after: str, limit: int = 1 << 20) -> Differences:
+    differences = Differences(limit)
+    differences.add("f", before, after, MODES)
+    return differences
 
 
-def test_every_row_of_the_table_is_pinned() -> None:
-    table = PAGE.read_text().partition("| cookiecutter | here | why |")[2]
-    rows = re.findall(r"^\| (.+?) \|", table.partition("\n## ")[0], re.MULTILINE)
-    assert rows == list(PINNED)
+@given(texts, texts, some.sampled_from(["", "end"]), some.sampled_from(["", "end"]))
+def test_applying_a_diff_gives_the_other_text(before: str, after: str, old_end: str, new_end: str) -> None:
+    old, new = before + old_end, after + new_end
+    lines = [line + "\n" for line in diff(old, new).text.split("\n")[:-1]]
+    assert _patched(old, lines) == new
 
 
-@pytest.mark.parametrize("row", PINNED)
-def test_what_pins_a_row_is_there(row: str) -> None:
-    file, name = PINNED[row]
-    assert f"def {name}(" in (TESTS / file).read_text()
+def _patched(before: str, lines: list[str]) -> str:
+    """Apply a unified diff, checking every line of it against the text."""
+    old = before.split("\n")
+    old = [line + "\n" for line in old[:-1]] + ([old[-1]] if old[-1] else [])
+    made: list[str] = []
+    place = 0
+    for index, line in enumerate(lines):
+        if line.startswith(("diff ", "--- a/", "+++ b/", "\\")):
+            continue
+        if line.startswith("@@"):
+            start, _, length = line.split()[1][1:].partition(",")
+            begin = int(start) - (0 if length == "0" else 1)
+            made += old[place:begin]
+            place = begin
+            continue
+        bare = line[1:].removesuffix("\n") if index + 1 < len(lines) and lines[index + 1][0] == "\\" else line[1:]
+        if line[0] != "+":
+            assert old[place] == bare
+            place += 1
+        if line[0] != "-":
+            made.append(bare)
+    return "".join(made + old[place:])
 
 
-@pytest.mark.anyio
-async def test_a_template_is_told_its_address_its_checkout_and_the_real_output_folder(home: Home) -> None:
-    files: dict[str, str | bytes] = {
-        f"{SLUG}/told": "{% for name in ['template', 'output_dir', 'repo_dir', 'checkout'] %}"
-        "{{ cookiecutter['_' ~ name] }}\n{% endfor %}",
-        "beside.txt": "beside",
-    }
-    hook = "import shutil; shutil.copy('{{ cookiecutter._repo_dir }}/beside.txt', 'copied.txt')"
-    (home.root / "link").symlink_to(home.outputs)
-    async with home.open() as dynamo:
-        checkout = await home.add(dynamo, "one", files, post_gen_project=hook)
-        project = await dynamo.create_project("one", str(home.root / "link"))
-    made = home.outputs / "made"
-    assert (made / "told").read_text().splitlines() == [
-        str(home.templates / "one"),
-        str(home.outputs),
-        str(checkout),
-        "None",
-    ]
-    assert (made / "copied.txt").read_text() == "beside"
-    assert project.notes == ()
+def test_a_diff_is_one_that_git_applies(tmp_path: Path) -> None:
+    before = "".join(f"line {number}\n" for number in range(100)) + "end"
+    after = before.replace("line 3\n", "").replace("line 50\n", "line 50\nmore\n").replace("end", "End\n")
+    (tmp_path / "f").write_text(before)
+    patch = diff(before, after).text.replace("diff a/f b/f\n", "diff --git a/f b/f\n")
+    subprocess.run(["git", "apply", "-"], input=patch.encode(), cwd=tmp_path, check=True, timeout=20)
+    assert (tmp_path / "f").read_text() == after
 
 
-@pytest.mark.anyio
-async def test_a_create_writes_nothing_to_the_home_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = home.root / "own"
-    own.mkdir()
-    monkeypatch.setenv("HOME", str(own))
-    seen: dict[str, Any] = {"HOME": str(own)}
-    async with home.open(seen, person=True) as dynamo:
-        await home.add(dynamo, "one")
-        await dynamo.create_project("one", str(home.outputs), trust="full")
-    assert list(own.rglob("*")) == []
+def test_texts_of_few_different_lines_do_not_take_long() -> None:
+    before = "".join("ab"[number % 2] + "\n" for number in range(200_000))
+    after = "".join("ba"[number % 3 % 2] + "\n" for number in range(200_000))
+    started = time.monotonic()
+    assert diff(before, after, 10 << 20).cut is False
+    assert time.monotonic() - started < SECONDS * 2
+
+
+def test_a_long_diff_is_cut_at_the_end_of_a_line_and_nothing_follows() -> None:
+    differences = Differences(200)
+    differences.add("f", "x\n" * 500, "y\n" * 500, MODES)
+    differences.add("g", "a\n", "b\n", MODES)
+    assert differences.cut
+    assert len(differences.text.encode()) <= 200
+    assert differences.text.endswith("-x\n")
+    assert "b/g" not in differences.text
+
+
+def test_bytes_that_are_no_text_are_told_from_a_text_that_was_cut() -> None:
+    assert decode(b"a\0b") is None
+    assert decode(b"\xe9\n") is None
+    assert decode("aé".encode()[:-1]) == "a"

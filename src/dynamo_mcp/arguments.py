@@ -24,6 +24,13 @@ TemplateName = Annotated[str, msgspec.Meta(description="The template's name, as 
 OutputDir = Annotated[
     str | None, msgspec.Meta(description="The folder to create the project's folder in; null for the default one")
 ]
+Answers = Annotated[
+    dict[str, Any] | None,
+    msgspec.Meta(
+        description="Answers by variable, as `get_template_variables` describes them; those left out get their "
+        "defaults. Values are taken literally"
+    ),
+]
 Existing = Annotated[
     IfExists,
     msgspec.Meta(
@@ -62,6 +69,13 @@ class GetTemplateVariables(msgspec.Struct, frozen=True):
     """The arguments of `get_template_variables`."""
 
     template_name: TemplateName
+    answers: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description="Answers by variable, some or none of them, to learn the value of every variable that follows "
+            "from them; leave it out to read the questions alone, which is faster"
+        ),
+    ] = None
 
 
 class AddTemplate(msgspec.Struct, frozen=True):
@@ -93,18 +107,30 @@ class AddTemplate(msgspec.Struct, frozen=True):
     ] = ()
 
 
+class PreviewProject(msgspec.Struct, frozen=True):
+    """The arguments of `preview_project`."""
+
+    template_name: TemplateName
+    output_dir: OutputDir = None
+    variables: Answers = None
+    if_exists: Existing = "error"
+    file: Annotated[
+        str | None, msgspec.Meta(description="Show the text of this file of the project, by its path in `files`")
+    ] = None
+    diff: Annotated[
+        bool, msgspec.Meta(description="Show how the project's text files differ from those that are there already")
+    ] = False
+    hooks: Annotated[
+        bool, msgspec.Meta(description="Run the template's hooks too, in the sandbox; they may change the files")
+    ] = False
+
+
 class CreateProject(msgspec.Struct, frozen=True):
     """The arguments of `create_project`."""
 
     template_name: TemplateName
     output_dir: OutputDir = None
-    variables: Annotated[
-        dict[str, Any] | None,
-        msgspec.Meta(
-            description="Answers by variable, as `get_template_variables` describes them; those left out get their "
-            "defaults. Values are taken literally"
-        ),
-    ] = None
+    variables: Answers = None
     if_exists: Existing = "error"
     ask: Ask = False
 

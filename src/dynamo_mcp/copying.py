@@ -26,6 +26,7 @@ NAME_BYTES = 255
 CHUNK_BYTES = 1 << 20
 REASONS = 100
 """Entries of which it is told that and why they were left out."""
+STRAYS = 10
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -125,6 +126,26 @@ def link_tree(source: Path, target: Path) -> None:
                             copy.write(chunk)
                     path.chmod(stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode))
     target.chmod(stat.S_IMODE(source.stat().st_mode))
+
+
+def strays(root: Path, directory: str) -> list[str]:
+    """Report what a template wrote beside its project folder; it is not taken.
+
+    Args:
+        root: The folder that holds the project's.
+        directory: The name of the project's.
+    """
+    found = []
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if entry.name != directory:
+                    found.append(plain(f"../{entry.name}: it is outside the project"))
+                if len(found) == STRAYS:
+                    break
+    except OSError:
+        return []
+    return sorted(found)
 
 
 def carry_over(old: Path, new: Path, made: set[str], prefix: str = "") -> None:

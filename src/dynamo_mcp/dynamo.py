@@ -5,35 +5,43 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import anyio
 import msgspec
 
-from dynamo_mcp import catalogue, defaults, sources
+from dynamo_mcp import catalogue, defaults, scripts, sources
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed, TemplateBroken, TimedOut, UsageError
+from dynamo_mcp.errors import TemplateBroken, UsageError
 from dynamo_mcp.news import News
-from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
-from dynamo_mcp.projects import Projects, Request
+from dynamo_mcp.previews import Look, Previews
+from dynamo_mcp.progress import (
+    STEPS_OF_ADD,
+    STEPS_OF_CREATE,
+    STEPS_OF_PREVIEW,
+    STEPS_OF_RESOLVE,
+    STEPS_OF_UPDATE,
+    Progress,
+    Sink,
+    ignore,
+)
+from dynamo_mcp.projects import Projects
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry, check_name
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.requirements import normalise
-from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
-from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.summaries import Summaries, changed
 from dynamo_mcp.text import plain
+from dynamo_mcp.turns import Asked, Turns
 from dynamo_mcp.types import (
     CatalogueEntry,
-    Checkout,
     Confinement,
     IfExists,
-    Location,
+    Preview,
     Project,
     Template,
     TemplateChange,
@@ -41,6 +49,7 @@ from dynamo_mcp.types import (
     Trust,
     VariableInfo,
 )
+from dynamo_mcp.values import Values
 
 
 @asynccontextmanager
@@ -79,7 +88,11 @@ class Dynamo:
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments, settings)
         self._registration = Registration(store, self._registry, environments)
-        self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+        self._values = Values(renderers)
+        self._previews = Previews(settings, store, renderers)
+        self._turns = Turns(
+            settings, self._registration, self._schemas, self._defaults, environments=environments, renderers=renderers
+        )
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
@@ -104,15 +117,34 @@ class Dynamo:
             return info  # which says what is wrong
         return msgspec.structs.replace(info, variables_cache=variables)
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+    async def get_template_variables(
+        self,
+        template_name: str,
+        answers: dict[str, Any] | None = None,
+        *,
+        trust: Trust | None = None,
+        sink: Sink = ignore,
+    ) -> tuple[VariableInfo, ...]:
         """Return what a template asks, in its order.
+
+        Args:
+            template_name: Which template.
+            answers: Literal answers, from which the value of every variable is computed; None computes nothing.
+            trust: How much of the template may run to compute them; only a person may say so.
+            sink: Where progress goes.
 
         Raises:
             TemplateNotFound: It is not registered.
             InvalidTemplate: Its `cookiecutter.json` can't be understood any more, and so is NotATemplate.
+            InvalidAnswers: With all problems at once; further ones of computing are those of `create_project`.
         """
-        schema = self._schemas.get(self._registry.get(template_name))
-        return self._defaults.show(schema, tuple(variable.info() for variable in schema.variables))
+        template = self._registry.get(template_name)
+        if answers is None:
+            schema = self._schemas.get(template)
+            return self._defaults.show(schema, tuple(variable.info() for variable in schema.variables))
+        asked = Asked(template, answers, self._trust(trust))
+        progress = Progress(STEPS_OF_RESOLVE, sink)
+        return await self._turns.take(asked, progress, self._values.resolve, "Computing the values of")
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
@@ -180,7 +212,7 @@ class Dynamo:
                 name,
                 plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
                 location,
-                path=_inside(tree, location),
+                path=sources.folder(tree, location),
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
@@ -211,33 +243,24 @@ class Dynamo:
             location = catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
             tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
-            changed = tree.digest != old.digest
+            moved = tree.digest != old.digest
             new = msgspec.structs.replace(
                 old,
                 location=location,
-                path=_inside(tree, location),
+                path=sources.folder(tree, location),
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
                 last_updated=_now(),
                 # A raised trust is bound to what was looked at when it was given.
-                trust="contained" if changed and old.trust == "full" else old.trust,
+                trust="contained" if moved and old.trust == "full" else old.trust,
             )
             if force:
                 await self._environments.rebuild(old.name, old.requirements)
-            new = await self._registration.complete(new, progress, prepare=changed or force)
+            new = await self._registration.complete(new, progress, prepare=moved or force)
             self._schemas.forget(old)
             await self._registration.release(old)
-        before, after = old.asked, new.asked
-        return TemplateChange(
-            await self.template_info(template_name),
-            changed,
-            from_revision=old.revision or old.digest,
-            to_revision=new.revision or new.digest,
-            variables_added=tuple(name for name in after if name not in before),
-            variables_removed=tuple(name for name in before if name not in after),
-            variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
-        )
+        return changed(old, new, await self.template_info(template_name))
 
     async def remove_template(self, template_name: str) -> str:
         """Forget a template; the projects made from it stay.
@@ -288,50 +311,53 @@ class Dynamo:
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._registry.get(template_name)
-        # From here on neither an update nor a removal takes away what this create reads.
-        async with self._registration.using(template):
-            permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
-            folder = self._projects.output_folder(output_dir)
-            await progress.begin("check answers")
-            schema = self._schemas.get(template)
-            answers = schema.check(template.name, self._defaults.fill(schema, variables or {}))
-            async with self._slots.one():
-                await progress.begin("prepare environment")
-                environment = await self._environments.ensure(template.name, template.requirements)
-                await progress.begin("start renderer", "waiting for a renderer")
-                notes = self._defaults.of(schema)[1]
-                request = Request(template, environment, permission, answers, folder, if_exists, notes)
-                try:
-                    return await self._create(request, progress)
-                except RendererFailed:
-                    if await self._environments.works(environment):
-                        raise
-                environment = await self._environments.rebuild(template.name, template.requirements)
-                return await self._create(msgspec.structs.replace(request, environment=environment), progress)
+        asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists)
+        return await self._turns.take(asked, progress, self._projects.create, "Creating a project from")
+
+    async def preview_project(
+        self,
+        template_name: str,
+        output_dir: str | None = None,
+        variables: dict[str, Any] | None = None,
+        *,
+        if_exists: IfExists = "error",
+        file: str | None = None,
+        diff: bool = False,
+        hooks: bool = False,
+        trust: Trust | None = None,
+        sink: Sink = ignore,
+    ) -> Preview:
+        """Show what `create_project` would make of the same arguments, and make nothing.
+
+        Args:
+            template_name: As there.
+            output_dir: As there.
+            variables: As there.
+            if_exists: As there.
+            file: A file of the project whose text is wanted.
+            diff: Compare with the folder that is there.
+            hooks: Run the hooks too, which happens in the sandbox or not at all.
+            trust: As there.
+            sink: As there.
+
+        Raises:
+            NotFound: There would be no such file; the others are those of `create_project`.
+        """
+        progress = Progress(STEPS_OF_PREVIEW, sink)
+        await progress.begin("resolve", f"resolving `{template_name}`")
+        template = self._registry.get(template_name)
+        asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists, preview=True)
+        look = partial(self._previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
+        return await self._turns.take(asked, progress, look, "Previewing a project from")
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
         return News(self._registry, self._store.home / "templates").open()
 
-    async def _create(self, request: Request, progress: Progress) -> Project:
-        try:
-            with anyio.fail_after(self.settings.create_seconds):
-                return await self._projects.create(request, progress)
-        except TimeoutError as error:
-            raise TimedOut(
-                f"Creating a project from `{request.template.name}` took more than {self.settings.create_seconds:g} "
-                f"seconds and was ended while {progress.last}; nothing of it was left",
-                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-            ) from error
-
     def _trust(self, wanted: Trust | None) -> Trust | None:
         if wanted is not None and not self.settings.person:
             raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
         return wanted
-
-
-def _inside(tree: Checkout, location: Location) -> Path:
-    return tree.path / location.directory if location.directory else tree.path
 
 
 def _now() -> str:

@@ -20,7 +20,44 @@ from dynamo_mcp.errors import (
 )
 from dynamo_mcp.problems import not_offered, shown
 from dynamo_mcp.sandbox.launch import Launched
-from dynamo_mcp.types import Environment, HookRun, Rendered, Template, Trust
+from dynamo_mcp.sandbox.trust import Permission
+from dynamo_mcp.types import Environment, HookRun, IfExists, Rendered, Template, Trust
+from dynamo_mcp.variables import Schema
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a project is made from.
+
+    Attributes:
+        answers: Literal values that fit the schema.
+        folder: The real folder in which the project's folder would be made.
+        notes: What is worth knowing of the request, for the result.
+    """
+
+    template: Template
+    schema: Schema
+    environment: Environment
+    permission: Permission
+    answers: dict[str, Any]
+    folder: Path
+    if_exists: IfExists = "error"
+    notes: tuple[str, ...] = ()
+
+    def job(self, *, hooks: bool = True) -> Job:
+        """Return what a renderer is asked for."""
+        return Job(
+            self.template,
+            self.environment,
+            self.answers,
+            self.permission.trust,
+            self.permission.confined,
+            {
+                "_template": self.template.location.address,
+                "_output_dir": str(self.folder),
+                "_checkout": self.template.location.revision,
+            },
+            hooks,
+        )
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -30,6 +67,7 @@ class Job(msgspec.Struct, frozen=True):
         answers: Literal values for some of the template's variables.
         confined: The job runs in the sandbox of this machine's tier.
         variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
+        hooks: The hooks before and after the files run; `pre_prompt`, which may make the template, runs anyway.
     """
 
     template: Template
@@ -38,13 +76,30 @@ class Job(msgspec.Struct, frozen=True):
     trust: Trust
     confined: bool
     variables: dict[str, Any]
+    hooks: bool = True
 
 
-def resolved(message: dict[str, Any]) -> tuple[dict[str, Any], str]:
+class Resolved(msgspec.Struct, frozen=True):
+    """What a job has computed before anything is made.
+
+    Attributes:
+        directory: The project folder's name.
+        answers: Every public variable's value, as the template sees it.
+        choices: What each choice offers, rendered.
+    """
+
+    directory: str
+    answers: dict[str, Any]
+    choices: dict[str, tuple[Any, ...]] = {}
+
+
+def resolved(message: dict[str, Any]) -> Resolved:
     """Read what a job has resolved. The job runs a stranger's code, and may lie."""
-    answers, directory = message.get("answers"), message.get("directory")
-    if not isinstance(answers, dict) or not isinstance(directory, str):
-        raise nonsense()
+    try:
+        said = msgspec.convert(message, Resolved)
+    except msgspec.ValidationError as error:
+        raise nonsense() from error
+    directory = said.directory
     if (
         not directory.isprintable()
         or directory.strip() in {"", ".", ".."}
@@ -55,7 +110,7 @@ def resolved(message: dict[str, Any]) -> tuple[dict[str, Any], str]:
             f"The template named its project folder {directory!r}, which is not a plain folder name",
             hint="answer differently, or mend the template",
         )
-    return answers, directory
+    return said
 
 
 def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:

@@ -15,6 +15,8 @@ import msgspec
 
 STEPS_OF_ADD = ("resolve", "fetch", "read variables", "make environment", "register")
 STEPS_OF_CREATE = ("resolve", "check answers", "prepare environment", "start renderer", "render", "publish")
+STEPS_OF_PREVIEW = ("resolve", "check answers", "prepare environment", "start renderer", "render", "compare")
+STEPS_OF_RESOLVE = ("check answers", "prepare environment", "start renderer", "compute values")
 STEPS_OF_UPDATE = ("resolve", "fetch", "read variables", "make environment", "register")
 
 

@@ -13,38 +13,17 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree
+from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree, strays
 from dynamo_mcp.disk import words
-from dynamo_mcp.errors import DynamoError, OutputRefused, StorageFailed, TargetExists
-from dynamo_mcp.jobs import Job
+from dynamo_mcp.errors import DynamoError, StorageFailed
+from dynamo_mcp.jobs import Request
+from dynamo_mcp.outputs import refuse_existing
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.text import plain
-from dynamo_mcp.types import Environment, IfExists, Project, Rendered, Template
-
-STRAYS = 10
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What is asked for.
-
-    Attributes:
-        answers: Literal values that fit the template's schema.
-        folder: The real folder in which the project's folder will be made.
-        notes: What is worth knowing of the request, for the result.
-    """
-
-    template: Template
-    environment: Environment
-    permission: Permission
-    answers: dict[str, Any]
-    folder: Path
-    if_exists: IfExists = "error"
-    notes: tuple[str, ...] = ()
+from dynamo_mcp.types import Project, Rendered
 
 
 class Projects:
@@ -56,41 +35,6 @@ class Projects:
         self._store = store
         self._renderers = renderers
         self._limits = Limits(settings.output_bytes, settings.output_files)
-
-    def output_folder(self, wanted: str | None) -> Path:
-        """Return the real folder that projects may be written to.
-
-        Args:
-            wanted: A path; relative ones count from `outputs/`, for a person from the working directory. None is
-                `outputs/` itself.
-
-        Raises:
-            OutputRefused: It lies outside what may be written.
-        """
-        start = Path.cwd() if self._settings.person else self._settings.outputs
-        if wanted is not None and ("\0" in wanted or not wanted.strip()):
-            raise OutputRefused(f"`{wanted!r}` is not a folder", hint="leave `output_dir` out, or name a folder")
-        try:
-            folder = self._settings.outputs if wanted is None else start / Path(wanted).expanduser()
-            real = Path(os.path.realpath(folder))
-            str(real).encode()  # what is told of it is UTF-8
-            occupied = os.path.lexists(real) and not real.is_dir()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise OutputRefused(
-                f"`{plain(wanted or '', 200)}` can't be a folder: {error}",
-                hint="leave `output_dir` out, or name a folder",
-            ) from error
-        allowed = [Path(os.path.realpath(root)) for root in (self._settings.outputs, *self._settings.output_roots)]
-        if not self._settings.person and not any(real.is_relative_to(root) for root in allowed):
-            raise OutputRefused(
-                f"Projects may not be written to `{folder}`",
-                hint="allowed are folders below "
-                + ", ".join(f"`{root}`" for root in allowed)
-                + "; an operator allows more with `--output-root` or `DYNAMO_MCP_OUTPUT_ROOTS`",
-            )
-        if occupied:
-            raise OutputRefused(f"`{folder}` is not a folder", hint="name a folder; a missing one is made")
-        return real
 
     async def create(self, request: Request, progress: Progress) -> Project:
         """Make one project; on any failure nothing of it is left.
@@ -112,25 +56,11 @@ class Projects:
             raise
 
     async def _create(self, request: Request, progress: Progress) -> Project:
-        template = request.template
-
         async def decide(directory: str, _answers: dict[str, Any]) -> None:
-            self._refuse_existing(request, request.folder / directory)
-            await progress.begin("render", f"rendering `{template.name}`")
+            refuse_existing(request.folder / directory, request.if_exists)
+            await progress.begin("render", f"rendering `{request.template.name}`")
 
-        job = Job(
-            template,
-            request.environment,
-            request.answers,
-            request.permission.trust,
-            request.permission.confined,
-            {
-                "_template": template.location.address,
-                "_output_dir": str(request.folder),
-                "_checkout": template.location.revision,
-            },
-        )
-        async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
+        async with self._renderers.render(request.job(), decide, progress.detail) as (rendered, mechanisms):
             await progress.begin("publish", "checking and publishing")
             return await self._publish(request, rendered, mechanisms, progress)
 
@@ -144,7 +74,7 @@ class Projects:
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
-            self._refuse_existing(request, target)
+            refuse_existing(target, request.if_exists)
             merging = target.exists()
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
@@ -154,7 +84,7 @@ class Projects:
                     await anyio.to_thread.run_sync(link_tree, target, staged)
                 copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
                 notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move)
-                copied.left_out += await anyio.to_thread.run_sync(_strays, rendered)
+                copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
             project = _project(
                 request,
                 rendered=rendered,
@@ -174,24 +104,12 @@ class Projects:
                     self._store.publish(staged, target)
             except (FileExistsError, DynamoError) as error:
                 record.unlink(missing_ok=True)
-                self._refuse_existing(request, target)
+                refuse_existing(target, request.if_exists)
                 raise StorageFailed(f"`{target}` can't be published: {error}", hint="try again") from error
             if merging:
                 with suppress(OSError):
                     carry_over(staged, target, set(copied.files))
         return project
-
-    def _refuse_existing(self, request: Request, target: Path) -> None:
-        if not os.path.lexists(target):
-            return
-        if request.if_exists == "error":
-            raise TargetExists(
-                f"`{target}` exists already",
-                hint="answer so that the project gets another folder name, choose another `output_dir`, or ask for "
-                "`if_exists` `skip` (keep what is there) or `overwrite` (replace the files that the template makes)",
-            )
-        if target.is_symlink() or not target.is_dir():
-            raise TargetExists(f"`{target}` is not a folder", hint="remove it, or choose another `output_dir`")
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -230,18 +148,3 @@ def _project(
         notes=(*request.notes, *notes),
         seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
     )
-
-
-def _strays(rendered: Rendered) -> list[str]:
-    """Report what the template wrote beside its project folder; it is not published."""
-    found = []
-    try:
-        with os.scandir(rendered.root) as entries:
-            for entry in entries:
-                if entry.name != rendered.directory:
-                    found.append(plain(f"../{entry.name}: it is outside the project"))
-                if len(found) == STRAYS:
-                    break
-    except OSError:
-        return []
-    return sorted(found)

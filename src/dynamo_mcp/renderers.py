@@ -23,7 +23,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from dynamo_mcp import jobs
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
-from dynamo_mcp.jobs import Job
+from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.process import run
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
 from dynamo_mcp.sandbox.policy import policy
@@ -49,6 +49,12 @@ class _Key(msgspec.Struct, frozen=True):
     live: Path | None
     template: str | None
     full: bool
+
+
+class _Heard(msgspec.Struct, frozen=True):
+    last: dict[str, Any]
+    resolved: Resolved | None
+    refusal: DynamoError | None
 
 
 class _Worker:
@@ -132,20 +138,33 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
+        async with self._done(job, decide, say) as (heard, worker, output):
+            if heard.last.get("event") == "done":
+                rendered = jobs.rendered(heard.last, worker.at.root / output.relative_to("/"), output)
+                mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
+                yield rendered, (*mechanisms, *jobs.texts(heard.last.get("mechanisms")))
+        if heard.last.get("event") != "done":
+            raise heard.refusal or jobs.failure(job, heard.last)
+
+    async def resolve(self, job: Job, say: Say) -> Resolved:
+        """Compute every answer, and stop before anything is made; raises as `render`."""
+        async with self._done(job, None, say) as (heard, _, _):
+            pass
+        if heard.resolved is None or heard.last.get("kind") != "stopped":
+            raise jobs.failure(job, heard.last)
+        return heard.resolved
+
+    @asynccontextmanager
+    async def _done(self, job: Job, decide: Decide | None, say: Say) -> AsyncIterator[tuple[_Heard, _Worker, Path]]:
+        """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
         worker = await self._take(job)
         healthy = False
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
             await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
-            last, refusal = await self._follow(worker, identity, decide, say)
-            if last.get("event") == "done":
-                rendered = jobs.rendered(last, worker.at.root / paths[0].relative_to("/"), paths[0])
-                mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
-                yield rendered, (*mechanisms, *jobs.texts(last.get("mechanisms")))
+            yield await self._follow(worker, identity, decide, say), worker, paths[0]
             healthy = await self._clear(worker, paths)
-            if last.get("event") != "done":
-                raise refusal or jobs.failure(job, last)
         finally:
             if healthy:
                 await self._give_back(worker)
@@ -166,17 +185,15 @@ class Renderers:
             "answers": job.answers,
             "trust": job.trust,
             "variables": job.variables,
+            "hooks": job.hooks,
             "policy": policy(self._settings, read=read, write=(output, temporary), private=private)
             if job.confined
             else None,
         }
 
-    async def _follow(
-        self, worker: _Worker, identity: str, decide: Decide, say: Say
-    ) -> tuple[dict[str, Any], DynamoError | None]:
-        """Hear a job out; return its last message, and what `decide` raised."""
-        answers: dict[str, Any] = {}
-        directory = ""
+    async def _follow(self, worker: _Worker, identity: str, decide: Decide | None, say: Say) -> _Heard:
+        """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
+        resolved: Resolved | None = None
         refusal: DynamoError | None = None
         while True:
             message = await worker.hear()
@@ -184,19 +201,24 @@ class Renderers:
                 raise jobs.nonsense()
             match message.get("event"):
                 case "resolved":
-                    if directory:
+                    if resolved is not None:
                         raise jobs.nonsense()
-                    answers, directory = jobs.resolved(message)
+                    resolved = jobs.resolved(message)
                     try:
-                        await decide(directory, answers)
+                        if decide is not None:
+                            await decide(resolved.directory, resolved.answers)
                     except DynamoError as error:
                         refusal = error
-                    await worker.tell({"action": "stop" if refusal else "proceed", "id": identity})
+                    stop = decide is None or refusal is not None
+                    await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
                 case "step":
                     await say(str(message.get("message"))[:200])
+                case "done" if resolved is None:
+                    raise jobs.nonsense()
                 case "done" | "failed":
                     # What a job says last may not contradict what was decided on.
-                    return {**message, "answers": answers, "directory": directory}, refusal
+                    decided = {"answers": resolved.answers, "directory": resolved.directory} if resolved else {}
+                    return _Heard({**message, **decided}, resolved, refusal)
                 case _:
                     raise jobs.nonsense()
 

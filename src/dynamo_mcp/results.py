@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from dynamo_mcp.errors import DynamoError, InvalidAnswers, UsageError
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import CatalogueEntry, Project, TemplateInfo, VariableInfo
+from dynamo_mcp.types import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +110,18 @@ def noted(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
     told = [TextContent(type="text", text=f"note: {note}") for note in notes]
     machine = TextContent(type="text", text=text_of(structured))
     return result.model_copy(update={"content": [line, *told, machine, *rest], "structured_content": structured})
+
+
+def previewed(preview: Preview) -> CallToolResult:
+    """Give a project that was not made to the client: a line for a person, and the value."""
+    number = len(preview.files) + preview.more
+    notes = [f"{number} {'file' if number == 1 else 'files'}", f"{preview.bytes} bytes"]
+    if preview.problem:
+        notes.append("a create would refuse, see `problem`")
+    line = (
+        f"`{preview.path}` would be made from template `{preview.template}` ({'; '.join(notes)}); nothing was written"
+    )
+    return success(preview, line)
 
 
 def failure(error: DynamoError, answered: Mapping[str, Any] | None = None) -> CallToolResult:

@@ -16,7 +16,7 @@ from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateInfo, Tier
+from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateChange, TemplateInfo, Tier
 
 
 class Summaries:
@@ -64,6 +64,20 @@ class Summaries:
 def url(location: Location) -> str:
     """Return where a template comes from, as clients read it."""
     return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
+
+
+def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
+    """Tell what an update did."""
+    before, after = old.asked, new.asked
+    return TemplateChange(
+        info,
+        old.digest != new.digest,
+        from_revision=old.revision or old.digest,
+        to_revision=new.revision or new.digest,
+        variables_added=tuple(name for name in after if name not in before),
+        variables_removed=tuple(name for name in before if name not in after),
+        variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
+    )
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:

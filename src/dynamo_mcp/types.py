@@ -14,6 +14,7 @@ import msgspec
 Trust: TypeAlias = Literal["inert", "contained", "full"]
 Tier: TypeAlias = Literal["strong", "reduced", "none"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
+Change: TypeAlias = Literal["new", "same", "changed", "kept"]
 LocationKind: TypeAlias = Literal["git", "local"]
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
 How: TypeAlias = Literal["named", "table", "index"]
@@ -249,6 +250,80 @@ class Project(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class PreviewFile(msgspec.Struct, frozen=True):
+    """A file or link that a create would make.
+
+    Attributes:
+        path: Relative to the project's folder.
+        bytes: Its size; 0 for a link.
+        mode: Its permissions, in octal.
+        change: Against what is there: `new`, `same`, `changed` (replaced by this one), or `kept` (what is there stays).
+        link: Where it leads, if it is a link.
+    """
+
+    path: str
+    bytes: int
+    mode: str
+    change: Change
+    link: str | None = None
+
+
+class FileText(msgspec.Struct, frozen=True):
+    """One file's text, or its first 64 KiB if it is `cut`; null where it is `binary`, or a link."""
+
+    path: str
+    text: str | None
+    binary: bool = False
+    cut: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A project that was not made.
+
+    Attributes:
+        directory: The project folder's name.
+        path: Where a create would put it, absolute and real.
+        exists: Something is there already.
+        problem: Why a create would refuse to write there, and what to do.
+        files: The first 500 files and links, sorted by path.
+        more: How many more there are.
+        bytes: Bytes in all files.
+        answers: The complete answers.
+        hooks: The names of the hooks that a create would run.
+        ran: What those hooks printed that ran for the preview.
+        left_out: What the template made that would not be published, each with the reason.
+        text: The file that was asked for.
+        diff: Unified diff of the changed text files against what is there, if it was asked for; 64 KiB at most.
+        diff_cut: Not all of the diff is there.
+        not_compared: Changed files that are not in the diff, each with the reason.
+        trust: How much of the template was allowed to run.
+        tier: How well the machine confined it.
+        mechanisms: What confined it.
+        seconds: Seconds spent by step.
+    """
+
+    template: str
+    directory: str
+    path: str
+    exists: bool
+    problem: str | None
+    files: tuple[PreviewFile, ...]
+    more: int
+    bytes: int
+    answers: dict[str, Any]
+    hooks: tuple[str, ...]
+    ran: tuple[HookRun, ...]
+    left_out: tuple[str, ...]
+    text: FileText | None
+    diff: str | None
+    diff_cut: bool
+    not_compared: tuple[str, ...]
+    trust: Trust
+    tier: Tier
+    mechanisms: tuple[str, ...]
+    seconds: dict[str, float]
+
+
 class VariableInfo(msgspec.Struct, frozen=True):
     """One question that a template asks, as clients read it.
 
@@ -260,6 +335,7 @@ class VariableInfo(msgspec.Struct, frozen=True):
         recommended: Worth asking a person for.
         derived: The default is computed from the other answers.
         labels: The author's words for the choices.
+        value: What it is, given the answers that were asked about; null where none were.
     """
 
     name: str
@@ -271,6 +347,7 @@ class VariableInfo(msgspec.Struct, frozen=True):
     recommended: bool = False
     derived: bool = False
     labels: dict[str, str] = {}
+    value: Any = None
 
 
 class TemplateInfo(msgspec.Struct, frozen=True):

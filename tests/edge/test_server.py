@@ -34,16 +34,18 @@ GENERAL = [
     "update_template",
     "remove_template",
     "discover_templates",
+    "preview_project",
 ]
 CALLS: dict[str, dict[str, Any]] = {
     "list_templates": {},
-    "get_template_variables": {"template_name": "alpha"},
+    "get_template_variables": {"template_name": "alpha", "answers": {"port": 1}},
     "add_template": {"url": "https://example.com/gamma", "requirements": ["jinja2-time"]},
     "create_project": {"template_name": "alpha", "variables": {"port": 1}, "if_exists": "skip"},
     "create_alpha": {"license": "GPL", "tests": False, "owner": {"name": "Bo"}, "_output_dir": "there"},
     "update_template": {"template_name": "alpha", "force": True},
     "remove_template": {"template_name": "beta"},
     "discover_templates": {},
+    "preview_project": {"template_name": "alpha", "file": "README.md", "diff": True},
 }
 
 

@@ -40,6 +40,32 @@ async def test_create_project_passes_everything_on_and_takes_defaults_for_the_re
     ]
 
 
+async def test_preview_project_passes_everything_on(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    given = {"output_dir": "x", "variables": {"port": 1}, "if_exists": "skip", "file": "a", "diff": True, "hooks": True}
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        result = await client.call_tool("preview_project", {"template_name": "alpha", **given})
+        await client.call_tool("preview_project", {"template_name": "alpha"})
+    assert fake.previewed == [
+        {"template": "alpha", **given},
+        {
+            "template": "alpha",
+            "output_dir": None,
+            "variables": {},
+            "if_exists": "error",
+            "file": None,
+            "diff": False,
+            "hooks": False,
+        },
+    ]
+    assert fake.created == []
+    assert isinstance(result.content[0], TextContent)
+    assert result.content[0].text == (
+        f"`{tmp_path}/x/my-project` would be made from template `alpha` (3 files; 12 bytes; a create would refuse, see "
+        "`problem`); nothing was written"
+    )
+
+
 async def test_the_tool_of_a_template_keeps_its_own_arguments_apart_from_the_variables(tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     async with join("memory", "auto", tmp_path, fake=fake) as client:
@@ -96,6 +122,7 @@ async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> 
         "update_template": (False, False, True, True),
         "remove_template": (False, True, False, False),
         "discover_templates": (True, False, True, False),
+        "preview_project": (True, False, True, False),
         "create_alpha": (False, True, False, False),
         "create_beta": (False, True, False, False),
     }
@@ -112,15 +139,15 @@ async def test_a_template_that_can_not_be_used_now_has_no_tool_and_no_prompt(tmp
 class Broken(FakeDynamo):
     """A fake whose `beta` broke since it was listed."""
 
-    async def get_template_variables(self, template_name: str) -> tuple[VariableInfo, ...]:
+    async def get_template_variables(self, template_name: str, *given: Any, **options: Any) -> tuple[VariableInfo, ...]:
         if template_name == "beta":
             raise InvalidTemplate("`cookiecutter.json` is no JSON", hint="mend it")
-        return await super().get_template_variables(template_name)
+        return await super().get_template_variables(template_name, *given, **options)
 
 
 async def test_a_template_that_broke_hides_no_other_and_says_so_when_it_is_called(tmp_path: Path) -> None:
     async with join("memory", "auto", tmp_path, fake=Broken(tmp_path)) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools][7:] == ["create_alpha"]
+        assert [tool.name for tool in (await client.list_tools()).tools][8:] == ["create_alpha"]
         assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["create_alpha"]
         result = await client.call_tool("create_beta")
         assert result.is_error

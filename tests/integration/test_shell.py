@@ -90,6 +90,46 @@ async def test_an_operators_own_defaults_are_a_flag_of_every_command(place: Plac
     assert "nowhere" in (await place.run("--user-config", "nowhere", "list", code=2))[1]
 
 
+async def test_variables_are_shown_with_the_values_that_follow_from_answers(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    (place.root / "answers.json").write_text('{"workers": 7, "project_name": "Nothing"}')
+    asked = ("--answers", "answers.json", "--set", "project_name=Sea Shells", "--set", "use_ci=n")
+    variables = json.loads((await place.run("variables", "one", *asked, "--json"))[0])["variables"]
+    values = {variable["name"]: variable["value"] for variable in variables}
+    assert (values["slug"], values["workers"], values["use_ci"]) == ("sea-shells", 7, False)
+    assert "sea-shells" in (await place.run("variables", "one", *asked))[0]
+    assert "computed" in (await place.run("variables", "one"))[0]
+    assert "`colour` is not asked" in (await place.run("variables", "one", "--set", "colour=red", code=4))[1]
+    assert place.made == []
+
+
+async def test_a_preview_shows_the_files_one_file_or_a_diff_and_makes_nothing(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    said, _ = await place.run("preview", "one", "-o", "made", "--set", "slug=p")
+    assert f"{place.root / 'made' / 'p'} would be made: 2 files, " in said
+    assert "hook: post_gen_project.py" in said
+    assert "the hook ran" not in said
+    assert not (place.root / "made").exists()
+    said, _ = await place.run("preview", "one", "--set", "slug=p", "--file", "src/p.txt")
+    assert said == "p\n"
+    assert (
+        "did you mean `src/p.txt`"
+        in (await place.run("preview", "one", "--set", "slug=p", "--file", "p.txt", code=3))[1]
+    )
+    await place.run("create", "one", "-o", "made", "--set", "slug=p")
+    said, _ = await place.run("preview", "one", "-o", "made", "--set", "slug=p", "--set", "motto=new", "--diff")
+    assert "-motto: \n+motto: new\n" in said
+    said, _ = await place.run("preview", "one", "-o", "made", "--set", "slug=p", "--hooks", "--json")
+    seen = json.loads(said)
+    assert [(file["path"], file["change"]) for file in seen["files"]] == [
+        ("README.md", "same"),
+        ("made-by-hook.txt", "same"),
+        ("src/p.txt", "same"),
+    ]
+    assert "exists already" in seen["problem"]
+    assert place.scratch == []
+
+
 async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> None:
     await place.run("add", str(write_template(place.templates / "one")))
     assert "did you mean `one`" in (await place.run("create", "on", code=3))[1]

@@ -83,7 +83,9 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
     if os.read(orders, 1) != b"1":
         return {"event": "failed", "kind": "stopped", "message": "stopped by the server", "output": ""}
     started = time.perf_counter()
-    project.generate(lambda text: say(replies, {"event": "step", "message": text}))
+    project.generate(
+        lambda text: say(replies, {"event": "step", "message": text}), accept_hooks=message.get("hooks", True)
+    )
     seconds["render"] = time.perf_counter() - started
     return {
         "event": "done",

@@ -39,6 +39,8 @@ class Questions:
         self._raw = raw
         self._answers = answers
         self._chosen: dict[str, int] = {}
+        self.choices: dict[str, list[Any]] = {}
+        """What each choice offers, rendered; once `context` has run."""
 
     def context(self, private: dict[str, Any]) -> dict[str, Any]:
         """Do what `cookiecutter.main` does between reading `cookiecutter.json` and rendering, answers being literal.
@@ -84,6 +86,7 @@ class Questions:
         if isinstance(raw, list) and not name.startswith("_"):
             if not default:
                 raise Failure("template", f"the choice `{name}` offers nothing")
+            self.choices[name] = default
             self._chosen[name] = _choose(name, raw, default, self._answers[name]) if given else 0
             return default[self._chosen[name]]
         if given and isinstance(raw, dict):

@@ -80,6 +80,7 @@ class Project:
         self._variables = variables
         self._context: dict[str, Any] = {}
         self._folder = ""
+        self._choices: dict[str, list[Any]] = {}
         self._directory = ""
         self._repository = template
         self._hooks = hooks.Hooks(temporary, before_hook)
@@ -93,7 +94,7 @@ class Project:
         """Compute every answer and the project folder's name.
 
         Returns:
-            `directory`, and `answers`: every public variable's value.
+            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
 
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
@@ -107,7 +108,9 @@ class Project:
                 sys.path.append(self._repository)
             raw = read(self._repository, inert=self._inert)
             private = {**self._variables, "_repo_dir": self._repository}
-            self._context = Questions(raw, self._answers).context(private)
+            questions = Questions(raw, self._answers)
+            self._context = questions.context(private)
+            self._choices = questions.choices
             environment_ = create_environment(self._context)
             self._folder = _project_folder(self._repository, environment_)
             try:
@@ -116,13 +119,14 @@ class Project:
                 raise Failure("render", f"the name of the project folder `{self._folder}`: {located(error)}") from error
         _check_directory(self._directory, self._folder)
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
-        return {"directory": self._directory, "answers": answers}
+        return {"directory": self._directory, "answers": answers, "choices": self._choices}
 
-    def generate(self, say: Callable[[str], None]) -> None:
+    def generate(self, say: Callable[[str], None], *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.
 
         Args:
             say: Told in words what is being done.
+            accept_hooks: Run the hooks before and after the files, unless nothing of the template may run.
 
         Raises:
             Failure: In words, with what a failing hook printed.
@@ -141,7 +145,7 @@ class Project:
         say("rendering files")
         with _words(project):
             cookiecutter.generate.generate_files(
-                self._repository, self._context, self._output, accept_hooks=not self._inert
+                self._repository, self._context, self._output, accept_hooks=accept_hooks and not self._inert
             )
 
 

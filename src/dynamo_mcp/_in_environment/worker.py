@@ -4,7 +4,7 @@ It is started as `python -I -S -B worker.py --packages SITE_PACKAGES [--pid-name
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "policy"}
+     "hooks", "policy"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -12,6 +12,7 @@ It expects on standard input:
         answers: literal values for some of the template's variables.
         trust: "inert" renders in a sandboxed Jinja and runs no hooks; anything else renders and runs hooks.
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
+        hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
         the answer to "resolved".
@@ -21,7 +22,8 @@ It expects on standard input:
 
 It results in, on standard output:
     {"event": "ready", "python", "cookiecutter"}         once, at the start
-    {"event": "resolved", "id", "directory", "answers"}  the project folder's name and every public answer
+    {"event": "resolved", "id", "directory", "answers", "choices"}
+        the project folder's name, every public answer, and what each choice offers
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
     {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices"}

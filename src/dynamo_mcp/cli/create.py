@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json as json_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dynamo_mcp.cli import replay as replays
+from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visible
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import IfExists, Project, VariableInfo
+from dynamo_mcp.types import IfExists, Preview, Project
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +27,8 @@ def create(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder in which the project's folder is made.", show_default=".")
     ] = Path(),
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="VARIABLE=VALUE", envvar="DYNAMO_MCP_CREATE_SET", help="An answer; may be repeated."
-        ),
-    ] = None,
-    answers: Annotated[Path | None, typer.Option(help="A JSON file with answers.")] = None,
+    assignments: Annotated[list[str] | None, assignments_of("create")] = None,
+    answers: AnswersFile = None,
     replay: Annotated[Path | None, typer.Option(help="A replay file of cookiecutter with answers.")] = None,
     if_exists: Annotated[
         str, typer.Option(help="What to do with an existing folder: error, skip or overwrite.")
@@ -50,10 +45,10 @@ def create(
         replayed, unknown = replays.read(replay, asked) if replay else ({}, ())
         for left in unknown:
             errors.print(visible(f"`{left}` of `{replay}` is not asked, and is left out"), markup=False)
-        variables = {**replayed, **_read(answers), **_assigned(assignments or [], asked)}
+        variables = {**replayed, **collect(answers, assignments, asked)}
         with bar(f"create {name}") as sink:
             return await dynamo.create_project(
-                name, str(output), variables, if_exists=_parse(if_exists), trust=parse_trust(trust), sink=sink
+                name, str(output), variables, if_exists=parse_if_exists(if_exists), trust=parse_trust(trust), sink=sink
             )
 
     project = perform(operation, as_json=json)
@@ -73,49 +68,21 @@ def create(
         say(f"  kept: {line}")
 
 
-def describe(project: Project) -> str:
+def describe(project: Project | Preview) -> str:
     """Say how far a project's template was confined."""
     if project.tier == "none":
         return f"trust {project.trust}, not confined"
     return f"trust {project.trust}, confined at tier {project.tier} by {', '.join(project.mechanisms)}"
 
 
-def _parse(word: str) -> IfExists:
+def parse_if_exists(word: str) -> IfExists:
+    """Read what is to be done with an existing folder.
+
+    Raises:
+        UsageError: It is nothing known.
+    """
     match word:
         case "error" | "skip" | "overwrite":
             return word
         case _:
             raise UsageError(f"`--if-exists` can't be `{word}`", hint="it is `error`, `skip` or `overwrite`")
-
-
-def _read(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        answers = json_.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"The answers in `{path}` can't be read: {error}", hint="name a file with a JSON object"
-        ) from error
-    if not isinstance(answers, dict):
-        raise UsageError(f"`{path}` holds no JSON object", hint='write answers as {"variable": "value"}')
-    return answers
-
-
-def _assigned(assignments: list[str], asked: tuple[VariableInfo, ...]) -> dict[str, Any]:
-    mappings = {variable.name for variable in asked if variable.type == "mapping"}
-    answers: dict[str, Any] = {}
-    for assignment in assignments:
-        variable, equals, value = assignment.partition("=")
-        if not equals or not variable:
-            raise UsageError(f"`--set {assignment}` is no answer", hint="write `--set variable=value`")
-        answers[variable] = value
-        if variable in mappings:
-            try:
-                answers[variable] = json_.loads(value)
-            except ValueError as error:
-                raise UsageError(
-                    f"`{variable}` is a mapping, and `{value}` is no JSON: {error}",
-                    hint=f'write `--set \'{variable}={{"key": "value"}}\'`, or use `--answers FILE.json`',
-                ) from error
-    return answers

@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.types import TemplateChange, TemplateInfo, Trust, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
+Trusted = Annotated[
+    str | None, typer.Option("--trust", help="How much of it may run: inert, contained or full.", metavar="TRUST")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -81,13 +85,29 @@ def list_templates(*, json: Json = False) -> None:
         say(f"{'':<24} {template.url}{f' at {template.revision[:12]}' if template.revision else ''}")
 
 
-def variables(name: Name, *, json: Json = False) -> None:
-    """Show what a template asks."""
-    asked = perform(lambda dynamo: dynamo.get_template_variables(name), as_json=json)
+def variables(
+    name: Name,
+    *,
+    assignments: Annotated[list[str] | None, assignments_of("variables")] = None,
+    answers: AnswersFile = None,
+    trust: Trusted = None,
+    json: Json = False,
+) -> None:
+    """Show what a template asks and, given answers, the value of every variable."""
+
+    async def operation(dynamo: Dynamo) -> tuple[VariableInfo, ...]:
+        asked = await dynamo.get_template_variables(name)
+        if assignments is None and answers is None:
+            return asked
+        given = collect(answers, assignments, asked)
+        with bar(f"variables {name}") as sink:
+            return await dynamo.get_template_variables(name, given, trust=parse_trust(trust), sink=sink)
+
+    asked = perform(operation, as_json=json)
     if json:
         emit({"variables": asked})
     else:
-        _say_variables(asked)
+        _say_variables(asked, computed=assignments is not None or answers is not None)
 
 
 def update(
@@ -173,9 +193,10 @@ def _say_needs(template: TemplateInfo) -> None:
         say(template.problem)
 
 
-def _say_variables(asked: tuple[VariableInfo, ...]) -> None:
+def _say_variables(asked: tuple[VariableInfo, ...], *, computed: bool = False) -> None:
     for variable in asked:
         default = "computed" if variable.derived else variable.default
+        default = variable.value if computed else default
         choices = (
             f" ({', '.join(str(choice) for choice in variable.choices or ())})" if variable.type == "choice" else ""
         )

@@ -48,3 +48,12 @@ def permit(template: Template, trust: Trust, confinement: Confinement) -> Permis
         hint=f"{confinement.advice}. Otherwise a person can choose in a shell: {instead}with `--trust full` it runs "
         "as any program of yours, which is what plain cookiecutter does",
     )
+
+
+def permit_preview(template: Template, trust: Trust, confinement: Confinement) -> Permission:
+    """Decide for what is only looked at: it is confined wherever this machine can, also where it would not have to be.
+
+    Raises:
+        Refused: As `permit`.
+    """
+    return permit(template, "contained" if trust == "full" and confinement.tier == "strong" else trust, confinement)

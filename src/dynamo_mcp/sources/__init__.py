@@ -24,7 +24,7 @@ from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location
 
-__all__ = ["default_name", "display", "fetch", "parse"]
+__all__ = ["default_name", "display", "fetch", "folder", "parse"]
 
 _DIGITS = 32
 _LONGEST_NAME = 40
@@ -92,6 +92,11 @@ def default_name(location: Location) -> str:
             hint="give one: small letters, digits, dots, hyphens and underscores, 40 characters at most",
         )
     return name
+
+
+def folder(tree: Checkout, location: Location) -> Path:
+    """Return the template's folder in a fetched tree."""
+    return tree.path / location.directory if location.directory else tree.path
 
 
 def display(location: Location) -> str:

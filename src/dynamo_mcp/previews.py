@@ -1,0 +1,197 @@
+"""What would be made? Rendered and copied out as a create does it, then looked at and removed: nothing is published."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import posixpath
+import stat
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from dynamo_mcp.comparing import Existing
+from dynamo_mcp.copying import Copied, Limits, copy_tree, strays
+from dynamo_mcp.differences import Differences, decode
+from dynamo_mcp.disk import words
+from dynamo_mcp.errors import NotFound, Refused, TargetExists
+from dynamo_mcp.jobs import Request
+from dynamo_mcp.outputs import refuse_existing
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
+from dynamo_mcp.types import Change, FileText, Preview, PreviewFile
+
+FILES = 500
+"""Files that are listed; of the others it is told how many there are."""
+TEXT_BYTES = 64 << 10
+"""Bytes of one file's text, and of a diff."""
+COMPARED_BYTES = 1 << 20
+"""Bytes that a file may have to be in a diff."""
+REASONS = 100
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What of a project is to be seen.
+
+    Attributes:
+        hooks: The names of the hooks that a create would run.
+        file: The file whose text is wanted.
+        diff: A diff against the existing folder is wanted.
+        run_hooks: The hooks are to run, too.
+    """
+
+    hooks: tuple[str, ...]
+    file: str | None = None
+    diff: bool = False
+    run_hooks: bool = False
+
+
+class _Seen(msgspec.Struct):
+    files: list[PreviewFile]
+    bytes: int
+    text: FileText | None = None
+    differences: Differences | None = None
+    not_compared: list[str] = []
+
+
+class Previews:
+    """Looks at projects that are not made."""
+
+    def __init__(self, settings: Settings, store: Store, renderers: Renderers) -> None:
+        """Look at nothing yet."""
+        self._store = store
+        self._renderers = renderers
+        self._limits = Limits(settings.output_bytes, settings.output_files)
+
+    async def preview(self, request: Request, progress: Progress, *, look: Look) -> Preview:
+        """Show what a create would make; nothing is written but in scratch, and nothing of it is left there.
+
+        Raises:
+            Refused: Hooks were asked for, and can't be confined.
+            NotFound: There would be no such file.
+            RenderFailed: The template is at fault, and so are HookFailed, InvalidTemplate, InvalidAnswers.
+            RendererFailed: A renderer is.
+            StorageFailed: The disk is.
+        """
+        if look.run_hooks and not request.permission.confined:
+            raise Refused(
+                f"The hooks of `{request.template.name}` can't be confined on this machine, and no preview runs them "
+                "otherwise",
+                hint="preview without hooks, or install bubblewrap",
+            )
+
+        async def decide(_directory: str, _answers: dict[str, Any]) -> None:
+            await progress.begin("render", f"rendering `{request.template.name}`")
+
+        async with self._store.staged() as staged:
+            job = request.job(hooks=look.run_hooks)
+            async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
+                source = rendered.root / rendered.directory
+                with words("write the preview", staged):
+                    copied = await anyio.to_thread.run_sync(partial(copy_tree, limits=self._limits), source, staged)
+                copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
+            target = request.folder / rendered.directory
+            await progress.begin("compare", "looking at what is there")
+            with words("compare with", target):
+                seen = await anyio.to_thread.run_sync(_look, request, look, staged, copied, target)
+        return Preview(
+            template=request.template.name,
+            directory=rendered.directory,
+            path=str(target),
+            exists=os.path.lexists(target),
+            problem=_problem(request, target),
+            files=tuple(seen.files[:FILES]),
+            more=len(seen.files[FILES:]),
+            bytes=seen.bytes,
+            answers=rendered.answers,
+            hooks=look.hooks if request.permission.trust != "inert" else (),
+            ran=rendered.hooks,
+            left_out=tuple(copied.left_out),
+            text=seen.text,
+            diff=seen.differences.text if seen.differences else None,
+            diff_cut=seen.differences is not None and seen.differences.cut,
+            not_compared=tuple(seen.not_compared),
+            trust=request.permission.trust,
+            tier=request.permission.tier,
+            mechanisms=mechanisms,
+            seconds=progress.finish(),
+        )
+
+
+def _problem(request: Request, target: Path) -> str | None:
+    """Say why a create would refuse."""
+    try:
+        refuse_existing(target, request.if_exists)
+    except TargetExists as error:
+        return f"{error.message}; {error.hint}"
+    return None
+
+
+def _look(request: Request, look: Look, made: Path, copied: Copied, target: Path) -> _Seen:
+    seen = _Seen([], 0, differences=Differences(TEXT_BYTES) if look.diff else None)
+    if look.file is not None:
+        seen.text = _text(made, _find(look.file, copied.files))
+    with Existing(target) as existing:
+        for path in copied.files:
+            change = existing.change(made, path, request.if_exists)
+            seen.files.append(_file(made, path, change))
+            seen.bytes += seen.files[-1].bytes
+            if change == "changed" and seen.differences is not None:
+                reason = _differ(made, path, existing, seen.differences)
+                if reason is not None and len(seen.not_compared) <= REASONS:
+                    full = len(seen.not_compared) == REASONS
+                    seen.not_compared.append("and more" if full else plain(f"{path}: {reason}"))
+    return seen
+
+
+def _file(made: Path, path: str, change: Change) -> PreviewFile:
+    status = (made / path).lstat()
+    mode = f"{stat.S_IMODE(status.st_mode):04o}"
+    if not stat.S_ISLNK(status.st_mode):
+        return PreviewFile(path, status.st_size, mode, change)
+    leads = os.fsencode((made / path).readlink()).decode("utf-8", "replace")
+    return PreviewFile(path, 0, mode, change, leads)
+
+
+def _find(wanted: str, files: list[str]) -> str:
+    path = posixpath.normpath(wanted)
+    if path in files:
+        return path
+    near = difflib.get_close_matches(path[:1000], files, n=1)
+    raise NotFound(
+        f"The project would have no file `{plain(wanted, 200)}`",
+        hint=f"did you mean `{plain(near[0], 200)}`?" if near else "`preview_project` without `file` lists the files",
+    )
+
+
+def _text(made: Path, path: str) -> FileText:
+    """Read one file of the project; a link is shown as one, not followed."""
+    if (made / path).is_symlink():
+        return FileText(path, None)
+    with (made / path).open("rb") as file:
+        content = file.read(TEXT_BYTES + 1)
+    text = decode(content[:TEXT_BYTES])
+    return FileText(path, text, binary=text is None, cut=len(content) > TEXT_BYTES)
+
+
+def _differ(made: Path, path: str, existing: Existing, differences: Differences) -> str | None:
+    """Add a file to the diff, or say why it is not in it."""
+    before = existing.read(path, COMPARED_BYTES)
+    if before is None or (made / path).is_symlink():
+        return "it is a link, or not a file, on one side"
+    with (made / path).open("rb") as file:
+        after = file.read(COMPARED_BYTES + 1)
+        mode = os.fstat(file.fileno()).st_mode
+    if max(len(before[0]), len(after)) > COMPARED_BYTES:
+        return f"it has more than {COMPARED_BYTES} bytes"
+    old, new = decode(before[0]), decode(after)
+    if old is None or new is None:
+        return "it is binary"
+    differences.add(path, old, new, (before[1], mode))
+    return None
