@@ -14,6 +14,8 @@ import msgspec
 from dynamo_mcp import catalogue, sources
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import RendererFailed, TimedOut, UsageError
+from dynamo_mcp.groups import Groups
+from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.news import News
 from dynamo_mcp.progress import STEPS_OF_ADD, STEPS_OF_CREATE, STEPS_OF_UPDATE, Progress, Sink, ignore
 from dynamo_mcp.projects import Projects, Request
@@ -76,8 +78,18 @@ class Dynamo:
         self._schemas = SchemaCache()
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments)
-        self._registration = Registration(store, self._registry, environments)
         self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+        inspection = Inspection(settings, renderers, self._slots)
+        self._registration = Registration(store, self._registry, environments, inspection)
+        self._groups = Groups(
+            settings,
+            store,
+            environments,
+            renderers=renderers,
+            registry=self._registry,
+            schemas=self._schemas,
+            registration=self._registration,
+        )
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
@@ -126,7 +138,7 @@ class Dynamo:
         trust: Trust | None = None,
         sink: Sink = ignore,
     ) -> TemplateInfo:
-        """Register a template and make its environment.
+        """Register a template, or all that a repository holds, and make its environment.
 
         Args:
             url: A location, or the name of an entry of the catalogue.
@@ -144,6 +156,7 @@ class Dynamo:
             NameTaken: There is a template of that name already; InvalidName if it can't be one.
             FetchFailed: It can't be fetched.
             NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
+            HookFailed: Its `pre_prompt` hook failed.
             MissingRequirement: It needs a package that nobody named.
             EnvironmentFailed: uv failed.
         """
@@ -174,14 +187,17 @@ class Dynamo:
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
-            await self._registration.complete(template, progress, prepare=True)
-        return await self.template_info(name)
+            # A repository may hold several templates, each of which is then registered as one of its own.
+            group = await self._groups.add(template, progress)
+            if group is None:
+                await self._registration.complete(template, progress, prepare=True)
+        return group or await self.template_info(name)
 
     async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
         """Fetch a template again and use what came; when that fails, the old one stays as it was.
 
         Args:
-            template_name: Which.
+            template_name: Which; or the name that all templates of a repository were added by.
             force: Prepare it anew even if nothing has changed.
             sink: Where progress goes.
 
@@ -191,6 +207,8 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
+        if self._registry.group(template_name):
+            return await self._groups.update(template_name, progress, force=force)
         async with self._registry.hold(template_name) as old:
             location = catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
@@ -224,7 +242,7 @@ class Dynamo:
         )
 
     async def remove_template(self, template_name: str) -> str:
-        """Forget a template; the projects made from it stay.
+        """Forget a template, or all of a repository by the name it was added by; the projects made from it stay.
 
         Returns:
             What was done, as a sentence.
@@ -232,6 +250,8 @@ class Dynamo:
         Raises:
             TemplateNotFound: It is not registered.
         """
+        if self._registry.group(template_name):
+            return await self._groups.remove(template_name)
         async with self._registry.hold(template_name) as template:
             self._registry.delete(template_name)
             self._schemas.forget(template)
@@ -277,7 +297,8 @@ class Dynamo:
             permission = permit(template, self._trust(trust) or template.trust, await self.confinement())
             folder = self._projects.output_folder(output_dir)
             await progress.begin("check answers")
-            answers = self._schemas.get(template).check(template.name, variables or {})
+            schema = self._schemas.get(template, hooks=permission.trust != "inert")
+            answers = schema.check(template.name, variables or {})
             async with self._slots.one():
                 await progress.begin("prepare environment")
                 environment = await self._environments.ensure(template.name, template.requirements)

@@ -19,7 +19,7 @@ from dynamo_mcp.errors import (
     RenderFailed,
 )
 from dynamo_mcp.sandbox.launch import Launched
-from dynamo_mcp.types import Environment, HookRun, Rendered, Template, Trust
+from dynamo_mcp.types import Environment, HookRun, Inspected, Rendered, Template, Trust
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -64,6 +64,14 @@ def rendered(last: dict[str, Any], root: Path) -> Rendered:
         seconds = msgspec.convert(last["seconds"], dict[str, float])
         return Rendered(str(last["directory"]), root, last["answers"], hooks, seconds)
     except (KeyError, msgspec.ValidationError) as error:
+        raise nonsense() from error
+
+
+def inspected(last: dict[str, Any]) -> Inspected:
+    """Read what a `pre_prompt` hook has left."""
+    try:
+        return msgspec.convert(last, Inspected)
+    except msgspec.ValidationError as error:
         raise nonsense() from error
 
 

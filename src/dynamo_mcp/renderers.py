@@ -30,7 +30,7 @@ from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Confinement, Rendered
+from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
 IDENTITY_SECONDS = 5.0
@@ -132,17 +132,45 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
+        async with self._done("create", job, decide, say) as (last, root, mechanisms):
+            yield jobs.rendered(last, root), mechanisms
+
+    async def inspect(self, job: Job, say: Say) -> Inspected:
+        """Run a template's `pre_prompt` hook on a copy of the template; return what it left.
+
+        Args:
+            job: What to look at; its answers are not used.
+            say: Told in words what is being done.
+
+        Raises:
+            HookFailed: With what the hook printed.
+            InvalidTemplate: What it left can't be read.
+            RendererFailed: The worker died, or can't be started.
+        """
+
+        async def decide(_directory: str, _answers: dict[str, Any]) -> None:
+            raise jobs.nonsense()
+
+        async with self._done("inspect", job, decide, say) as (last, _root, _mechanisms):
+            return jobs.inspected(last)
+
+    @asynccontextmanager
+    async def _done(
+        self, action: str, job: Job, decide: Decide, say: Say
+    ) -> AsyncIterator[tuple[dict[str, Any], Path, tuple[str, ...]]]:
+        """Have a job done; yield its last word, the folder it wrote to, and what confined it."""
         worker = await self._take(job)
         healthy = False
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
+            message = self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key))
+            await worker.tell({**message, "action": action})
             last, refusal = await self._follow(worker, identity, decide, say)
             if last.get("event") == "done":
-                rendered = jobs.rendered(last, worker.at.root / paths[0].relative_to("/"))
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
-                yield rendered, (*mechanisms, *jobs.texts(last.get("mechanisms")))
+                root = worker.at.root / paths[0].relative_to("/")
+                yield last, root, (*mechanisms, *jobs.texts(last.get("mechanisms")))
             healthy = await self._clear(worker, paths)
             if last.get("event") != "done":
                 raise refusal or jobs.failure(job, last)
@@ -157,7 +185,6 @@ class Renderers:
         python = Path(environment.base / "bin" / "python").resolve().parent.parent
         read = [job.template.checkout, environment.path, environment.base, python]
         return {
-            "action": "create",
             "id": identity,
             "template": str(job.template.path),
             "environment": str(environment.path),
