@@ -80,7 +80,12 @@ def relocate(location: Location) -> Location:
 
 def unregistered(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
     """Return the entries that no registered template comes from."""
-    known = {(_canonical(relocate(template.location).address), template.location.directory) for template in templates}
+    known = {
+        (_canonical(relocate(location).address), directory)
+        for template in templates
+        for location in (template.location,)
+        for directory in (location.directory, *([template.group.directory] if template.group else []))
+    }
     return tuple(entry for entry in entries() if (_canonical(address_of(entry)), entry.directory) not in known)
 
 

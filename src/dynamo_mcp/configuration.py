@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -22,9 +23,25 @@ DEPTH = 64
 LARGEST_BYTES = 1 << 20
 MOST_VARIABLES = 500
 NAME_LENGTH = 200
+SHOWN = 20
+"""Folders that a message names at most."""
 
-_NESTED = re.compile(r".*\((.+)\)\s*", re.DOTALL)
+_OLDER = re.compile(r"\((.+)\)")
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
+
+
+class Nested(msgspec.Struct, frozen=True):
+    """One of the templates that a `cookiecutter.json` names.
+
+    Attributes:
+        key: What it is called there.
+        folder: Where it is, as written; None where nothing says.
+        description: Its author's words.
+    """
+
+    key: str
+    folder: str | None
+    description: str
 
 
 def read(template: Path) -> Schema:
@@ -34,9 +51,14 @@ def read(template: Path) -> Schema:
         NotATemplate: There is no `cookiecutter.json`.
         InvalidTemplate: It can't be understood.
     """
+    return compile_schema(parse(content_of(template)))
+
+
+def content_of(template: Path) -> bytes:
+    """Return the bytes of a template's `cookiecutter.json`; raises as `fingerprint`."""
     path = template / CONFIGURATION
     try:
-        content = _content(path)
+        return _content(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotATemplate(
             f"There is no `{CONFIGURATION}` in `{template.name}`",
@@ -46,29 +68,48 @@ def read(template: Path) -> Schema:
         raise InvalidTemplate(
             f"`{CONFIGURATION}` can't be read: {error.strerror}", hint="make the file readable"
         ) from error
-    return compile_schema(parse(content))
 
 
-def check_project_folder(template: Path, configuration: dict[str, Any]) -> None:
+def has_pre_prompt(template: Path) -> bool:
+    """Tell whether a template has a hook that may rewrite its `cookiecutter.json` before anything is asked."""
+    return any(path.stem == "pre_prompt" and not path.name.endswith("~") for path in template.glob("hooks/pre_prompt*"))
+
+
+def fingerprint(template: Path) -> str:
+    """Return the SHA-256 of a template's `cookiecutter.json`, in hexadecimal.
+
+    Raises:
+        NotATemplate: There is none.
+        InvalidTemplate: It can't be read.
+    """
+    return hashlib.sha256(content_of(template)).hexdigest()
+
+
+def check_project_folder(
+    template: Path, configuration: dict[str, Any], *, names: tuple[str, ...] | None = None
+) -> None:
     """Check that there is a folder to render, as cookiecutter's `find_template` looks for it.
 
     Args:
         template: The template's folder.
         configuration: Its parsed `cookiecutter.json`, which may choose other marks than `{{` and `}}`.
+        names: What its `pre_prompt` hook has left in its folder; None where it has not run.
 
     Raises:
-        NotATemplate: There is none, and no `pre_prompt` hook that could make one.
+        NotATemplate: There is none, and no `pre_prompt` hook that could make one, or that did.
         InvalidTemplate: There are several.
     """
     chosen = configuration.get("_jinja2_env_vars")
     chosen = chosen if isinstance(chosen, dict) else {}
     marks = ("cookiecutter", chosen.get("variable_start_string", "{{"), chosen.get("variable_end_string", "}}"))
+    may_be_made = names is None and has_pre_prompt(template)
     try:
-        names = [entry.name for entry in template.iterdir() if entry.is_dir()]
+        if names is None:
+            names = tuple(entry.name for entry in template.iterdir() if entry.is_dir())
     except OSError as error:
         raise InvalidTemplate(f"The template can't be read: {error.strerror}", hint="make it readable") from error
     found = sorted(name for name in names if all(str(mark) in name for mark in marks))
-    if len(found) == 1 or any(template.glob("hooks/pre_prompt*")):
+    if may_be_made or len(found) == 1:
         return
     if found:
         raise InvalidTemplate(
@@ -125,12 +166,13 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
     Raises:
         InvalidTemplate: A question can't be asked.
     """
-    nested = configuration.get("templates", configuration.get("template"))
-    if isinstance(nested, (dict, list)) and nested:
+    if several := nested(configuration):
+        written = [(child.folder or child.key).removeprefix("./") for child in several]
+        folders = [f"`{plain(folder, NAME_LENGTH)}`" for folder in written]
+        more = f" and {len(folders) - SHOWN} more" if len(folders) > SHOWN else ""
         raise InvalidTemplate(
-            "This repository holds several templates, in the folders "
-            + ", ".join(f"`{plain(folder, NAME_LENGTH)}`" for folder in _nested(nested)),
-            hint="add one of them by naming its folder with `directory`",
+            f"This repository holds several templates, in the folders {', '.join(folders[:SHOWN])}{more}",
+            hint="remove it and add the repository again, or add one of them by naming its folder with `directory`",
         )
     prompts = configuration.get("__prompts__")
     prompts = prompts if isinstance(prompts, dict) else {}
@@ -155,17 +197,35 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
     return Schema(marked, configuration, struct)
 
 
-def _nested(templates: dict[str, Any] | list[Any]) -> list[str]:
-    """Return the folders of the templates in a repository of several.
+def nested(configuration: dict[str, Any]) -> tuple[Nested, ...]:
+    """Return the templates that a `cookiecutter.json` names instead of questions; none where it asks its own.
 
-    Either `{"name": {"path": "./folder", …}}`, or the older `["Title (./folder)"]`, as cookiecutter's
-    `choose_nested_template` reads them.
+    Either `"templates": {"key": {"path": "./folder", "title", "description"}}`, whose values may also be the path
+    alone, or the older `"template": ["Title (./folder)"]`, as cookiecutter's `choose_nested_template` reads them.
     """
-    if isinstance(templates, dict):
-        folders = [item.get("path", name) if isinstance(item, dict) else name for name, item in templates.items()]
-    else:
-        folders = [_NESTED.sub(r"\1", text_of(item)) for item in templates]
-    return [str(folder).removeprefix("./") for folder in folders]
+    several = configuration.get("templates")
+    if isinstance(several, dict) and several:
+        return tuple(_named(key, item) for key, item in several.items())
+    several = several or configuration.get("template")
+    if not isinstance(several, list):
+        return ()
+    prompts = configuration.get("__prompts__")
+    labels = prompts.get("template") if isinstance(prompts, dict) else None
+    found = []
+    for text in map(text_of, several):
+        folder = _OLDER.search(text)
+        title = text[: folder.start()].strip() if folder else text
+        label = labels.get(text) if isinstance(labels, dict) else None
+        found.append(Nested(title, folder[1] if folder else None, str(label or title)))
+    return tuple(found)
+
+
+def _named(key: str, item: Any) -> Nested:
+    if not isinstance(item, dict):
+        return Nested(key, item if isinstance(item, str) else None, key)
+    path = item.get("path")
+    words = [str(item[word]) for word in ("title", "description") if item.get(word)]
+    return Nested(key, path if isinstance(path, str) else None, ": ".join(dict.fromkeys(words)) or key)
 
 
 def _refuse_constant(word: str) -> None:

@@ -14,6 +14,8 @@ import msgspec
 from dynamo_mcp import catalogue, defaults, scripts, sources
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import TemplateBroken, UsageError
+from dynamo_mcp.groups import Groups
+from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.news import News
 from dynamo_mcp.previews import Look, Previews
 from dynamo_mcp.progress import (
@@ -33,6 +35,7 @@ from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.requirements import normalise
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries, changed
 from dynamo_mcp.text import plain
@@ -87,11 +90,28 @@ class Dynamo:
         self._defaults = defaults.read(settings.user_config)
         self._projects = Projects(settings, store, renderers)
         self._summaries = Summaries(self._schemas, self._environments, settings)
-        self._registration = Registration(store, self._registry, environments)
+        slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+        inspection = Inspection(settings, renderers, slots)
+        self._registration = Registration(store, self._registry, environments, inspection)
         self._values = Values(renderers)
         self._previews = Previews(settings, store, renderers)
         self._turns = Turns(
-            settings, self._registration, self._schemas, self._defaults, environments=environments, renderers=renderers
+            settings,
+            slots,
+            registration=self._registration,
+            schemas=self._schemas,
+            defaults=self._defaults,
+            environments=environments,
+            renderers=renderers,
+        )
+        self._groups = Groups(
+            settings,
+            store,
+            environments,
+            renderers=renderers,
+            registry=self._registry,
+            schemas=self._schemas,
+            registration=self._registration,
         )
 
     async def confinement(self) -> Confinement:
@@ -174,7 +194,7 @@ class Dynamo:
         trust: Trust | None = None,
         sink: Sink = ignore,
     ) -> TemplateInfo:
-        """Register a template and make its environment.
+        """Register a template, or all that a repository holds, and make its environment.
 
         Args:
             url: A location, or the name of an entry of the catalogue.
@@ -192,6 +212,7 @@ class Dynamo:
             NameTaken: There is a template of that name already; InvalidName if it can't be one.
             FetchFailed: It can't be fetched.
             NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
+            HookFailed: Its `pre_prompt` hook failed.
             MissingRequirement: It needs a package that nobody named.
             EnvironmentFailed: uv failed.
         """
@@ -222,14 +243,17 @@ class Dynamo:
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
-            await self._registration.complete(template, progress, prepare=True)
-        return await self.template_info(name)
+            # A repository may hold several templates, each of which is then registered as one of its own.
+            group = await self._groups.add(template, progress)
+            if group is None:
+                await self._registration.complete(template, progress, prepare=True)
+        return group or await self.template_info(name)
 
     async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
         """Fetch a template again and use what came; when that fails, the old one stays as it was.
 
         Args:
-            template_name: Which.
+            template_name: Which; or the name that all templates of a repository were added by.
             force: Prepare it anew even if nothing has changed.
             sink: Where progress goes.
 
@@ -239,6 +263,8 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
+        if self._registry.group(template_name):
+            return await self._groups.update(template_name, progress, force=force)
         async with self._registry.hold(template_name) as old:
             location = catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
@@ -263,7 +289,7 @@ class Dynamo:
         return changed(old, new, await self.template_info(template_name))
 
     async def remove_template(self, template_name: str) -> str:
-        """Forget a template; the projects made from it stay.
+        """Forget a template, or all of a repository by the name it was added by; the projects made from it stay.
 
         Returns:
             What was done, as a sentence.
@@ -271,6 +297,8 @@ class Dynamo:
         Raises:
             TemplateNotFound: It is not registered.
         """
+        if self._registry.group(template_name):
+            return await self._groups.remove(template_name)
         async with self._registry.hold(template_name) as template:
             self._registry.delete(template_name)
             self._schemas.forget(template)

@@ -21,7 +21,7 @@ from dynamo_mcp.errors import (
 from dynamo_mcp.problems import not_offered, shown
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
-from dynamo_mcp.types import Environment, HookRun, IfExists, Rendered, Template, Trust
+from dynamo_mcp.types import Environment, HookRun, IfExists, Inspected, Rendered, Template, Trust
 from dynamo_mcp.variables import Schema
 
 
@@ -120,6 +120,14 @@ def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:
         seconds = msgspec.convert(last["seconds"], dict[str, float])
         return Rendered(str(last["directory"]), root, seen, last["answers"], hooks, seconds)
     except (KeyError, msgspec.ValidationError) as error:
+        raise nonsense() from error
+
+
+def inspected(last: dict[str, Any]) -> Inspected:
+    """Read what a `pre_prompt` hook has left."""
+    try:
+        return msgspec.convert(last, Inspected)
+    except msgspec.ValidationError as error:
         raise nonsense() from error
 
 

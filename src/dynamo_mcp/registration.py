@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
 
-from dynamo_mcp.configuration import check_project_folder, read
+from dynamo_mcp.configuration import (
+    check_project_folder,
+    compile_schema,
+    content_of,
+    fingerprint,
+    has_pre_prompt,
+    parse,
+    read,
+)
 from dynamo_mcp.environments import Environments, modules
-from dynamo_mcp.errors import EnvironmentFailed
+from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidTemplate, StorageFailed
 from dynamo_mcp.holds import Holds
+from dynamo_mcp.inspection import Inspection
+from dynamo_mcp.nesting import none_usable
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, obtainable, packages, verified
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
+from dynamo_mcp.variables import Schema
 
 
 class Registration:
     """Prepares and records templates, and keeps their folders for as long as somebody uses them."""
 
-    def __init__(self, store: Store, registry: Registry, environments: Environments) -> None:
+    def __init__(self, store: Store, registry: Registry, environments: Environments, inspection: Inspection) -> None:
         """Begin with nothing in use."""
         self._registry = registry
         self._environments = environments
+        self._inspection = inspection
         self._holds = Holds(store, self._wanted)
 
     def using(self, template: Template) -> AbstractAsyncContextManager[None]:
@@ -49,35 +63,120 @@ class Registration:
 
         Raises:
             NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
+            HookFailed: Its `pre_prompt` hook failed; TimedOut if that took too long.
             MissingRequirement: It needs a package that nobody named.
             EnvironmentFailed: uv failed.
             StorageFailed: The record can't be written.
         """
+        (completed,), _ = await self.complete_all([template], progress, prepare=prepare)
+        return completed
+
+    async def complete_all(
+        self, templates: Sequence[Template], progress: Progress, *, prepare: bool
+    ) -> tuple[tuple[Template, ...], dict[str, DynamoError]]:
+        """Prepare several templates and write their records; one that fails does not keep the others from it.
+
+        Returns:
+            The templates as they were recorded, and by name why others were not; nothing of those is left.
+
+        Raises:
+            DynamoError: As `complete`: not one could be prepared, or the disk failed; nothing is left of any.
+        """
+        failures: dict[str, DynamoError] = {}
+        prepared = list(templates)
         try:
-            async with self.using(template):
+            async with AsyncExitStack() as using:
+                for template in templates:
+                    await using.enter_async_context(self.using(template))
                 if prepare:
-                    template = await self._prepare(template, progress)
-                await progress.begin("register", f"registering `{template.name}`")
-                self._registry.save(template)
+                    await progress.begin("read variables", "reading `cookiecutter.json`")
+                    prepared = await self._each(self._read, prepared, failures, progress)
+                    await progress.begin("make environment", "making its environment")
+                    prepared = await self._each(self._equip, prepared, failures, progress)
+                await progress.begin("register", "registering " + ", ".join(f"`{new.name}`" for new in prepared))
+                prepared = _together(prepared)
+                self._save(prepared)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for template in (*templates, *prepared):
+                    await self.release(template)
+            raise
+        return tuple(prepared), failures
+
+    async def _each(
+        self,
+        work: Callable[[Template, Progress], Awaitable[Template]],
+        templates: Sequence[Template],
+        failures: dict[str, DynamoError],
+        progress: Progress,
+    ) -> list[Template]:
+        """Do one step of the preparation for each, and leave out those that fail."""
+        done = []
+        for template in templates:
+            if len(templates) > 1:
+                await progress.detail(f"preparing `{template.name}`")
+            try:
+                done.append(await work(template, progress))
+            except StorageFailed:
+                raise
+            except DynamoError as error:
+                failures[template.name] = error
+                await self.release(template)
+        if done:
+            return done
+        if len(failures) == 1:
+            raise next(iter(failures.values()))
+        raise none_usable({name: error.message for name, error in failures.items()})
+
+    async def _read(self, template: Template, progress: Progress) -> Template:
+        """Read a fetched template's questions, as its `pre_prompt` hook leaves them where it has one."""
+        permission = await self._inspection.permission(template) if has_pre_prompt(template.path) else None
+        if permission is None:
+            schema = read(template.path)
+            check_project_folder(template.path, schema.configuration)
+            plain = msgspec.structs.replace(template, configuration=None, configured_from=None)
+            return await self._asking(plain, schema)
+        template = await self._needing(template, _as_it_is(template))
+        try:
+            before = fingerprint(template.path)
+            template = await self._equip(template, progress)
+            async with self.using(template):
+                environment = await self._environments.ensure(template.name, template.requirements)
+                found = await self._inspection.run(template, environment, permission, progress)
+            hooked = msgspec.structs.replace(template, configuration=found.configuration, configured_from=before)
+            try:
+                schema = compile_schema(parse(found.configuration.encode()))
+            except InvalidTemplate as error:
+                raise InvalidTemplate(f"{error.message} (as its `pre_prompt` hook left it)", hint=error.hint) from error
+            check_project_folder(template.path, schema.configuration, names=found.names)
+            asking = await self._asking(hooked, schema)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.release(template)
             raise
-        return template
+        if asking.requirements != template.requirements:
+            await self.release(template)
+        return asking
 
-    async def _prepare(self, template: Template, progress: Progress) -> Template:
-        """Read a fetched template's questions and make its environment."""
-        await progress.begin("read variables", "reading `cookiecutter.json`")
-        schema = read(template.path)
-        check_project_folder(template.path, schema.configuration)
+    async def _asking(self, template: Template, schema: Schema) -> Template:
+        """Return a template with what it asks and needs."""
+        template = msgspec.structs.replace(template, asked=schema.fingerprints())
+        return await self._needing(template, schema.configuration)
+
+    async def _needing(self, template: Template, configuration: dict[str, Any]) -> Template:
+        """Return a template with what it needs, as far as its files say."""
         needs = await derive(
-            schema.configuration,
+            configuration,
             template=template.path,
             checkout=template.checkout,
             given=template.named_requirements,
             lacks=self._environments.lacks,
         )
-        await progress.begin("make environment", "making its environment")
+        return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+
+    async def _equip(self, template: Template, _progress: Progress) -> Template:
+        """Make a template's environment."""
+        needs = template.needs
         try:
             environment = await self._environments.ensure(template.name, packages(needs))
         except EnvironmentFailed:
@@ -88,7 +187,19 @@ class Registration:
             needs = without
             environment = await self._environments.ensure(template.name, packages(needs))
         needs = verified(needs, modules(environment.path))
-        return msgspec.structs.replace(template, asked=schema.fingerprints(), requirements=packages(needs), needs=needs)
+        return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+
+    def _save(self, templates: Sequence[Template]) -> None:
+        """Write records; when one can't be written, those of templates that are new are not there either."""
+        known = {template.name for template in self._registry.all()}
+        try:
+            for template in templates:
+                self._registry.save(template)
+        except StorageFailed:
+            for template in templates:
+                if template.name not in known:
+                    self._registry.delete(template.name)
+            raise
 
     def _wanted(self, folder: Path) -> bool:
         """Tell whether a registered template needs a checkout or an environment."""
@@ -98,3 +209,25 @@ class Registration:
         """Return the folders of the home that a template rests on; a live one's own folder is not ours."""
         environment = self._environments.path(template.name, template.requirements)
         return {environment} if template.location.live else {environment, template.checkout}
+
+
+def _as_it_is(template: Template) -> dict[str, Any]:
+    """Return what stands in a `cookiecutter.json` that a hook will rewrite; nothing where it is none yet."""
+    try:
+        return parse(content_of(template.path))
+    except InvalidTemplate:
+        return {}
+
+
+def _together(templates: Sequence[Template]) -> list[Template]:
+    """Let each template of a group know the folders of all that came with it."""
+    members = {template.location.directory or "" for template in templates if template.group}
+    return [
+        msgspec.structs.replace(
+            template,
+            group=msgspec.structs.replace(template.group, members=tuple(sorted(members | {*template.group.members}))),
+        )
+        if template.group
+        else template
+        for template in templates
+    ]

@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -72,7 +72,9 @@ class Registry:
         if template is None:
             known = [other.name for other in self.all()]
             near = difflib.get_close_matches(name, known, n=3)
-            if near:
+            if children := [f"`{child.name}`" for child in self.group(name)]:
+                hint = f"its repository holds several: {', '.join(children[:NAMED])}"
+            elif near:
                 hint = "did you mean " + " or ".join(f"`{other}`" for other in near) + "?"
             elif known:
                 more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
@@ -81,6 +83,10 @@ class Registry:
                 hint = "no template is registered yet: add one with `add_template` (in a shell: `dynamo-mcp add`)"
             raise TemplateNotFound(f"There is no template `{name}`", hint=hint)
         return template
+
+    def group(self, name: str) -> tuple[Template, ...]:
+        """Return the templates that came with one repository, sorted by name; none if there is no such group."""
+        return tuple(template for template in self.all() if template.group is not None and template.group.name == name)
 
     @asynccontextmanager
     async def claim(self, name: str) -> AsyncIterator[None]:
@@ -106,6 +112,22 @@ class Registry:
         self.get(name)
         async with self._store.lock(f"template-{name}"):
             yield self.get(name)
+
+    @asynccontextmanager
+    async def hold_group(self, name: str) -> AsyncIterator[tuple[Template, ...]]:
+        """Hold all templates of a group, and its name, while they are changed.
+
+        Raises:
+            TemplateNotFound: There is no such group.
+        """
+        async with self._store.lock(f"template-{name}"), AsyncExitStack() as held:
+            for template in self.group(name):
+                await held.enter_async_context(self._store.lock(f"template-{template.name}"))
+            # Whoever waited for a lock may find less than there was.
+            templates = self.group(name)
+            if not templates:
+                raise TemplateNotFound(f"There is no template `{name}` any more", hint="another caller has removed it")
+            yield templates
 
     def save(self, template: Template) -> None:
         """Write a template's record; the caller claims or holds its name.
@@ -133,6 +155,12 @@ class Registry:
                 f"There is a template `{name}` already, from `{template.location.address}`",
                 hint="choose another with `name`, bring that one up to date with `update_template`, "
                 "or remove it first with `remove_template`",
+            )
+        if children := self.group(name):
+            raise NameTaken(
+                f"`{name}` is a repository of several templates already, such as `{children[0].name}`",
+                hint="choose another name with `name`, bring all of them up to date with `update_template`, "
+                "or remove them first with `remove_template`",
             )
 
     def _read(self, name: str) -> Template | None:

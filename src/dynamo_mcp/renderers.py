@@ -30,7 +30,7 @@ from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Confinement, Rendered
+from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
 IDENTITY_SECONDS = 5.0
@@ -154,15 +154,36 @@ class Renderers:
             raise jobs.failure(job, heard.last)
         return heard.resolved
 
+    async def inspect(self, job: Job, say: Say) -> Inspected:
+        """Run a template's `pre_prompt` hook on a copy of the template; return what it left.
+
+        Args:
+            job: What to look at; its answers are not used.
+            say: Told in words what is being done.
+
+        Raises:
+            HookFailed: With what the hook printed.
+            InvalidTemplate: What it left can't be read.
+            RendererFailed: The worker died, or can't be started.
+        """
+        async with self._done(job, None, say, action="inspect") as (heard, _, _):
+            pass
+        if heard.last.get("event") != "done":
+            raise jobs.failure(job, heard.last)
+        return jobs.inspected(heard.last)
+
     @asynccontextmanager
-    async def _done(self, job: Job, decide: Decide | None, say: Say) -> AsyncIterator[tuple[_Heard, _Worker, Path]]:
+    async def _done(
+        self, job: Job, decide: Decide | None, say: Say, *, action: str = "create"
+    ) -> AsyncIterator[tuple[_Heard, _Worker, Path]]:
         """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
         worker = await self._take(job)
         healthy = False
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            await worker.tell(self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key)))
+            message = self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key))
+            await worker.tell({**message, "action": action})
             yield await self._follow(worker, identity, decide, say), worker, paths[0]
             healthy = await self._clear(worker, paths)
         finally:
@@ -176,7 +197,6 @@ class Renderers:
         python = Path(environment.base / "bin" / "python").resolve().parent.parent
         read = [job.template.checkout, environment.path, environment.base, python]
         return {
-            "action": "create",
             "id": identity,
             "template": str(job.template.path),
             "environment": str(environment.path),
@@ -213,7 +233,7 @@ class Renderers:
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
                 case "step":
                     await say(str(message.get("message"))[:200])
-                case "done" if resolved is None:
+                case "done" if resolved is None and decide is not None:
                     raise jobs.nonsense()
                 case "done" | "failed":
                     # What a job says last may not contradict what was decided on.

@@ -8,6 +8,7 @@ import msgspec
 
 from dynamo_mcp import sources
 from dynamo_mcp.catalogue import BUNDLED
+from dynamo_mcp.configuration import has_pre_prompt
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.executables import look
@@ -16,7 +17,12 @@ from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX, Confinement, Location, Template, TemplateChange, TemplateInfo, Tier
+from dynamo_mcp.types import TOOL_PREFIX, ChildInfo, Confinement, Location, Template, TemplateChange, TemplateInfo, Tier
+
+NOT_RUN = (
+    "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "
+    "`cookiecutter.json` says as it is; `update_template` with `force` runs the hook where that is allowed"
+)
 
 
 class Summaries:
@@ -58,6 +64,33 @@ class Summaries:
             category=template.category,
             tags=template.tags,
             problem=problem,
+            group=template.group.name if template.group else None,
+            notes=_notes(template),
+        )
+
+    def whole(
+        self, repository: Template, children: tuple[ChildInfo, ...], notes: tuple[str, ...], confinement: Confinement
+    ) -> TemplateInfo:
+        """Describe a repository of several templates as a whole: it is none itself, and has no tool."""
+        return TemplateInfo(
+            name=repository.name,
+            description=repository.description,
+            url=url(repository.location),
+            venv_path=None,
+            is_active=any(child.tool for child in children),
+            last_updated=repository.last_updated,
+            variables_cache=None,
+            tool="",
+            directory=repository.location.directory,
+            revision=repository.revision,
+            digest=repository.digest,
+            live=repository.location.live,
+            trust=repository.trust,
+            tier=_tier(repository, confinement),
+            category=repository.category,
+            tags=repository.tags,
+            children=children,
+            notes=notes,
         )
 
 
@@ -78,6 +111,12 @@ def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
         variables_removed=tuple(name for name in before if name not in after),
         variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
     )
+
+
+def _notes(template: Template) -> tuple[str, ...]:
+    if template.configuration is None and has_pre_prompt(template.path):
+        return (NOT_RUN,)
+    return ()
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:

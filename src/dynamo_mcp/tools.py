@@ -159,8 +159,9 @@ _GENERAL = (
         name="add_template",
         title="Add a template",
         description="Register a cookiecutter template from a git repository or a folder, and make its environment. It "
-        "then has a tool of its own. Add only what the person asked for or what `discover_templates` lists: a template "
-        "is code that a stranger wrote. It takes seconds the first time.",
+        "then has a tool of its own; where a repository holds several, each of its `children` has. Add only what the "
+        "person asked for or what `discover_templates` lists: a template is code that a stranger wrote. It takes "
+        "seconds the first time.",
         arguments=AddTemplate,
         result=TemplateInfo,
         annotations=_hints(reaches=True),
@@ -180,8 +181,8 @@ _GENERAL = (
     Spec(
         name="update_template",
         title="Update a template",
-        description="Fetch a template again from where it comes from, and say what changed in its variables. Projects "
-        "that exist are not touched.",
+        description="Fetch a template again from where it comes from, and say what changed in its variables; or all "
+        "templates of a repository, by the `group` they have. Projects that exist are not touched.",
         arguments=UpdateTemplate,
         result=TemplateChange,
         annotations=_hints(repeats=True, reaches=True),
@@ -190,8 +191,8 @@ _GENERAL = (
     Spec(
         name="remove_template",
         title="Remove a template",
-        description="Forget a registered template and delete its environment. Projects made from it stay. Ask the "
-        "person first.",
+        description="Forget a registered template and delete its environment; or all templates of a repository, by "
+        "the `group` they have. Projects made from it stay. Ask the person first.",
         arguments=RemoveTemplate,
         result=Removed,
         annotations=_hints(destroys=True),

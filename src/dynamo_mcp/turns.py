@@ -50,10 +50,11 @@ class Turns:
     def __init__(
         self,
         settings: Settings,
+        slots: Slots,
+        *,
         registration: Registration,
         schemas: SchemaCache,
         defaults: Defaults,
-        *,
         environments: Environments,
         renderers: Renderers,
     ) -> None:
@@ -64,7 +65,7 @@ class Turns:
         self._defaults = defaults
         self._environments = environments
         self._renderers = renderers
-        self._slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+        self._slots = slots
 
     async def take(self, asked: Asked, progress: Progress, work: Work[Result], doing: str) -> Result:
         """Do something that needs a renderer; an environment that proves broken is made anew once.
@@ -89,7 +90,7 @@ class Turns:
             permission = decide(template, asked.trust or template.trust, await self._renderers.confinement())
             folder = output_folder(self._settings, asked.output_dir)
             await progress.begin("check answers")
-            schema = self._schemas.get(template)
+            schema = self._schemas.get(template, hooks=permission.trust != "inert")
             answers = schema.check(template.name, self._defaults.fill(schema, asked.variables))
             async with self._slots.one():
                 await progress.begin("prepare environment")

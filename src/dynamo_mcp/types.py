@@ -125,6 +125,20 @@ class Needs(msgspec.Struct, frozen=True):
     network: tuple[str, ...] = ()
 
 
+class Group(msgspec.Struct, frozen=True):
+    """The repository of several templates that a template came with.
+
+    Attributes:
+        name: What all of them are updated and removed by; it is no template itself.
+        directory: The folder whose `cookiecutter.json` names them; None is the repository's root.
+        members: The folders of all that were ever registered with it, so that one that was removed stays removed.
+    """
+
+    name: str
+    directory: str | None
+    members: tuple[str, ...]
+
+
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A registered, pinned template; its record is `templates/<name>.json`.
 
@@ -137,6 +151,9 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
         examples: What each derived default came to when it was last rendered with all defaults.
         last_updated: When it was last fetched, ISO 8601 in UTC.
+        group: What it came with, where the repository holds several.
+        configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
+        configured_from: SHA-256 of the `cookiecutter.json` that the hook has found, in hexadecimal.
     """
 
     name: str
@@ -155,6 +172,9 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: Trust = "contained"
     category: str | None = None
     tags: tuple[str, ...] = ()
+    group: Group | None = None
+    configuration: str | None = None
+    configured_from: str | None = None
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -197,6 +217,19 @@ class Rendered(msgspec.Struct, frozen=True):
     answers: dict[str, Any]
     hooks: tuple[HookRun, ...]
     seconds: dict[str, float]
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """What a template's `pre_prompt` hook has left.
+
+    Attributes:
+        configuration: The text of its `cookiecutter.json`.
+        names: Those in its folder that may be a project's, since `cookiecutter` is in them.
+    """
+
+    configuration: str
+    names: tuple[str, ...]
+    hooks: tuple[HookRun, ...]
 
 
 class Confinement(msgspec.Struct, frozen=True):
@@ -350,16 +383,37 @@ class VariableInfo(msgspec.Struct, frozen=True):
     value: Any = None
 
 
+class ChildInfo(msgspec.Struct, frozen=True):
+    """One of the templates that a repository holds, as adding or updating all of them tells it.
+
+    Attributes:
+        directory: Its folder in the repository.
+        tool: The MCP tool that creates a project from it; None where it can't be used.
+        problem: Why it can't.
+    """
+
+    name: str
+    directory: str
+    description: str
+    tool: str | None = None
+    problem: str | None = None
+
+
 class TemplateInfo(msgspec.Struct, frozen=True):
     """A template as clients read it; lists leave `variables_cache` null.
+
+    Of a repository that holds several, it is what adding and updating tell of the whole.
 
     Attributes:
         url: Where it comes from.
         venv_path: Its environment's folder; None until it is made.
         is_active: It can be used now: its checkout, schema and environment are whole.
         problem: Why it can't, where it can't.
-        tool: The MCP tool that creates a project from it.
         needs: What it needs, where that was found, and what of it is absent.
+        tool: The MCP tool that creates a project from it; empty for a repository that holds several.
+        group: The repository of several templates that it came with, to update or remove all of them by.
+        children: The templates that a repository holds, those that can't be used too.
+        notes: What else to know, such as a hook that was not run.
     """
 
     name: str
@@ -382,6 +436,9 @@ class TemplateInfo(msgspec.Struct, frozen=True):
     category: str | None = None
     tags: tuple[str, ...] = ()
     problem: str | None = None
+    group: str | None = None
+    children: tuple[ChildInfo, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
@@ -404,7 +461,14 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
 
 
 class TemplateChange(msgspec.Struct, frozen=True):
-    """What an update did; `from_revision` and `to_revision` are digests where there is no commit."""
+    """What an update did; `from_revision` and `to_revision` are digests where there is no commit.
+
+    Of a repository that holds several templates, each variable is named as `template: variable`.
+
+    Attributes:
+        templates_added: Templates that it holds now and did not before.
+        templates_removed: Templates that it holds no more, which were removed.
+    """
 
     template: TemplateInfo
     changed: bool
@@ -413,3 +477,5 @@ class TemplateChange(msgspec.Struct, frozen=True):
     variables_added: tuple[str, ...] = ()
     variables_removed: tuple[str, ...] = ()
     variables_changed: tuple[str, ...] = ()
+    templates_added: tuple[str, ...] = ()
+    templates_removed: tuple[str, ...] = ()

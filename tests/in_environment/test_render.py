@@ -731,3 +731,24 @@ def test_at_inert_what_the_known_extensions_do_works(worker: Worker, tmp_path: P
     assert words[0] == "a-b"
     assert words[1].isdigit()
     assert words[2] == '{"a": 1} 3'
+
+
+def test_what_a_hook_leaves_before_the_questions_is_told_and_nothing_is_rendered(
+    worker: Worker, tmp_path: Path
+) -> None:
+    hook = "import os\nopen('cookiecutter.json', 'w').write('{\"slug\": \"hooked\"}')\nos.mkdir('cookiecutter {{x}}')\n"
+    folder = write_template(tmp_path / "template", {"hooks/pre_prompt.py": hook, f"{SLUG}/f": "x"}, {"slug": "made"})
+    made = worker.create(folder, action="inspect")
+    assert (made.event, made.last["configuration"]) == ("done", '{"slug": "hooked"}')
+    assert made.last["names"] == sorted(["cookiecutter {{x}}", "cookiecutter.json", SLUG])
+    assert [run["hook"] for run in made.last["hooks"]] == ["pre_prompt.py"]
+    assert [message["event"] for message in made.messages] == ["step", "done"]
+    assert list(made.output.iterdir()) == []
+    assert tree(folder)["cookiecutter.json"][2] == b'{"slug": "made"}'
+
+
+def test_an_answer_to_what_is_not_asked_is_refused_and_not_dropped(worker: Worker, tmp_path: Path) -> None:
+    folder = write_template(tmp_path / "template", {f"{SLUG}/f": "x"}, {"slug": "made"})
+    made = worker.create(folder, {"other": "x"})
+    assert (made.event, made.last["kind"]) == ("failed", "answers")
+    assert "`other` is not asked" in made.message

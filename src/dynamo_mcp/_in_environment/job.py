@@ -37,7 +37,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
     """Run one job and end the process.
 
     Args:
-        message: The worker's `create` message.
+        message: The worker's `create` or `inspect` message.
         orders: File descriptor that says "1" to proceed after "resolved".
         replies: File descriptor that takes the job's messages.
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
@@ -56,7 +56,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
 
 
 def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> dict[str, Any]:
-    """Confine, enter, resolve, render.
+    """Confine, enter, resolve, render; or only look at what the template makes of itself.
 
     Returns:
         The `done` message, or the `failed` one of a job that was told to stop.
@@ -77,6 +77,10 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
         variables=message["variables"],
         before_hook=None if alone else family.die_with_parent,
     )
+    if message["action"] == "inspect":
+        inspected = project.inspect(lambda text: say(replies, {"event": "step", "message": text}))
+        seconds = {"inspect": time.perf_counter() - started}
+        return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds, "mechanisms": mechanisms}
     resolved = project.resolve()
     say(replies, {"event": "resolved", **resolved})
     seconds = {"resolve": time.perf_counter() - started}

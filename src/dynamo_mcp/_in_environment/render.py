@@ -46,6 +46,9 @@ PLACES = frozenset({errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT
 """What can be wrong with the place that a name leads to."""
 
 _REFERENCE = re.compile(r"cookiecutter\s*\.\s*(\w+)")
+LARGEST = 1 << 20
+"""Bytes of a `cookiecutter.json` that a hook may leave."""
+NAMES = 100
 
 
 class Project:
@@ -90,6 +93,38 @@ class Project:
         """The hooks that ran: `hook`, `output` and `seconds` of each."""
         return self._hooks.ran
 
+    def inspect(self, say: Callable[[str], None]) -> dict[str, Any]:
+        """Run the template's `pre_prompt` hook on a copy of the template, as cookiecutter does before it asks.
+
+        Args:
+            say: Told in words what is being done.
+
+        Returns:
+            `configuration`, the text of the `cookiecutter.json` that the hook left, and `names`, those in the
+            template's folder of which one may be the project folder's.
+
+        Raises:
+            Failure: The hook failed, or left nothing that can be read.
+        """
+        self._hooks.install()
+        say("running the hook pre_prompt")
+        with _words(self._template):
+            self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
+        try:
+            with open(os.path.join(self._repository, "cookiecutter.json"), "rb") as file:
+                content = file.read(LARGEST + 1)
+            configuration = content.decode("utf-8")
+            names = [
+                name
+                for name in os.listdir(self._repository)
+                if "cookiecutter" in name and name.isprintable() and os.path.isdir(os.path.join(self._repository, name))
+            ]
+        except (OSError, ValueError) as error:
+            raise Failure("template", f"the cookiecutter.json that `pre_prompt` left: {error}") from error
+        if len(content) > LARGEST:
+            raise Failure("template", f"the cookiecutter.json that `pre_prompt` left has more than {LARGEST} bytes")
+        return {"configuration": configuration, "names": sorted(names)[:NAMES]}
+
     def resolve(self) -> dict[str, Any]:
         """Compute every answer and the project folder's name.
 
@@ -107,6 +142,10 @@ class Project:
                 # At `inert` no module of the template can be imported, whatever it is called.
                 sys.path.append(self._repository)
             raw = read(self._repository, inert=self._inert)
+            # What the answers were checked against may be what a `pre_prompt` hook left another time.
+            if unknown := [name for name in self._answers if name not in raw]:
+                told = f"`{unknown[0]}` is not asked by the `cookiecutter.json` of this time"
+                raise Failure("answers", told, variable=unknown[0])
             private = {**self._variables, "_repo_dir": self._repository}
             questions = Questions(raw, self._answers)
             self._context = questions.context(private)

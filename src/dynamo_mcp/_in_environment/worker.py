@@ -14,6 +14,8 @@ It expects on standard input:
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
         hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
+    {"action": "inspect", …}
+        the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
         the answer to "resolved".
     {"action": "clear", "paths"}
@@ -26,6 +28,10 @@ It results in, on standard output:
         the project folder's name, every public answer, and what each choice offers
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
+    {"event": "done", "id", "configuration", "names", "hooks", "seconds", "mechanisms"}
+        of "inspect"; there is no "resolved" before it.
+        configuration: the text of the `cookiecutter.json` that the hook left.
+        names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
     {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices"}
         kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice.
@@ -97,7 +103,7 @@ def main() -> None:
             send(replies, {"event": "pong"})
         elif message["action"] == "clear":
             send(replies, clear(message["paths"], alone=alone))
-        elif message["action"] == "create":
+        elif message["action"] in {"create", "inspect"}:
             send(replies, supervise(message, requests, replies, alone=alone))
 
 

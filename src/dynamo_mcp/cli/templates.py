@@ -65,8 +65,12 @@ def add(
     if json:
         emit(template)
         return
+    if template.children:
+        _say_children(template)
+        return
     say(f"added {template.name} from {template.url}")
     _say_variables(template.variables_cache or ())
+    _say_notes(template)
     _say_needs(template)
     say(f"create a project: dynamo-mcp create {template.name} -o FOLDER")
 
@@ -82,7 +86,9 @@ def list_templates(*, json: Json = False) -> None:
     for template in templates:
         state = "" if template.is_active else f"  [{template.problem or 'its environment is made at the first create'}]"
         say(f"{template.name:<24} {template.description}{state}")
-        say(f"{'':<24} {template.url}{f' at {template.revision[:12]}' if template.revision else ''}")
+        where = template.url + (f" in {template.directory}" if template.directory else "")
+        say(f"{'':<24} {where}{f' at {template.revision[:12]}' if template.revision else ''}")
+        _say_notes(template)
 
 
 def variables(
@@ -125,17 +131,8 @@ def update(
     change = perform(operation, as_json=json)
     if json:
         emit(change)
-    elif not change.changed:
-        say(f"{name} is up to date at {change.to_revision[:12]}")
     else:
-        say(f"{name}: {change.from_revision[:12]} -> {change.to_revision[:12]}")
-        for word, names in (
-            ("added", change.variables_added),
-            ("removed", change.variables_removed),
-            ("changed", change.variables_changed),
-        ):
-            if names:
-                say(f"  variables {word}: {', '.join(names)}")
+        _say_change(name, change)
         _say_needs(change.template)
 
 
@@ -191,6 +188,43 @@ def _say_needs(template: TemplateInfo) -> None:
             say(f"  {where}")
     if template.problem is not None:
         say(template.problem)
+
+
+def _say_change(name: str, change: TemplateChange) -> None:
+    if not change.changed:
+        say(f"{name} is up to date at {change.to_revision[:12]}")
+    else:
+        say(f"{name}: {change.from_revision[:12]} -> {change.to_revision[:12]}")
+    for word, names in (
+        ("variables added", change.variables_added),
+        ("variables removed", change.variables_removed),
+        ("variables changed", change.variables_changed),
+        ("templates added", change.templates_added),
+        ("templates removed", change.templates_removed),
+    ):
+        if names:
+            say(f"  {word}: {', '.join(names)}")
+    for child in change.template.children:
+        if child.problem:
+            say(f"  {child.name} can't be used as it is there: {child.problem}")
+    _say_notes(change.template)
+
+
+def _say_children(repository: TemplateInfo) -> None:
+    usable = [child for child in repository.children if child.tool]
+    say(f"added {len(usable)} of the {len(repository.children)} templates of {repository.url}")
+    for child in repository.children:
+        say(f"  {child.name:<38} {child.description}")
+        if child.problem:
+            say(f"  {'':<38} can't be used: {child.problem}")
+    _say_notes(repository)
+    say(f"create a project: dynamo-mcp create {usable[0].name} -o FOLDER")
+    say(f"all of them: dynamo-mcp update {repository.name}, dynamo-mcp remove {repository.name}")
+
+
+def _say_notes(template: TemplateInfo) -> None:
+    for note in template.notes:
+        say(f"  note: {note}")
 
 
 def _say_variables(asked: tuple[VariableInfo, ...], *, computed: bool = False) -> None:

@@ -1,0 +1,302 @@
+"""What happens to all templates of one repository together? They are added, updated and removed by one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from dynamo_mcp import catalogue, sources
+from dynamo_mcp.environments import Environments
+from dynamo_mcp.errors import DynamoError, InvalidTemplate
+from dynamo_mcp.nesting import Child, Found, find, none_usable
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.registration import Registration
+from dynamo_mcp.registry import Registry
+from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store
+from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.text import plain
+from dynamo_mcp.types import TOOL_PREFIX, ChildInfo, Group, Template, TemplateChange, TemplateInfo
+
+
+class Groups:
+    """The repositories of several templates of one home.
+
+    A repository itself is no template and has no record; each of its templates knows what it came with. They share one
+    checkout, and each has its own name, schema, environment and tool.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        environments: Environments,
+        *,
+        renderers: Renderers,
+        registry: Registry,
+        schemas: SchemaCache,
+        registration: Registration,
+    ) -> None:
+        """Take what keeps single templates."""
+        self._settings = settings
+        self._store = store
+        self._environments = environments
+        self._renderers = renderers
+        self._registry = registry
+        self._schemas = schemas
+        self._registration = registration
+        self._summaries = Summaries(schemas, environments, settings)
+
+    async def add(self, repository: Template, progress: Progress) -> TemplateInfo | None:
+        """Register every template that a fetched repository holds; on any failure nothing of it is left.
+
+        Args:
+            repository: As if it were one template; its name is claimed by the caller.
+            progress: Is told the steps.
+
+        Returns:
+            The whole, with those that can't be used and why; None if it is one template.
+
+        Raises:
+            NotATemplate: It holds none, or does not say which folders are.
+            InvalidTemplate: None of them can be used.
+            NameTaken: One of the names is.
+        """
+        try:
+            found = await self._find(repository)
+            if found is None:
+                return None
+            usable = _usable(found)
+            group = Group(repository.name, repository.location.directory, ())
+            async with self._registration.using(repository), AsyncExitStack() as claims:
+                for name in sorted(child.name for child in usable):
+                    await claims.enter_async_context(self._registry.claim(name))
+                templates = [_template(repository, child, group) for child in usable]
+                registered, failures = await self._registration.complete_all(templates, progress, prepare=True)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._registration.release(repository)
+            raise
+        return await self._whole(repository, found, registered, failures)
+
+    async def update(self, name: str, progress: Progress, *, force: bool) -> TemplateChange:
+        """Fetch a repository again and use what came; a template that fails stays as it was.
+
+        Raises:
+            TemplateNotFound: There is no such group.
+            InvalidTemplate: It holds several templates no more, or none can be used; everything stays as it was.
+        """
+        async with self._registry.hold_group(name) as old:
+            repository = await self._fetch(name, old, progress)
+            try:
+                found = _several(await self._find(repository, old), name)
+                templates = _renewal(repository, old, found)
+                known = {template.name for template in old}
+                fresh = sorted(template.name for template in templates if template.name not in known)
+                changed = any(template.digest != repository.digest for template in old)
+                async with self._registration.using(repository), AsyncExitStack() as claims:
+                    for new in fresh:
+                        await claims.enter_async_context(self._registry.claim(new))
+                    for template in old if force else ():
+                        await self._environments.rebuild(template.name, template.requirements)
+                    registered, failures = await self._registration.complete_all(
+                        templates, progress, prepare=changed or force or bool(fresh)
+                    )
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._registration.release(repository)
+                raise
+            named = {child.directory for child in found.children}
+            vanished = [template for template in old if template.location.directory not in named]
+            replaced = [template for template in old if any(template.name == new.name for new in registered)]
+            await self._forget(vanished, replaced)
+        whole = await self._whole(repository, found, registered, failures)
+        return _change(whole, old, registered, vanished)
+
+    async def remove(self, name: str) -> str:
+        """Forget every template of a group.
+
+        Returns:
+            What was done, as a sentence.
+
+        Raises:
+            TemplateNotFound: There is no such group.
+        """
+        async with self._registry.hold_group(name) as templates:
+            await self._forget(templates, ())
+        names = ", ".join(f"`{template.name}`" for template in templates)
+        return f"The templates of `{name}` were removed: {names}; the projects made from them stay."
+
+    async def _forget(self, removed: Iterable[Template], replaced: Iterable[Template]) -> None:
+        """Remove templates, and what those that were replaced rested on."""
+        for template in removed:
+            self._registry.delete(template.name)
+        for template in (*removed, *replaced):
+            self._schemas.forget(template)
+            await self._registration.release(template)
+
+    async def _fetch(self, name: str, old: tuple[Template, ...], progress: Progress) -> Template:
+        """Fetch a repository again, and return it as if it were one template."""
+        first = old[0]
+        location = msgspec.structs.replace(catalogue.relocate(first.location), directory=_group(first).directory)
+        await progress.begin("fetch", f"fetching `{sources.display(location)}`")
+        tree = await sources.fetch(location, store=self._store, settings=self._settings, progress=progress)
+        return Template(
+            name,
+            f"The templates of `{name}`",
+            location,
+            path=tree.path / (location.directory or ""),
+            checkout=tree.path,
+            digest=tree.digest,
+            revision=tree.revision,
+            last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
+            named_requirements=first.named_requirements,
+            # A new template may do no more than those that somebody looked at.
+            trust="inert" if all(template.trust == "inert" for template in old) else "contained",
+            category=first.category,
+            tags=first.tags,
+        )
+
+    async def _find(self, repository: Template, old: tuple[Template, ...] = ()) -> Found | None:
+        known = {template.location.directory or "": template.name for template in old}
+        taken = [template.name for template in self._registry.all()] if old else []
+        look = partial(
+            find,
+            repository.checkout,
+            repository.location.directory,
+            group=repository.name,
+            known=known,
+            taken=taken,
+        )
+        return await anyio.to_thread.run_sync(look)
+
+    async def _whole(
+        self,
+        repository: Template,
+        found: Found,
+        registered: tuple[Template, ...],
+        failures: dict[str, DynamoError],
+    ) -> TemplateInfo:
+        descriptions = {template.name: template.description for template in registered}
+        children = []
+        for child in found.children:
+            failure = failures.get(child.name)
+            problem = child.problem or (plain(failure.message) if failure else None)
+            if problem is None and child.name not in descriptions:
+                continue  # it was removed by itself
+            description = descriptions.get(child.name, child.description)
+            tool = f"{TOOL_PREFIX}{child.name}" if problem is None else None
+            children.append(ChildInfo(child.name, child.directory, description, tool, problem))
+        confinement = await self._renderers.confinement()
+        return self._summaries.whole(repository, tuple(children), found.notes, confinement)
+
+
+def _usable(found: Found) -> list[Child]:
+    """Return the children that nothing is known against.
+
+    Raises:
+        InvalidTemplate: There is none.
+    """
+    usable = [child for child in found.children if child.problem is None]
+    if not usable:
+        raise none_usable({child.name: child.problem or "" for child in found.children})
+    return usable
+
+
+def _several(found: Found | None, name: str) -> Found:
+    """Return what an updated repository holds.
+
+    Raises:
+        InvalidTemplate: It is one template now.
+    """
+    if found is None:
+        raise InvalidTemplate(
+            f"The repository of `{name}` does not hold several templates any more",
+            hint="remove it with `remove_template` and add it again",
+        )
+    return found
+
+
+def _renewal(repository: Template, old: tuple[Template, ...], found: Found) -> list[Template]:
+    """Return the templates that an updated repository gives: those that were there, and new ones.
+
+    Raises:
+        InvalidTemplate: None of them can be used.
+    """
+    by_directory = {template.location.directory or "": template for template in old}
+    members = {*by_directory, *(member for template in old for member in _group(template).members)}
+    group = Group(repository.name, repository.location.directory, tuple(sorted(members)))
+    templates = [
+        _renewed(by_directory[child.directory], repository, group)
+        if child.directory in by_directory
+        else _template(repository, child, group)
+        for child in _usable(found)
+        # What somebody removed by itself stays removed.
+        if child.directory in by_directory or child.directory not in members
+    ]
+    if not templates:
+        raise none_usable({child.name: child.problem or "it was removed" for child in found.children})
+    return templates
+
+
+def _template(repository: Template, child: Child, group: Group) -> Template:
+    return msgspec.structs.replace(
+        repository,
+        name=child.name,
+        description=child.description or f"Projects from the template `{child.name}`",
+        location=msgspec.structs.replace(repository.location, directory=child.directory),
+        path=repository.checkout / child.directory,
+        group=group,
+    )
+
+
+def _renewed(old: Template, repository: Template, group: Group) -> Template:
+    changed = old.digest != repository.digest
+    return msgspec.structs.replace(
+        old,
+        location=msgspec.structs.replace(repository.location, directory=old.location.directory),
+        path=repository.checkout / (old.location.directory or ""),
+        checkout=repository.checkout,
+        digest=repository.digest,
+        revision=repository.revision,
+        last_updated=repository.last_updated,
+        # A raised trust is bound to what was looked at when it was given.
+        trust="contained" if changed and old.trust == "full" else old.trust,
+        group=group,
+    )
+
+
+def _group(template: Template) -> Group:
+    assert template.group is not None  # noqa: S101 - `Registry.group` returns those that have one
+    return template.group
+
+
+def _change(
+    whole: TemplateInfo, old: tuple[Template, ...], registered: tuple[Template, ...], vanished: list[Template]
+) -> TemplateChange:
+    before = {template.name: template for template in old}
+    pairs = [(before[new.name], new) for new in registered if new.name in before]
+    return TemplateChange(
+        whole,
+        any(template.digest != whole.digest for template in old),
+        from_revision=old[0].revision or old[0].digest,
+        to_revision=whole.revision or whole.digest or "",
+        variables_added=tuple(f"{b.name}: {name}" for a, b in pairs for name in b.asked if name not in a.asked),
+        variables_removed=tuple(f"{b.name}: {name}" for a, b in pairs for name in a.asked if name not in b.asked),
+        variables_changed=tuple(
+            f"{b.name}: {name}"
+            for a, b in pairs
+            for name in b.asked
+            if name in a.asked and a.asked[name] != b.asked[name]
+        ),
+        templates_added=tuple(new.name for new in registered if new.name not in before),
+        templates_removed=tuple(template.name for template in vanished),
+    )

@@ -1,0 +1,290 @@
+"""What happens to all templates of one repository together? One add, one update, one removal, and each for itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.errors import DynamoError, InvalidTemplate, NameTaken, NotATemplate, TemplateNotFound
+from homes import SECONDS, SLUG, Home, base_environments, until, write_template
+
+pytestmark = pytest.mark.anyio
+
+NOTHING: dict[str, list[str]] = {"templates": [], "checkouts": [], "venvs": []}
+
+
+@pytest.fixture
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path, base_environments(tmp_path_factory))
+
+
+def write_repository(folder: Path, *children: str, **more: Any) -> Path:
+    """Write a repository of templates, each of which asks a question of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for child in children:
+        write_template(folder / child, {f"{SLUG}/who": child}, configuration={"slug": child, f"of_{child}": "x"})
+    templates = {child: {"path": f"./{child}", "title": f"The {child}"} for child in children} | more
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": templates}))
+    return folder
+
+
+def left(home: Home) -> dict[str, list[str]]:
+    """Return what a home holds of templates."""
+    return {
+        folder: sorted(path.name for path in (home.path / folder).iterdir())
+        for folder in ("templates", "checkouts", "venvs")
+    }
+
+
+async def names(dynamo: Dynamo) -> list[str]:
+    return [info.name for info in await dynamo.list_templates()]
+
+
+async def test_every_template_of_a_repository_is_one_of_its_own(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        whole = await dynamo.add_template(str(folder))
+        assert (whole.name, whole.tool, whole.variables_cache, whole.is_active) == ("web", "", None, True)
+        assert [(child.name, child.tool, child.description) for child in whole.children] == [
+            ("web.api", "create_web.api", "The api"),
+            ("web.cli", "create_web.cli", "The cli"),
+        ]
+        assert await names(dynamo) == ["web.api", "web.cli"]
+        info = await dynamo.template_info("web.api")
+        assert (info.group, info.directory, info.digest) == ("web", "api", whole.digest)
+        assert [variable.name for variable in await dynamo.get_template_variables("web.cli")] == ["slug", "of_cli"]
+        assert {name: len(held) for name, held in left(home).items()} == {"templates": 2, "checkouts": 1, "venvs": 2}
+        await dynamo.create_project("web.cli", str(home.outputs))
+        with pytest.raises(TemplateNotFound) as raised:
+            await dynamo.create_project("web", str(home.outputs))
+        assert raised.value.hint == "its repository holds several: `web.api`, `web.cli`"
+        assert home.scratch == []
+    assert (home.outputs / "cli" / "who").read_text() == "cli"
+
+
+async def test_one_folder_of_such_a_repository_can_be_added_alone(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        info = await dynamo.add_template(str(folder), directory="cli")
+        assert (info.name, info.group, info.children) == ("cli", None, ())
+
+
+async def test_a_child_that_is_broken_is_told_and_keeps_no_other_from_working(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli", gone={"path": "gone"}, out={"path": "../x"})
+    (folder / "cli" / "cookiecutter.json").write_text("{")
+    write_template(folder / "needy", configuration={"slug": "s", "_extensions": ["nobody_knows_this.Extension"]})
+    write_repository(folder, "api", needy="needy", cli="cli", gone="gone", out="../x")
+    (folder / "cli" / "cookiecutter.json").write_text("{")
+    async with home.open() as dynamo:
+        whole = await dynamo.add_template(str(folder))
+        problems = {child.name: child.problem or "" for child in whole.children}
+        assert problems["web.api"] == ""
+        assert "nobody_knows_this" in problems["web.needy"]
+        assert "line 1" in problems["web.cli"]
+        assert problems["web.gone"] == "there is no folder `gone`"
+        assert "`../x`" in problems["web.out"]
+        assert [child.tool for child in whole.children if child.problem] == [None] * 4
+        assert {name: len(held) for name, held in left(home).items()} == {"templates": 1, "checkouts": 1, "venvs": 1}
+        await dynamo.create_project("web.api", str(home.outputs))
+
+
+async def test_a_repository_none_of_whose_templates_works_is_refused_and_nothing_is_left(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli", gone="gone")
+    for child in ("api", "cli"):
+        (folder / child / "cookiecutter.json").write_text('{"empty": []}')
+    async with home.open() as dynamo:
+        with pytest.raises(InvalidTemplate, match=r"`web\.api`: .*offers nothing.*`web\.cli`"):
+            await dynamo.add_template(str(folder))
+        assert left(home) == NOTHING
+        assert home.scratch == []
+
+
+async def test_a_repository_that_names_nothing_says_which_folders_hold_a_template(home: Home) -> None:
+    for child in ("api", "cli"):
+        write_template(home.templates / "web" / child)
+    async with home.open() as dynamo:
+        with pytest.raises(NotATemplate, match="in the folders `api`, `cli`"):
+            await dynamo.add_template(str(home.templates / "web"))
+        assert left(home) == NOTHING
+        await dynamo.add_template(str(home.templates / "web"), directory="cli")
+
+
+@pytest.mark.parametrize("taken", ["web", "web.cli"])
+async def test_a_name_that_is_taken_refuses_the_whole_repository(home: Home, taken: str) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        await home.add(dynamo, "other")
+        await dynamo.add_template(str(home.templates / "other"), name=taken)
+        before = left(home)
+        with pytest.raises(NameTaken, match=f"`{taken}`"):
+            await dynamo.add_template(str(folder))
+        assert left(home) == before
+
+
+async def test_the_name_of_a_repository_and_of_its_templates_are_taken(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder))
+        for name in ("web", "web.api"):
+            with pytest.raises(NameTaken):
+                await dynamo.add_template(str(folder), name=name, directory="cli")
+
+
+async def test_of_two_adds_of_one_repository_one_wins(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    ended: list[str] = []
+    async with home.open() as first, home.open() as second:
+
+        async def add(dynamo: Dynamo) -> None:
+            try:
+                await dynamo.add_template(str(folder))
+                ended.append("added")
+            except NameTaken:
+                ended.append("taken")
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                for dynamo in (first, second, first):
+                    tasks.start_soon(add, dynamo)
+        assert await names(second) == ["web.api", "web.cli"]
+        assert len(left(home)["checkouts"]) == 1
+    assert sorted(ended) == ["added", "taken", "taken"]
+
+
+async def test_an_add_that_is_cancelled_leaves_nothing_of_any(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        with anyio.CancelScope() as scope:
+
+            async def sink(step: Any) -> None:
+                if "web.cli" in step.message:
+                    scope.cancel()
+                    await anyio.lowlevel.checkpoint()
+
+            await dynamo.add_template(str(folder), sink=sink)
+        assert scope.cancelled_caught
+        assert left(home) == NOTHING
+        assert home.scratch == []
+
+
+async def test_removing_one_removes_just_that_one_and_removing_the_name_the_rest(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli", "lib")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder))
+        assert "`web.cli`" in await dynamo.remove_template("web.cli")
+        assert await names(dynamo) == ["web.api", "web.lib"]
+        await dynamo.create_project("web.api", str(home.outputs))
+        said = await dynamo.remove_template("web")
+        assert "`web.api`, `web.lib`" in said
+        assert left(home) == NOTHING
+        with pytest.raises(TemplateNotFound):
+            await dynamo.remove_template("web")
+        await dynamo.add_template(str(folder))
+
+
+async def test_an_update_of_the_whole_brings_what_is_new_and_removes_what_vanished(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli", "lib", "old")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder))
+        await dynamo.remove_template("web.lib")
+        write_repository(folder, "api", "cli", "lib", "new")
+        (folder / "api" / "cookiecutter.json").write_text('{"slug": "api", "more": "m"}')
+        (folder / "cli" / "cookiecutter.json").write_text("{")
+        change = await dynamo.update_template("web")
+        assert change.changed
+        assert (change.templates_added, change.templates_removed) == (("web.new",), ("web.old",))
+        assert (change.variables_added, change.variables_removed) == (("web.api: more",), ("web.api: of_api",))
+        problems = {child.name: bool(child.problem) for child in change.template.children}
+        assert problems == {"web.api": False, "web.cli": True, "web.new": False}
+        # What was removed by itself stays removed, and what can't be used as it is now stays as it was.
+        assert await names(dynamo) == ["web.api", "web.cli", "web.new"]
+        assert len(left(home)["checkouts"]) == 2
+        for name in ("web.api", "web.cli", "web.new"):
+            await dynamo.create_project(name, str(home.outputs))
+        write_repository(folder, "api", "cli", "lib", "new")
+        await dynamo.update_template("web")
+        assert len(left(home)["checkouts"]) == 1
+        assert not (await dynamo.update_template("web")).changed
+        assert home.scratch == []
+
+
+async def test_an_update_of_one_leaves_the_others_as_they_were(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        before = await dynamo.add_template(str(folder))
+        (folder / "cli" / SLUG / "who").write_text("changed")
+        assert (await dynamo.update_template("web.cli")).changed
+        assert (await dynamo.template_info("web.api")).digest == before.digest
+        for name in ("web.api", "web.cli"):
+            await dynamo.create_project(name, str(home.outputs))
+        assert (await dynamo.update_template("web", force=True)).changed
+        assert len(left(home)["checkouts"]) == 1
+    assert (home.outputs / "cli" / "who").read_text() == "changed"
+
+
+@pytest.mark.parametrize("fault", ["one", "nonsense", "gone", "all"])
+async def test_an_update_that_fails_leaves_all_as_they_were(home: Home, fault: str) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder))
+        before = left(home)
+        match fault:
+            case "one":
+                write_template(folder)
+            case "nonsense":
+                (folder / "cookiecutter.json").write_text("{")
+            case "gone":
+                folder.rename(home.root / "moved")
+            case _:
+                for child in ("api", "cli"):
+                    (folder / child / "cookiecutter.json").unlink()
+        with pytest.raises(DynamoError):
+            await dynamo.update_template("web")
+        assert left(home) == before
+        assert home.scratch == []
+        await dynamo.create_project("web.api", str(home.outputs))
+
+
+async def test_a_live_repository_is_used_in_place(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder), live=True)
+        (folder / "cli" / "cookiecutter.json").write_text('{"slug": "edited"}')
+        await dynamo.create_project("web.cli", str(home.outputs))
+        await dynamo.remove_template("web")
+        assert left(home) == NOTHING
+    assert home.made == ["edited"]
+    assert folder.is_dir()
+
+
+async def test_a_child_reads_what_its_repository_shares(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api")
+    (folder / "shared").mkdir()
+    (folder / "shared" / "LICENSE").write_text("of {{cookiecutter.slug}}")
+    (folder / "api" / SLUG / "LICENSE").symlink_to("../../shared/LICENSE")
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder))
+        await dynamo.create_project("web.api", str(home.outputs))
+    assert (home.outputs / "api" / "LICENSE").read_text() == "of api"
+
+
+async def test_a_child_appears_among_what_changed(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    seen: set[str] = set()
+    async with home.open() as dynamo, dynamo.changes() as changes:
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+
+                async def listen() -> None:
+                    async for found in changes:
+                        seen.update(found)
+
+                tasks.start_soon(listen)
+                await dynamo.add_template(str(folder))
+                await until(lambda: seen == {"web.api", "web.cli"})
+                tasks.cancel_scope.cancel()
