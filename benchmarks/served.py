@@ -11,7 +11,7 @@ from benchmarks import peers, templates
 from benchmarks.templates import ANSWERS
 from dynamo_mcp import settings
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.types import Project
+from dynamo_mcp.views import Project
 
 COMMAND = "cookiecutter command"
 KINDS = {"without a hook": False, "with a Python hook": True}

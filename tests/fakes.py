@@ -21,11 +21,10 @@ from dynamo_mcp.progress import (
     ignore,
 )
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.types import (
+from dynamo_mcp.types import HookRun, IfExists
+from dynamo_mcp.views import (
     CatalogueEntry,
     FileText,
-    HookRun,
-    IfExists,
     Preview,
     PreviewFile,
     Project,

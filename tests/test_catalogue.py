@@ -10,7 +10,8 @@ import pytest
 from dynamo_mcp import catalogue
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.types import CatalogueEntry, Location, Template
+from dynamo_mcp.types import Location, Template
+from dynamo_mcp.views import CatalogueEntry
 
 ENTRIES = catalogue.entries()
 BUNDLED = [entry for entry in ENTRIES if entry.location.startswith(catalogue.BUNDLED)]

@@ -65,6 +65,18 @@ PINNED = {
         "test_deliberate_differences.py",
         "test_a_create_writes_nothing_to_the_home_folder",
     ),
+    "asks which of several nested templates is meant": (
+        "test_groups.py",
+        "test_every_template_of_a_repository_is_one_of_its_own",
+    ),
+    "follows a nested `path` out of the repository": (
+        "test_nesting.py",
+        "test_a_path_out_of_the_repository_is_not_followed",
+    ),
+    "runs the `pre_prompt` hook of a repository that only names templates": (
+        "test_inspection.py",
+        "test_a_child_of_a_repository_has_its_own_hook_which_runs_in_its_own_folder",
+    ),
 }
 
 

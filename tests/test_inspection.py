@@ -230,8 +230,10 @@ async def test_a_child_of_a_repository_has_its_own_hook_which_runs_in_its_own_fo
     for child in ("api", "cli"):
         write_template(folder / child, pre_prompt=code + rewrites({"slug": f"of-{child}", child: "x"}))
     (folder / "cookiecutter.json").write_text('{"templates": {"api": {"path": "api"}, "cli": {"path": "cli"}}}')
+    (folder / "hooks").mkdir()
+    (folder / "hooks" / "pre_prompt.py").write_text("raise SystemExit('the hook of the repository ran')")
     async with home.open() as dynamo:
-        await dynamo.add_template(str(folder))
+        assert (await dynamo.add_template(str(folder))).notes
         for child in ("api", "cli"):
             assert await asked(dynamo, f"web.{child}") == ["slug", child]
             await dynamo.create_project(f"web.{child}", str(home.outputs))

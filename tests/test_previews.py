@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from dynamo_mcp.errors import HookFailed, InvalidAnswers, NotFound, OutputRefused, Refused
-from dynamo_mcp.types import IfExists, Preview
+from dynamo_mcp.types import IfExists
+from dynamo_mcp.views import Preview
 from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,8 @@ import pytest
 
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import DynamoError, OutputRefused, RenderFailed, TargetExists
-from dynamo_mcp.types import IfExists, Project
+from dynamo_mcp.types import IfExists
+from dynamo_mcp.views import Project
 from homes import SECONDS, SLUG, Home, base_environments
 
 pytestmark = pytest.mark.anyio

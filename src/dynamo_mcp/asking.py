@@ -25,7 +25,7 @@ from dynamo_mcp.arguments import CreateProject, Placement, parse
 from dynamo_mcp.errors import Declined, Failed, InvalidName, TemplateNotFound, TimedOut
 from dynamo_mcp.forms import Form, compose
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX
+from dynamo_mcp.views import TOOL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,8 @@ import msgspec
 from dynamo_mcp import sources
 from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.types import CatalogueEntry, Location, Template
+from dynamo_mcp.types import Location, Template
+from dynamo_mcp.views import CatalogueEntry
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"

@@ -14,8 +14,8 @@ import msgspec
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.problems import kind_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import VariableInfo
 from dynamo_mcp.variables import Schema, Variable
+from dynamo_mcp.views import VariableInfo
 
 LARGEST_BYTES = 1 << 20
 

@@ -40,19 +40,9 @@ from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries, changed
 from dynamo_mcp.text import plain
 from dynamo_mcp.turns import Asked, Turns
-from dynamo_mcp.types import (
-    CatalogueEntry,
-    Confinement,
-    IfExists,
-    Preview,
-    Project,
-    Template,
-    TemplateChange,
-    TemplateInfo,
-    Trust,
-    VariableInfo,
-)
+from dynamo_mcp.types import Confinement, IfExists, Template, Trust
 from dynamo_mcp.values import Values
+from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateChange, TemplateInfo, VariableInfo
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from dynamo_mcp.variables import ANSWER_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from dynamo_mcp.types import VariableInfo
+    from dynamo_mcp.views import VariableInfo
 
 MOST = 50
 """Questions in one form."""

@@ -24,7 +24,8 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX, ChildInfo, Group, Template, TemplateChange, TemplateInfo
+from dynamo_mcp.types import Group, Template
+from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo
 
 
 class Groups:

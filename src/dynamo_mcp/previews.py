@@ -25,7 +25,8 @@ from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Change, FileText, Preview, PreviewFile
+from dynamo_mcp.types import Change
+from dynamo_mcp.views import FileText, Preview, PreviewFile
 
 FILES = 500
 """Files that are listed; of the others it is told how many there are."""

@@ -23,7 +23,8 @@ from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Project, Rendered
+from dynamo_mcp.types import Rendered
+from dynamo_mcp.views import Project
 
 
 class Projects:

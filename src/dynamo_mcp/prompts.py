@@ -10,14 +10,14 @@ from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, Te
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageError
 from dynamo_mcp.results import quoted, text_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX
 from dynamo_mcp.variables import is_jinja
+from dynamo_mcp.views import TOOL_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dynamo_mcp.dynamo import Dynamo
-    from dynamo_mcp.types import TemplateInfo, VariableInfo
+    from dynamo_mcp.views import TemplateInfo, VariableInfo
 
 _DESCRIPTION = 400
 _NAME = 100

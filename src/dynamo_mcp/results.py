@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, ResourceLink, TextContent
 
 from dynamo_mcp.errors import DynamoError, InvalidAnswers, UsageError
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
+from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

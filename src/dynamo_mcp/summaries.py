@@ -17,7 +17,8 @@ from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX, ChildInfo, Confinement, Location, Template, TemplateChange, TemplateInfo, Tier
+from dynamo_mcp.types import Confinement, Location, Template, Tier
+from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo
 
 NOT_RUN = (
     "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "

@@ -11,7 +11,7 @@ from dynamo_mcp.arguments import Placement, input_schema, parse
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
 from dynamo_mcp.results import created, quoted, schema_of, text_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import TOOL_PREFIX, Project, TemplateInfo
+from dynamo_mcp.views import TOOL_PREFIX, Project, TemplateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

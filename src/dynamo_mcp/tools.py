@@ -20,7 +20,7 @@ from dynamo_mcp.arguments import (
     parse,
 )
 from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, previewed, schema_of, success
-from dynamo_mcp.types import Preview, Project, TemplateChange, TemplateInfo
+from dynamo_mcp.views import Preview, Project, TemplateChange, TemplateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -9,8 +9,8 @@ import msgspec
 from dynamo_mcp.jobs import Request
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.types import VariableInfo
 from dynamo_mcp.variables import YES_NO, Variable, text_of
+from dynamo_mcp.views import VariableInfo
 
 
 class Values:

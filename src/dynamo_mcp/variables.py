@@ -18,7 +18,8 @@ import msgspec
 from dynamo_mcp.errors import InvalidAnswers, Problem
 from dynamo_mcp.problems import Unfit, not_asked, not_offered, shown, wrong
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import VariableInfo, VariableKind, VariableType
+from dynamo_mcp.types import VariableKind, VariableType
+from dynamo_mcp.views import VariableInfo
 
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""

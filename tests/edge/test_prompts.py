@@ -8,7 +8,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, TextContent
 
-from dynamo_mcp.types import VariableInfo
+from dynamo_mcp.views import VariableInfo
 from edge.joining import Era, in_both_eras, join
 from fakes import FakeDynamo
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mcp_types import CallToolResult
 
-    from dynamo_mcp.types import TemplateInfo
+    from dynamo_mcp.views import TemplateInfo
 
 pytestmark = pytest.mark.anyio
 

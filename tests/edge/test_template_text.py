@@ -13,7 +13,7 @@ from mcp_types import TextContent
 from dynamo_mcp.configuration import compile_schema
 from dynamo_mcp.results import quoted
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import VariableInfo
+from dynamo_mcp.views import VariableInfo
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
 

@@ -11,14 +11,14 @@ from mcp_types import ResourceLink, TextContent
 from dynamo_mcp.errors import InvalidTemplate, UsageError
 from dynamo_mcp.results import PAGE, created, page
 from dynamo_mcp.template_tools import TemplateTools
-from dynamo_mcp.types import Project
+from dynamo_mcp.views import Project
 from edge.joining import join
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dynamo_mcp.types import VariableInfo
+    from dynamo_mcp.views import VariableInfo
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import VariableInfo
+from dynamo_mcp.views import VariableInfo
 
 AnswersFile = Annotated[Path | None, typer.Option(help="A JSON file with answers.")]
 

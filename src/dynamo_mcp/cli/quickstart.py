@@ -16,7 +16,8 @@ from dynamo_mcp.cli.create import describe
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.settings import load
-from dynamo_mcp.types import CatalogueEntry, Confinement, Project
+from dynamo_mcp.types import Confinement
+from dynamo_mcp.views import CatalogueEntry, Project
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import VariableInfo
+from dynamo_mcp.views import VariableInfo
 
 
 def read(path: Path, asked: tuple[VariableInfo, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:

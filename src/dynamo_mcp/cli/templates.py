@@ -10,7 +10,8 @@ from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import TemplateChange, TemplateInfo, Trust, VariableInfo
+from dynamo_mcp.types import Trust
+from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
 Trusted = Annotated[

@@ -1,0 +1,247 @@
+"""What do clients read? Values that keep the field names of the project's architecture document, and add to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dynamo_mcp.types import Change, HookRun, Needs, Tier, Trust, VariableType
+
+TOOL_PREFIX = "create_"
+"""What the tool and the prompt of a template are called, before its name."""
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A created project.
+
+    Attributes:
+        id: Its identity in `projects/<id>.json`.
+        path: The project's folder, absolute and real.
+        files: Paths of the files and links that were written, relative to `path`, sorted.
+        answers: The complete answers that it was made with.
+        template: The template's name.
+        revision: The template's commit; its content digest where there is none.
+        trust: How much of the template was allowed to run.
+        tier: How well the machine confined it.
+        mechanisms: What confined it.
+        hooks: What the template's hooks printed.
+        left_out: What the template made that was not published, each with the reason.
+        kept: Existing files that `skip` left as they were.
+        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced.
+        seconds: Seconds spent by step.
+        notes: What else the caller should know, such as what a person could not be asked.
+    """
+
+    id: str
+    path: str
+    files: tuple[str, ...]
+    answers: dict[str, Any]
+    template: str
+    revision: str
+    trust: Trust
+    tier: Tier
+    mechanisms: tuple[str, ...]
+    hooks: tuple[HookRun, ...]
+    left_out: tuple[str, ...]
+    kept: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class PreviewFile(msgspec.Struct, frozen=True):
+    """A file or link that a create would make.
+
+    Attributes:
+        path: Relative to the project's folder.
+        bytes: Its size; 0 for a link.
+        mode: Its permissions, in octal.
+        change: Against what is there: `new`, `same`, `changed` (replaced by this one), or `kept` (what is there stays).
+        link: Where it leads, if it is a link.
+    """
+
+    path: str
+    bytes: int
+    mode: str
+    change: Change
+    link: str | None = None
+
+
+class FileText(msgspec.Struct, frozen=True):
+    """One file's text, or its first 64 KiB if it is `cut`; null where it is `binary`, or a link."""
+
+    path: str
+    text: str | None
+    binary: bool = False
+    cut: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A project that was not made.
+
+    Attributes:
+        directory: The project folder's name.
+        path: Where a create would put it, absolute and real.
+        exists: Something is there already.
+        problem: Why a create would refuse to write there, and what to do.
+        files: The first 500 files and links, sorted by path.
+        more: How many more there are.
+        bytes: Bytes in all files.
+        answers: The complete answers.
+        hooks: The names of the hooks that a create would run.
+        ran: What those hooks printed that ran for the preview.
+        left_out: What the template made that would not be published, each with the reason.
+        text: The file that was asked for.
+        diff: Unified diff of the changed text files against what is there, if it was asked for; 64 KiB at most.
+        diff_cut: Not all of the diff is there.
+        not_compared: Changed files that are not in the diff, each with the reason.
+        trust: How much of the template was allowed to run.
+        tier: How well the machine confined it.
+        mechanisms: What confined it.
+        seconds: Seconds spent by step.
+    """
+
+    template: str
+    directory: str
+    path: str
+    exists: bool
+    problem: str | None
+    files: tuple[PreviewFile, ...]
+    more: int
+    bytes: int
+    answers: dict[str, Any]
+    hooks: tuple[str, ...]
+    ran: tuple[HookRun, ...]
+    left_out: tuple[str, ...]
+    text: FileText | None
+    diff: str | None
+    diff_cut: bool
+    not_compared: tuple[str, ...]
+    trust: Trust
+    tier: Tier
+    mechanisms: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+class VariableInfo(msgspec.Struct, frozen=True):
+    """One question that a template asks, as clients read it.
+
+    Attributes:
+        default: The answer when none is given. Jinja where `derived`.
+        choices: The values allowed, in the author's order; None where any value is.
+        required: Always false: every variable has a default.
+        type: `string`, `boolean`, `number`, `choice` or `mapping`.
+        recommended: Worth asking a person for.
+        derived: The default is computed from the other answers.
+        labels: The author's words for the choices.
+        value: What it is, given the answers that were asked about; null where none were.
+    """
+
+    name: str
+    description: str
+    default: Any
+    choices: tuple[Any, ...] | None
+    required: bool
+    type: VariableType
+    recommended: bool = False
+    derived: bool = False
+    labels: dict[str, str] = {}
+    value: Any = None
+
+
+class ChildInfo(msgspec.Struct, frozen=True):
+    """One of the templates that a repository holds, as adding or updating all of them tells it.
+
+    Attributes:
+        directory: Its folder in the repository.
+        tool: The MCP tool that creates a project from it; None where it can't be used.
+        problem: Why it can't.
+    """
+
+    name: str
+    directory: str
+    description: str
+    tool: str | None = None
+    problem: str | None = None
+
+
+class TemplateInfo(msgspec.Struct, frozen=True):
+    """A template as clients read it; lists leave `variables_cache` null.
+
+    Of a repository that holds several, it is what adding and updating tell of the whole.
+
+    Attributes:
+        url: Where it comes from.
+        venv_path: Its environment's folder; None until it is made.
+        is_active: It can be used now: its checkout, schema and environment are whole.
+        problem: Why it can't, where it can't.
+        needs: What it needs, where that was found, and what of it is absent.
+        tool: The MCP tool that creates a project from it; empty for a repository that holds several.
+        group: The repository of several templates that it came with, to update or remove all of them by.
+        children: The templates that a repository holds, those that can't be used too.
+        notes: What else to know, such as a hook that was not run.
+    """
+
+    name: str
+    description: str
+    url: str
+    venv_path: str | None
+    is_active: bool
+    last_updated: str | None
+    variables_cache: tuple[VariableInfo, ...] | None
+    tool: str
+    directory: str | None = None
+    revision: str | None = None
+    digest: str | None = None
+    live: bool = False
+    trust: Trust = "contained"
+    tier: Tier = "none"
+    hooks: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    needs: Needs = Needs()
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    problem: str | None = None
+    group: str | None = None
+    children: tuple[ChildInfo, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True):
+    """A template that could be added.
+
+    Attributes:
+        location: What `add_template` takes as `url`.
+        directory: What it takes as `directory`.
+        registered: A template from there is registered already.
+    """
+
+    name: str
+    location: str
+    description: str
+    category: str
+    directory: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    registered: bool = False
+
+
+class TemplateChange(msgspec.Struct, frozen=True):
+    """What an update did; `from_revision` and `to_revision` are digests where there is no commit.
+
+    Of a repository that holds several templates, each variable is named as `template: variable`.
+
+    Attributes:
+        templates_added: Templates that it holds now and did not before.
+        templates_removed: Templates that it holds no more, which were removed.
+    """
+
+    template: TemplateInfo
+    changed: bool
+    from_revision: str
+    to_revision: str
+    variables_added: tuple[str, ...] = ()
+    variables_removed: tuple[str, ...] = ()
+    variables_changed: tuple[str, ...] = ()
+    templates_added: tuple[str, ...] = ()
+    templates_removed: tuple[str, ...] = ()
