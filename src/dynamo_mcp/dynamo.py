@@ -8,16 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-import anyio
 import msgspec
 
-from dynamo_mcp import catalogue, defaults, scripts, sources
-from dynamo_mcp.environments import Environments
+from dynamo_mcp import catalogue, scripts, sources
 from dynamo_mcp.errors import TemplateBroken, UsageError
-from dynamo_mcp.groups import Groups
-from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.news import News
-from dynamo_mcp.previews import Look, Previews
+from dynamo_mcp.parts import Parts, open_parts
+from dynamo_mcp.previews import Look
 from dynamo_mcp.progress import (
     STEPS_OF_ADD,
     STEPS_OF_CREATE,
@@ -28,20 +25,13 @@ from dynamo_mcp.progress import (
     Sink,
     ignore,
 )
-from dynamo_mcp.projects import Projects
-from dynamo_mcp.registration import Registration
-from dynamo_mcp.registry import Registry, check_name
-from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.registry import check_name
 from dynamo_mcp.requirements import normalise
-from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.slots import Slots
-from dynamo_mcp.store import Store, open_store
-from dynamo_mcp.summaries import Summaries, changed
+from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
-from dynamo_mcp.turns import Asked, Turns
+from dynamo_mcp.turns import Asked
 from dynamo_mcp.types import Confinement, IfExists, Template, Trust
-from dynamo_mcp.values import Values
 from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateChange, TemplateInfo, VariableInfo
 
 
@@ -53,65 +43,26 @@ async def open_dynamo(settings: Settings) -> AsyncIterator[Dynamo]:
         StorageFailed: The home can't be used.
         UsageError: The operator's cookiecutter configuration can't be understood.
     """
-    async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            try:
-                async with Renderers(settings, store) as renderers:
-                    yield Dynamo(settings, store, renderers, Environments(settings, store, tasks))
-            except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+    async with open_parts(settings) as parts:
+        yield Dynamo(parts)
 
 
 class Dynamo:
     """Everything that one server or one command can do; `open_dynamo` makes it."""
 
-    def __init__(self, settings: Settings, store: Store, renderers: Renderers, environments: Environments) -> None:
+    def __init__(self, parts: Parts) -> None:
         """Use `open_dynamo` instead."""
-        self.settings = settings
-        self._store = store
-        self._renderers = renderers
-        self._environments = environments
-        self._registry = Registry(store)
-        self._schemas = SchemaCache()
-        self._defaults = defaults.read(settings.user_config)
-        self._projects = Projects(settings, store, renderers)
-        self._summaries = Summaries(self._schemas, self._environments, settings)
-        slots = Slots(settings.concurrent_creates, settings.lock_seconds)
-        inspection = Inspection(settings, renderers, slots)
-        self._registration = Registration(store, self._registry, environments, inspection)
-        self._values = Values(renderers)
-        self._previews = Previews(settings, store, renderers)
-        self._turns = Turns(
-            settings,
-            slots,
-            registration=self._registration,
-            schemas=self._schemas,
-            defaults=self._defaults,
-            environments=environments,
-            renderers=renderers,
-        )
-        self._groups = Groups(
-            settings,
-            store,
-            environments,
-            renderers=renderers,
-            registry=self._registry,
-            schemas=self._schemas,
-            registration=self._registration,
-        )
+        self.settings = parts.settings
+        self._parts = parts
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
-        return await self._renderers.confinement()
+        return await self._parts.renderers.confinement()
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
         confinement = await self.confinement()
-        return tuple(self._summaries.of(template, confinement) for template in self._registry.all())
+        return tuple(self._parts.summaries.of(template, confinement) for template in self._parts.registry.all())
 
     async def template_info(self, template_name: str) -> TemplateInfo:
         """Return one template with its variables.
@@ -119,8 +70,8 @@ class Dynamo:
         Raises:
             TemplateNotFound: It is not registered.
         """
-        template = self._registry.get(template_name)
-        info = self._summaries.of(template, await self.confinement())
+        template = self._parts.registry.get(template_name)
+        info = self._parts.summaries.of(template, await self.confinement())
         try:
             variables = await self.get_template_variables(template_name)
         except TemplateBroken:
@@ -148,19 +99,19 @@ class Dynamo:
             InvalidTemplate: Its `cookiecutter.json` can't be understood any more, and so is NotATemplate.
             InvalidAnswers: With all problems at once; further ones of computing are those of `create_project`.
         """
-        template = self._registry.get(template_name)
+        template = self._parts.registry.get(template_name)
         if answers is None:
-            schema = self._schemas.get(template)
-            return self._defaults.show(schema, tuple(variable.info() for variable in schema.variables))
+            schema = self._parts.schemas.get(template)
+            return self._parts.defaults.show(schema, tuple(variable.info() for variable in schema.variables))
         asked = Asked(template, answers, self._trust(trust))
         progress = Progress(STEPS_OF_RESOLVE, sink)
-        return await self._turns.take(asked, progress, self._values.resolve, "Computing the values of")
+        return await self._parts.turns.take(asked, progress, self._parts.values.resolve, "Computing the values of")
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
-        template = self._registry.get(template_name)
-        schema = self._schemas.get(template)
-        return self._defaults.show_schema(schema, schema.json_schema(template.examples))
+        template = self._parts.registry.get(template_name)
+        schema = self._parts.schemas.get(template)
+        return self._parts.defaults.show_schema(schema, schema.json_schema(template.examples))
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         """Check answers as `create_project` does first, and do nothing else.
@@ -168,8 +119,8 @@ class Dynamo:
         Raises:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
-        schema = self._schemas.get(self._registry.get(template_name))
-        schema.check(template_name, self._defaults.fill(schema, answers))
+        schema = self._parts.schemas.get(self._parts.registry.get(template_name))
+        schema.check(template_name, self._parts.defaults.fill(schema, answers))
 
     async def add_template(
         self,
@@ -216,9 +167,9 @@ class Dynamo:
         if named and location.bundled:
             raise UsageError(f"`{plain(url, 200)}` needs no `requirements`", hint="leave them out")
         trust = self._trust(trust) or "contained"
-        async with self._registry.claim(name):
+        async with self._parts.registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
-            tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
+            tree = await sources.fetch(location, store=self._parts.store, settings=self.settings, progress=progress)
             template = Template(
                 name,
                 plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
@@ -234,9 +185,9 @@ class Dynamo:
                 tags=entry.tags if entry else (),
             )
             # A repository may hold several templates, each of which is then registered as one of its own.
-            group = await self._groups.add(template, progress)
+            group = await self._parts.groups.add(template, progress)
             if group is None:
-                await self._registration.complete(template, progress, prepare=True)
+                await self._parts.registration.complete(template, progress, prepare=True)
         return group or await self.template_info(name)
 
     async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
@@ -253,12 +204,12 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
-        if self._registry.group(template_name):
-            return await self._groups.update(template_name, progress, force=force)
-        async with self._registry.hold(template_name) as old:
+        if self._parts.registry.group(template_name):
+            return await self._parts.groups.update(template_name, progress, force=force)
+        async with self._parts.registry.hold(template_name) as old:
             location = catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
-            tree = await sources.fetch(location, store=self._store, settings=self.settings, progress=progress)
+            tree = await sources.fetch(location, store=self._parts.store, settings=self.settings, progress=progress)
             moved = tree.digest != old.digest
             new = msgspec.structs.replace(
                 old,
@@ -272,10 +223,10 @@ class Dynamo:
                 trust="contained" if moved and old.trust == "full" else old.trust,
             )
             if force:
-                await self._environments.rebuild(old.name, old.requirements)
-            new = await self._registration.complete(new, progress, prepare=moved or force)
-            self._schemas.forget(old)
-            await self._registration.release(old)
+                await self._parts.environments.rebuild(old.name, old.requirements)
+            new = await self._parts.registration.complete(new, progress, prepare=moved or force)
+            self._parts.schemas.forget(old)
+            await self._parts.registration.release(old)
         return changed(old, new, await self.template_info(template_name))
 
     async def remove_template(self, template_name: str) -> str:
@@ -287,17 +238,17 @@ class Dynamo:
         Raises:
             TemplateNotFound: It is not registered.
         """
-        if self._registry.group(template_name):
-            return await self._groups.remove(template_name)
-        async with self._registry.hold(template_name) as template:
-            self._registry.delete(template_name)
-            self._schemas.forget(template)
-            await self._registration.release(template)
+        if self._parts.registry.group(template_name):
+            return await self._parts.groups.remove(template_name)
+        async with self._parts.registry.hold(template_name) as template:
+            self._parts.registry.delete(template_name)
+            self._parts.schemas.forget(template)
+            await self._parts.registration.release(template)
         return f"Template `{template_name}` was removed; the projects made from it stay."
 
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
         """Return the catalogue's templates that are not registered, sorted by name."""
-        return catalogue.unregistered(self._registry.all())
+        return catalogue.unregistered(self._parts.registry.all())
 
     async def create_project(
         self,
@@ -328,9 +279,9 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
-        template = self._registry.get(template_name)
+        template = self._parts.registry.get(template_name)
         asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists)
-        return await self._turns.take(asked, progress, self._projects.create, "Creating a project from")
+        return await self._parts.turns.take(asked, progress, self._parts.projects.create, "Creating a project from")
 
     async def preview_project(
         self,
@@ -363,14 +314,14 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_PREVIEW, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
-        template = self._registry.get(template_name)
+        template = self._parts.registry.get(template_name)
         asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists, preview=True)
-        look = partial(self._previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
-        return await self._turns.take(asked, progress, look, "Previewing a project from")
+        look = partial(self._parts.previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
+        return await self._parts.turns.take(asked, progress, look, "Previewing a project from")
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
-        return News(self._registry, self._store.home / "templates").open()
+        return News(self._parts.registry, self._parts.store.home / "templates").open()
 
     def _trust(self, wanted: Trust | None) -> Trust | None:
         if wanted is not None and not self.settings.person:

@@ -1,0 +1,107 @@
+"""Which part of an open home gets which others, and in what order do they end?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+
+from dynamo_mcp import defaults
+from dynamo_mcp.defaults import Defaults
+from dynamo_mcp.environments import Environments
+from dynamo_mcp.groups import Groups
+from dynamo_mcp.inspection import Inspection
+from dynamo_mcp.previews import Previews
+from dynamo_mcp.projects import Projects
+from dynamo_mcp.registration import Registration
+from dynamo_mcp.registry import Registry
+from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.slots import Slots
+from dynamo_mcp.store import Store, open_store
+from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.turns import Turns
+from dynamo_mcp.values import Values
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Everything that serves one open home."""
+
+    settings: Settings
+    store: Store
+    registry: Registry
+    schemas: SchemaCache
+    defaults: Defaults
+    environments: Environments
+    renderers: Renderers
+    registration: Registration
+    groups: Groups
+    summaries: Summaries
+    turns: Turns
+    projects: Projects
+    previews: Previews
+    values: Values
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Open a home and everything that serves it; on the way out nothing stays behind.
+
+    Raises:
+        StorageFailed: The home can't be used.
+        UsageError: The operator's cookiecutter configuration can't be understood.
+    """
+    async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            try:
+                async with Renderers(settings, store) as renderers:
+                    yield _compose(settings, store, renderers, Environments(settings, store, tasks))
+            except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+
+def _compose(settings: Settings, store: Store, renderers: Renderers, environments: Environments) -> Parts:
+    registry = Registry(store)
+    schemas = SchemaCache()
+    given = defaults.read(settings.user_config)
+    slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+    registration = Registration(store, registry, environments, Inspection(settings, renderers, slots))
+    return Parts(
+        settings,
+        store,
+        registry,
+        schemas,
+        given,
+        environments,
+        renderers,
+        registration,
+        groups=Groups(
+            settings,
+            store,
+            environments,
+            renderers=renderers,
+            registry=registry,
+            schemas=schemas,
+            registration=registration,
+        ),
+        summaries=Summaries(schemas, environments, settings),
+        turns=Turns(
+            settings,
+            slots,
+            registration=registration,
+            schemas=schemas,
+            defaults=given,
+            environments=environments,
+            renderers=renderers,
+        ),
+        projects=Projects(settings, store, renderers),
+        previews=Previews(settings, store, renderers),
+        values=Values(renderers),
+    )
