@@ -13,6 +13,7 @@ from mcp_types import TextContent
 from dynamo_mcp.configuration import compile_schema
 from dynamo_mcp.results import quoted
 from dynamo_mcp.text import plain
+from dynamo_mcp.tools import GENERAL_TOOLS
 from dynamo_mcp.views import VariableInfo
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
@@ -112,7 +113,8 @@ class Labelled(FakeDynamo):
 @pytest.mark.anyio
 async def test_labels_are_left_out_before_choices_where_both_are_too_many(tmp_path: Path) -> None:
     async with join("memory", "auto", tmp_path, fake=Labelled(tmp_path)) as client:
-        tools = {tool.name: tool.input_schema["properties"]["pick"] for tool in (await client.list_tools()).tools[7:]}
+        listed = (await client.list_tools()).tools[len(GENERAL_TOOLS) :]
+        tools = {tool.name: tool.input_schema["properties"]["pick"] for tool in listed}
     assert len(tools["create_alpha"]["enum"]) == 30
     assert set(tools["create_alpha"]) == {"title", "description", "type", "enum", "default"}
     assert set(tools["create_beta"]) == {"title", "description", "type"}

@@ -740,7 +740,7 @@ def test_what_a_hook_leaves_before_the_questions_is_told_and_nothing_is_rendered
     folder = write_template(tmp_path / "template", {"hooks/pre_prompt.py": hook, f"{SLUG}/f": "x"}, {"slug": "made"})
     made = worker.create(folder, action="inspect")
     assert (made.event, made.last["configuration"]) == ("done", '{"slug": "hooked"}')
-    assert made.last["names"] == sorted(["cookiecutter {{x}}", "cookiecutter.json", SLUG])
+    assert made.last["names"] == sorted(["cookiecutter {{x}}", SLUG])
     assert [run["hook"] for run in made.last["hooks"]] == ["pre_prompt.py"]
     assert [message["event"] for message in made.messages] == ["step", "done"]
     assert list(made.output.iterdir()) == []

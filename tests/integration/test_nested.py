@@ -72,7 +72,7 @@ async def test_a_repository_of_several_templates_becomes_several_tools_and_is_re
         found = await tools(client)
         assert set(found) - before == {"create_services.api", "create_services.cli"}
         assert set(found["create_services.api"].input_schema["properties"]) == {
-            "slug", "port", "_output_dir", "_if_exists",
+            "slug", "port", "_output_dir", "_if_exists", "_ask",
         }  # fmt: skip
         assert '"API: A service"' in found["create_services.api"].description
         project = await call(client, "create_services.api", port=81, _output_dir=str(place.outputs))
