@@ -232,7 +232,7 @@ def _link_tree(source: Path, target: Path) -> None:
     target.mkdir()
     try:
         _link_folder(str(source), str(target))
-    except BaseException:
+    except BaseException:  # a thread's caller may be gone, and half a tree must not stay
         remove(target)
         raise
 

@@ -44,6 +44,7 @@ class Groups:
         renderers: Renderers,
         registry: Registry,
         schemas: SchemaCache,
+        summaries: Summaries,
         registration: Registration,
     ) -> None:
         """Take what keeps single templates."""
@@ -54,7 +55,7 @@ class Groups:
         self._registry = registry
         self._schemas = schemas
         self._registration = registration
-        self._summaries = Summaries(schemas, environments, settings)
+        self._summaries = summaries
 
     async def add(self, repository: Template, progress: Progress) -> TemplateInfo | None:
         """Register every template that a fetched repository holds; on any failure nothing of it is left.
@@ -82,7 +83,7 @@ class Groups:
                     await claims.enter_async_context(self._registry.claim(name))
                 templates = [_template(repository, child, group) for child in usable]
                 registered, failures = await self._registration.complete_all(templates, progress, prepare=True)
-        except BaseException:
+        except BaseException:  # also a cancelled add leaves nothing
             with anyio.CancelScope(shield=True):
                 await self._registration.release(repository)
             raise
@@ -111,7 +112,7 @@ class Groups:
                     registered, failures = await self._registration.complete_all(
                         templates, progress, prepare=changed or force or bool(fresh)
                     )
-            except BaseException:
+            except BaseException:  # also a cancelled update leaves nothing new
                 with anyio.CancelScope(shield=True):
                     await self._registration.release(repository)
                 raise

@@ -71,6 +71,7 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
     registry = Registry(store)
     schemas = SchemaCache()
     given = defaults.read(settings.user_config)
+    summaries = Summaries(schemas, environments, settings)
     slots = Slots(settings.concurrent_creates, settings.lock_seconds)
     registration = Registration(store, registry, environments, Inspection(settings, renderers, slots))
     return Parts(
@@ -89,9 +90,10 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
             renderers=renderers,
             registry=registry,
             schemas=schemas,
+            summaries=summaries,
             registration=registration,
         ),
-        summaries=Summaries(schemas, environments, settings),
+        summaries=summaries,
         turns=Turns(
             settings,
             slots,

@@ -50,7 +50,7 @@ class Projects:
             made = _make_folders(request.folder)
         try:
             return await self._create(request, progress)
-        except BaseException:
+        except BaseException:  # also a cancelled create leaves no folder
             for folder in made:
                 with suppress(OSError):  # another create has put something in it meanwhile
                     folder.rmdir()

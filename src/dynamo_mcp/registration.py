@@ -96,7 +96,7 @@ class Registration:
                 await progress.begin("register", "registering " + ", ".join(f"`{new.name}`" for new in prepared))
                 prepared = _together(prepared)
                 self._save(prepared)
-        except BaseException:
+        except BaseException:  # also when cancelled, nothing of it is left
             with anyio.CancelScope(shield=True):
                 for template in (*templates, *prepared):
                     await self.release(template)
@@ -150,7 +150,7 @@ class Registration:
                 raise InvalidTemplate(f"{error.message} (as its `pre_prompt` hook left it)", hint=error.hint) from error
             check_project_folder(template.path, schema.configuration, names=found.names)
             asking = await self._asking(hooked, schema)
-        except BaseException:
+        except BaseException:  # also when cancelled, nothing of it is left
             with anyio.CancelScope(shield=True):
                 await self.release(template)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,12 @@ async def test_a_hook_reads_nothing_of_the_machine_that_it_does_not_need(home: H
     (tmp_path / "private").write_text("private")
     (home.path / "outputs").mkdir(exist_ok=True)
     (home.path / "outputs" / "elsewhere").write_text("another project")
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
     wanted = [
         "/etc/passwd",
         "/etc/shadow",
-        "/root/.bashrc",
-        "/root/.pyenv/version",
+        str(own / ".bashrc"),
+        str(own / ".profile"),
         str(tmp_path / "private"),
         str(home.path / "templates"),
         str(home.path / "templates" / "asking.json"),
