@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 import pytest
 
-from dynamo_mcp.copying import link_tree
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
+from dynamo_mcp.merging import link_tree
 from dynamo_mcp.settings import Settings, load
 
 SECONDS = 90.0

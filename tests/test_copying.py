@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Listener
-from dynamo_mcp.copying import DEPTH, REASONS, Limits, carry_over, copy_tree, link_tree
-from dynamo_mcp.errors import RenderFailed, StorageFailed
+from dynamo_mcp.copying import DEPTH, REASONS, Limits, copy_tree
+from dynamo_mcp.errors import RenderFailed
+from dynamo_mcp.merging import link_tree
 from dynamo_mcp.types import IfExists
 
 PLENTY = Limits(bytes=1 << 30, entries=100_000)
@@ -450,43 +451,7 @@ class TestMerging:
         assert _mode(existing / "shared") == 0o600
 
 
-class TestLinking:
-    def test_a_tree_is_linked_with_its_modes_links_and_empty_folders(self, source: Path, target: Path) -> None:
-        (source / "empty").mkdir(mode=0o750)
-        (source / "file").write_text("x")
-        (source / "link").symlink_to("/nowhere")
-        source.chmod(0o710)
-        link_tree(source, target)
-        assert _paths(target) == ["empty", "file", "link"]
-        assert (target / "file").samefile(source / "file")
-        assert (target / "link").readlink() == Path("/nowhere")
-        assert (_mode(target), _mode(target / "empty")) == (0o710, 0o750)
-
-    @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a file system")
-    def test_what_is_mounted_inside_a_project_is_no_part_of_a_merge(self, source: Path, small_disk: Path) -> None:
-        (source / "file").write_text("x")
-        with pytest.raises(StorageFailed, match="is mounted inside the project"):
-            link_tree(source, small_disk / "copy")
-
-    def test_what_somebody_writes_during_a_merge_is_carried_over(self, tmp_path: Path) -> None:
-        old, new = tmp_path / "old", tmp_path / "new"
-        (old / "folder").mkdir(parents=True)
-        for name in ("same", "saved", "made"):
-            (old / "folder" / name).write_text("before")
-        link_tree(old, new)
-        (new / "folder" / "made").unlink()
-        (new / "folder" / "made").write_text("by the template")
-        (old / "folder" / "written").write_text("meanwhile")
-        (tmp_path / "saving").write_text("meanwhile")
-        (tmp_path / "saving").replace(old / "folder" / "saved")
-        carry_over(old, new, {"folder/made"})
-        assert {path.name: path.read_text() for path in (new / "folder").iterdir()} == {
-            "same": "before",
-            "saved": "meanwhile",
-            "made": "by the template",
-            "written": "meanwhile",
-        }
-
+class TestDisks:
     @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a file system")
     def test_a_full_disk_is_told_as_it_is(self, source: Path, small_disk: Path) -> None:
         (source / "file").write_bytes(bytes(1 << 20))

@@ -202,14 +202,33 @@ async def test_a_created_project_is_recorded_as_it_was_answered(home: Home) -> N
 async def test_what_leaves_the_project_is_left_out_and_told(home: Home) -> None:
     hook = (
         "import os, pathlib\nos.symlink('/etc/passwd', 'absolute')\nos.symlink('../../x', 'climbing')\n"
-        "os.symlink('README.md', 'fine')\nos.mkfifo('fifo')\npathlib.Path('../beside').write_text('x')\n"
+        "os.symlink('README.md', 'fine')\npathlib.Path('../beside').write_text('x')\n"
     )
-    async with home.open(person=True) as dynamo:
+    async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project=hook)
-        project = await dynamo.create_project("one", str(home.outputs), trust="full")
+        project = await dynamo.create_project("one", str(home.outputs))
     assert project.files == ("README.md", "fine")
-    assert [line.partition(":")[0] for line in project.left_out] == ["absolute", "climbing", "fifo", "../beside"]
+    assert [line.partition(":")[0] for line in project.left_out] == ["absolute", "climbing", "../beside"]
     assert home.made == ["made"]
+
+
+async def test_what_is_trusted_with_everything_may_link_out_and_make_as_much_as_it_likes(home: Home) -> None:
+    hook = "import os\nos.symlink('/etc/passwd', 'absolute')\nfor n in range(20):\n  open(f'{n}', 'w').write('x' * 99)"
+    async with home.open(person=True, output_files=9, output_bytes=999) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        with pytest.raises(RenderFailed):
+            await dynamo.create_project("one", str(home.outputs))
+        project = await dynamo.create_project("one", str(home.outputs), trust="full")
+    assert len(project.files) == 22
+    assert project.left_out == ()
+    assert (home.outputs / "made" / "absolute").readlink() == Path("/etc/passwd")
+
+
+async def test_a_pipe_is_left_out_at_any_trust(home: Home) -> None:
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project="import os\nos.mkfifo('fifo')")
+        project = await dynamo.create_project("one", str(home.outputs), trust="full")
+    assert project.left_out == ("fifo: it is neither a file, a folder nor a link",)
 
 
 async def test_a_hook_that_removes_its_project_is_the_templates_fault(home: Home) -> None:

@@ -1,22 +1,23 @@
 """How does a tree leave the sandbox? Copied through directory descriptors, following no link, counted and checked.
 
 What a template wrote is a stranger's: between two looks at it anything may have changed, so every step is taken
-relative to a descriptor that is already open. Regular files, folders and links that stay inside the project are taken;
-the rest is left out and reported. Set-uid, set-gid and sticky bits are dropped, other modes kept.
+relative to a descriptor that is already open. Regular files, folders and links that stay inside the project are taken,
+links that leave it only where everything may be written anyway; the rest is left out and reported. Set-uid, set-gid and
+sticky bits are dropped, other modes kept.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import posixpath
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp.errors import RenderFailed, StorageFailed
+from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.relocation import Move
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import IfExists
@@ -34,10 +35,21 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a project may have at most: bytes in all its files, and files, folders and links."""
+    """What a project may have.
+
+    Attributes:
+        bytes: In all its files, at most.
+        entries: Files, folders and links, at most.
+        links_out: Links may lead out of it.
+    """
 
     bytes: int
     entries: int
+    links_out: bool = False
+
+
+BOUNDLESS = Limits(sys.maxsize, sys.maxsize, links_out=True)
+"""What the project of a template may have that could write anything anywhere anyway."""
 
 
 class Copied(msgspec.Struct):
@@ -98,36 +110,6 @@ def copy_tree(
     return copied
 
 
-def link_tree(source: Path, target: Path) -> None:
-    """Copy an existing project by hard links, so that a merge changes nothing of it until it is swapped in.
-
-    Raises:
-        StorageFailed: Something is mounted in it, whose content could not go along.
-        OSError: The disk is full, or the like.
-    """
-    target.mkdir()
-    with os.scandir(source) as entries:
-        for entry in entries:
-            path = target / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if os.path.ismount(entry.path):
-                    raise _mounted(entry.path)
-                link_tree(Path(entry.path), path)
-            elif entry.is_symlink():
-                path.symlink_to(Path(entry.path).readlink())
-            else:
-                try:
-                    os.link(entry.path, path, follow_symlinks=False)
-                except OSError as error:
-                    if error.errno == errno.EXDEV:
-                        raise _mounted(entry.path) from error
-                    with open(entry.path, "rb") as file, path.open("xb") as copy:  # noqa: PTH123 - a DirEntry's path
-                        while chunk := file.read(CHUNK_BYTES):
-                            copy.write(chunk)
-                    path.chmod(stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode))
-    target.chmod(stat.S_IMODE(source.stat().st_mode))
-
-
 def strays(root: Path, directory: str) -> list[str]:
     """Report what a template wrote beside its project folder; it is not taken.
 
@@ -146,37 +128,6 @@ def strays(root: Path, directory: str) -> list[str]:
     except OSError:
         return []
     return sorted(found)
-
-
-def carry_over(old: Path, new: Path, made: set[str], prefix: str = "") -> None:
-    """Bring along what somebody wrote into a project while its merged copy was made.
-
-    Args:
-        old: The project as it was, which is no longer in its place.
-        new: The merged copy, which is.
-        made: Paths that the template made, and that replaced what was there.
-        prefix: Where in the project this is.
-    """
-    for entry in list(os.scandir(old)):
-        path = new / entry.name
-        inside = prefix + entry.name
-        try:
-            there = path.lstat()
-        except FileNotFoundError:
-            Path(entry.path).rename(path)  # a merge removes nothing, so this is new
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if stat.S_ISDIR(there.st_mode):
-                carry_over(Path(entry.path), path, made, inside + "/")
-        elif entry.is_file(follow_symlinks=False) and inside not in made and entry.inode() != there.st_ino:
-            Path(entry.path).replace(path)  # it was saved anew, by a rename
-
-
-def _mounted(path: str) -> StorageFailed:
-    return StorageFailed(
-        f"`{path}` is mounted inside the project, and can't be part of a merge",
-        hint="unmount it first, or create the project elsewhere",
-    )
 
 
 class _Copier:
@@ -276,7 +227,7 @@ class _Copier:
         inside = self._move.inside(destination) if self._move else None
         if inside is not None:
             destination = posixpath.relpath(inside, posixpath.dirname(path))
-        if _leaves(path, destination):
+        if _leaves(path, destination) and not self._limits.links_out:
             self._leave_out(path, f"it is a link that leaves the project, to `{destination}`")
         elif self._make_room(there, name, path, folder=False):
             os.symlink(destination, name, dir_fd=there)

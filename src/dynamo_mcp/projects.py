@@ -13,10 +13,11 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.copying import Copied, Limits, carry_over, copy_tree, link_tree, strays
+from dynamo_mcp.copying import BOUNDLESS, Copied, Limits, copy_tree, strays
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, StorageFailed
 from dynamo_mcp.jobs import Request
+from dynamo_mcp.merging import carry_over, link_tree
 from dynamo_mcp.outputs import refuse_existing
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.relocation import Move, repair
@@ -79,7 +80,8 @@ class Projects:
             merging = target.exists()
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
-            copy = partial(copy_tree, limits=self._limits, if_exists=if_exists, move=move)
+            limits = BOUNDLESS if request.permission.trust == "full" else self._limits
+            copy = partial(copy_tree, limits=limits, if_exists=if_exists, move=move)
             with words("write the project", target):
                 if merging:
                     await anyio.to_thread.run_sync(link_tree, target, staged)

@@ -28,9 +28,9 @@ class Project(msgspec.Struct, frozen=True):
         hooks: What the template's hooks printed.
         left_out: What the template made that was not published, each with the reason.
         kept: Existing files that `skip` left as they were.
-        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced.
         seconds: Seconds spent by step.
-        notes: What else the caller should know, such as what a person could not be asked.
+        notes: What else the caller should know, such as a file in which the sandbox's own path was replaced, or what
+            a person could not be asked.
     """
 
     id: str

@@ -14,7 +14,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
-from dynamo_mcp.copying import link_tree
+from dynamo_mcp.merging import link_tree
 
 Transport: TypeAlias = Literal["stdio", "http", "sse"]
 Era: TypeAlias = Literal["2026-07-28", "legacy"]
