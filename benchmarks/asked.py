@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, TextContent, TextResourceContents
 
 from benchmarks import bare, comparing, peers
 from benchmarks.bare import Made
@@ -19,6 +21,24 @@ from dynamo_mcp.process import run
 
 SECONDS = 900.0
 """Seconds that one answer may take; the server has limits of its own, which are shorter."""
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A template that was added, or one of those that a location holds.
+
+    Attributes:
+        made: Whether it can be used, or why not.
+        name: What it is called.
+        directory: Its folder, where the location holds several.
+        environment: What was made for it; None where it can't be used.
+        more: Its environment holds more than others.
+    """
+
+    made: Made
+    name: str
+    directory: str | None = None
+    environment: Path | None = None
+    more: bool = False
 
 
 class Asked:
@@ -29,19 +49,25 @@ class Asked:
         self._client = client
         self._environment = environment
 
-    async def add(self, location: str, name: str) -> tuple[Made, Path | None, bool]:
-        """Add a template.
-
-        Returns:
-            Whether it could be added, the environment that was made for it, and whether that holds more than others.
-        """
+    async def add(self, location: str, name: str) -> tuple[Added, ...]:
+        """Add what a location holds: one template, or several in their author's order."""
         started = time.perf_counter()
         added = await self._call("add_template", url=location, name=name)
         seconds = time.perf_counter() - started
         if isinstance(added, str):
-            return Made(added, seconds), None, False
-        template = added.structured_content or {}
-        return Made(None, seconds), Path(template["venv_path"]), bool(template["requirements"])
+            return (Added(Made(added, seconds), name),)
+        whole = added.structured_content or {}
+        if not whole["children"]:
+            return (_added(Made(None, seconds), whole, None),)
+        parts = []
+        for child in whole["children"]:
+            if child["problem"] is not None:
+                parts.append(Added(Made(child["problem"], seconds), child["name"], child["directory"]))
+                continue
+            read = await self._client.read_resource(f"templates://{child['name']}/info")
+            (content,) = (part for part in read.contents if isinstance(part, TextResourceContents))
+            parts.append(_added(Made(None, seconds), msgspec.json.decode(content.text), child["directory"]))
+        return tuple(parts)
 
     async def create(self, name: str, folder: Path) -> Made:
         """Create a project with the template's defaults; the folder's `output` will hold it."""
@@ -73,6 +99,11 @@ class Asked:
         if not result.is_error:
             return result
         return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+
+
+def _added(made: Made, template: dict[str, Any], directory: str | None) -> Added:
+    environment = Path(template["venv_path"])
+    return Added(made, template["name"], directory, environment, more=bool(template["requirements"]))
 
 
 @asynccontextmanager

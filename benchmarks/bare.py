@@ -40,13 +40,14 @@ class Made(msgspec.Struct, frozen=True):
     tree: Tree = {}
 
 
-async def create(environment: Path, location: str, folder: Path) -> Made:
+async def create(environment: Path, location: str, folder: Path, *, directory: str | None = None) -> Made:
     """Create a project with cookiecutter's defaults.
 
     Args:
         environment: Its Python has cookiecutter.
         location: What the command takes as its template.
         folder: A folder that does not exist; its `output` will hold the project.
+        directory: Which of the location's folders; its own choice when None.
     """
     home, output = folder / "home", folder / "output"
     for made in (home, output):
@@ -54,6 +55,7 @@ async def create(environment: Path, location: str, folder: Path) -> Made:
     (home / ".gitconfig").write_text(IDENTITY)
     python = environment / "bin" / "python"
     command: list[str | Path] = [python, "-m", "cookiecutter", "--no-input", "--output-dir", output, location]
+    command += ["--directory", directory] if directory else []
     chosen = {
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / ".config"),

@@ -20,7 +20,7 @@ import msgspec
 import platformdirs
 
 from benchmarks import asked, bare, comparing, corpus, machine, peers
-from benchmarks.asked import Asked
+from benchmarks.asked import Added, Asked
 from benchmarks.bare import Made
 from dynamo_mcp.disk import remove
 from dynamo_mcp.text import plain
@@ -46,10 +46,12 @@ class Subject(msgspec.Struct, frozen=True):
     Attributes:
         title: What the table calls it.
         location: What `add_template` and the `cookiecutter` command take: a folder, or an address.
+        directory: Which of the templates there; None for the one that the command takes by itself.
     """
 
     title: str
     location: str
+    directory: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -194,42 +196,53 @@ async def compare(
         tell: Called with each row as soon as it is there.
 
     Returns:
-        A row for each, in the same order.
+        A row for each, in the same order; for an address of several templates, one for each of those.
     """
     alone = folder / "alone"
     await peers.uv_venv_and_install(alone, cache=folder / "uv")
     outputs = folder / "made"
     outputs.mkdir()
-    rows: dict[int, Row] = {}
+    rows: dict[int, list[Row]] = {}
     sources = [Path(subject.location) for subject in subjects if Path(subject.location).is_dir()]
     async with asked.serve(folder / "home", sources=sources, outputs=outputs) as server:
 
         async def one(number: int, subject: Subject) -> None:
-            rows[number] = await _row(server, subject, alone, outputs / str(number))
-            tell(rows[number])
+            rows[number] = await _rows(server, subject, alone, outputs / str(number))
+            for row in rows[number]:
+                tell(row)
 
         await _together([partial(one, number, subject) for number, subject in enumerate(subjects)])
-    return tuple(rows[number] for number in range(len(subjects)))
+    return tuple(row for number in range(len(subjects)) for row in rows[number])
 
 
-async def _row(server: Asked, subject: Subject, alone: Path, folder: Path) -> Row:
-    name = f"subject-{folder.name}"
+async def _rows(server: Asked, subject: Subject, alone: Path, folder: Path) -> list[Row]:
+    added = await server.add(subject.location, f"subject-{folder.name}")
+    # Of several, the command takes the first by itself. Those of a folder are subjects of their own.
+    rows = [await _row(server, subject, alone, folder, added[0])]
+    for number, other in enumerate(added[1:] if not Path(subject.location).is_dir() else (), 1):
+        one = Subject(f"{subject.title}: {other.directory}", subject.location, other.directory)
+        rows.append(await _row(server, one, alone, folder / str(number), other))
+    return rows
+
+
+async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added: Added) -> Row:
+    create = partial(bare.create, location=subject.location, directory=subject.directory)
+    environment = added.environment
     # The command runs before and after: what varies with the time has varied between these two as well.
-    plain_run = await bare.create(alone, subject.location, folder / "alone")
-    added, environment, more = await server.add(subject.location, name)
+    plain_run = await create(alone, folder=folder / "alone")
     # An environment without requirements holds cookiecutter alone.
     first = plain_run
-    if environment is not None and more:
-        first = await bare.create(environment, subject.location, folder / "first")
-    here = added if added.problem is not None else await server.create(name, folder / "here")
+    if environment is not None and added.more:
+        first = await create(environment, folder=folder / "first")
+    here = added.made if added.made.problem is not None else await server.create(added.name, folder / "here")
     second = first
     if first.problem is None:
-        second = await bare.create(environment or alone, subject.location, folder / "second")
+        second = await create(environment or alone, folder=folder / "second")
     varying = set(comparing.differing(first.tree, second.tree))
     differing = _differing(here, first, varying)
     grant = granted = None
     if here.problem is not None and first.problem is None and environment is not None:
-        trusted = await server.create_trusted(name, folder / "trusted")
+        trusted = await server.create_trusted(added.name, folder / "trusted")
         still = _differing(trusted, first, varying)
         granted = reason(trusted.problem) or (_differ(still) if still else None)
         grant = _grant(here.problem) if granted is None else None
