@@ -78,7 +78,8 @@ class Asked:
         seconds = time.perf_counter() - started
         if isinstance(created, str):
             return Made(created, seconds)
-        return Made(None, seconds, comparing.tree(output))
+        said = "\n".join(hook["output"] for hook in (created.structured_content or {})["hooks"])
+        return Made(None, seconds, comparing.tree(output), said)
 
     async def create_trusted(self, name: str, folder: Path) -> Made:
         """Do the same as a person at the shell who grants everything: network, and every executable."""

@@ -33,11 +33,13 @@ class Made(msgspec.Struct, frozen=True):
         problem: All that was said when it failed; None where it did not.
         seconds: Seconds that it took.
         tree: What is in the output folder.
+        said: What the template's hooks printed, as far as it is known.
     """
 
     problem: str | None
     seconds: float
     tree: Tree = {}
+    said: str = ""
 
 
 async def create(environment: Path, location: str, folder: Path, *, directory: str | None = None) -> Made:

@@ -94,7 +94,7 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def is_unexplained(self) -> bool:
         """Whether it should work here and does not, and no grant repairs it."""
-        return self.outcome == "differs" or (self.outcome == "fails" and self.works_bare and self.grant is None)
+        return self.outcome != "works" and self.works_bare and self.grant is None
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -241,11 +241,11 @@ async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added
     varying = set(comparing.differing(first.tree, second.tree))
     differing = _differing(here, first, varying)
     grant = granted = None
-    if here.problem is not None and first.problem is None and environment is not None:
+    if (here.problem is not None or differing) and first.problem is None and environment is not None:
         trusted = await server.create_trusted(added.name, folder / "trusted")
         still = _differing(trusted, first, varying)
         granted = reason(trusted.problem) or (_differ(still) if still else None)
-        grant = _grant(here.problem) if granted is None else None
+        grant = _grant(here.problem or here.said) if granted is None else None
     row = Row(
         subject.title,
         reason(here.problem),

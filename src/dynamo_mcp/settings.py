@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True):
         template_bytes: Bytes that a template's tree may have.
         template_files: Files, folders and links that a template's tree may have.
         user_config: The operator's cookiecutter configuration, whose `default_context` answers where nobody else does.
-        memory_bytes: Address space of one job and each of its children, in bytes.
+        memory_bytes: Memory of its own that a job, and each of its children, may use, in bytes.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
         environment: The operator's whole environment, which only templates of trust `full` get.
@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True):
     output_files: int = 20_000
     template_bytes: int = 256 << 20
     template_files: int = 20_000
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 2 << 30
     user_config: Path | None = None
     passed: dict[str, str] = {}
     search_path: str = os.defpath

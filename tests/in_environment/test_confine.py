@@ -35,6 +35,11 @@ LIMITED = {
         "SIGXFSZ",
     ),
     "more memory than it may use": ("bytes(768 << 20)", {"memory_bytes": 512 << 20}, "MemoryError"),
+    "more addresses than it may reserve": (
+        "import mmap\nmmap.mmap(-1, 5 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_NORESERVE, prot=mmap.PROT_READ)",
+        {"memory_bytes": 512 << 20},
+        "ENOMEM",
+    ),
     "more open files than it may have": (
         "kept = [os.open('/dev/null', os.O_RDONLY) for _ in range(40)]",
         {"open_files": 32},
@@ -237,6 +242,10 @@ BENIGN = {
     "shares memory": """
         import mmap
         mmap.mmap(-1, 4096).write(b'x')
+    """,
+    "reserves more addresses than it uses, as Node and Java do": """
+        import mmap
+        mmap.mmap(-1, 3 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_NORESERVE, prot=mmap.PROT_READ)
     """,
     "reads its own limits": """
         import resource

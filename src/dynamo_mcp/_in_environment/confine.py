@@ -47,11 +47,15 @@ class Unconfinable(OSError):
         return str(self.strerror)
 
 
+RESERVED = 8
+"""Node, Java and Go reserve far more addresses than they ever use, and do not start without."""
+
+
 class Limits(NamedTuple):
     """How much a job may use (getrlimit(2)); a lower limit that it is under already stays.
 
     Attributes:
-        memory_bytes: Address space of each process.
+        memory_bytes: What each process may write to of its own; `RESERVED` times as much address space.
         cpu_seconds: Processor time of each process; then SIGXCPU, a second later SIGKILL.
         file_bytes: Size of each file that is written; then SIGXFSZ, or EFBIG where that is ignored, as Python does.
         open_files: Descriptors of each process.
@@ -132,7 +136,8 @@ def limit(limits: Limits) -> None:
         OSError: The kernel refused.
     """
     for number, soft, hard in (
-        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
+        (resource.RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes),
+        (resource.RLIMIT_AS, limits.memory_bytes * RESERVED, limits.memory_bytes * RESERVED),
         # At the soft limit comes SIGXCPU, which says what happened; at the hard one SIGKILL, which could be anyone's.
         (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
         (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
