@@ -69,8 +69,8 @@ class Asked:
             parts.append(_added(Made(None, seconds), msgspec.json.decode(content.text), child["directory"]))
         return tuple(parts)
 
-    async def create(self, name: str, folder: Path) -> Made:
-        """Create a project with the template's defaults; the folder's `output` will hold it."""
+    async def create(self, name: str, location: str, folder: Path) -> Made:
+        """Create a project with the defaults of a template from there; the folder's `output` will hold it."""
         output = folder / "output"
         output.mkdir(parents=True)
         started = time.perf_counter()
@@ -79,9 +79,9 @@ class Asked:
         if isinstance(created, str):
             return Made(created, seconds)
         said = "\n".join(hook["output"] for hook in (created.structured_content or {})["hooks"])
-        return Made(None, seconds, comparing.tree(output), said)
+        return Made(None, seconds, comparing.tree(output, location), said)
 
-    async def create_trusted(self, name: str, folder: Path) -> Made:
+    async def create_trusted(self, name: str, location: str, folder: Path) -> Made:
         """Do the same as a person at the shell who grants everything: network, and every executable."""
         output = folder / "output"
         output.mkdir(parents=True)
@@ -89,7 +89,7 @@ class Asked:
         started = time.perf_counter()
         ended = await run([*command, "--output", output], env=self._environment, seconds=bare.SECONDS * 2, cwd=folder)
         seconds = time.perf_counter() - started
-        return Made(ended.error, seconds) if ended.code else Made(None, seconds, comparing.tree(output))
+        return Made(ended.error, seconds) if ended.code else Made(None, seconds, comparing.tree(output, location))
 
     async def _call(self, tool: str, **arguments: str) -> CallToolResult | str:
         """Call a tool; return its result, or what was wrong."""

@@ -76,4 +76,4 @@ async def create(environment: Path, location: str, folder: Path, *, directory: s
     seconds = time.perf_counter() - started
     if ended.code != 0:
         return Made(f"{ended.stdout.decode(errors='replace')}\n{ended.stderr.decode(errors='replace')}", seconds)
-    return Made(None, seconds, comparing.tree(output))
+    return Made(None, seconds, comparing.tree(output, location))

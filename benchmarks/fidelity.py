@@ -31,6 +31,8 @@ DEEP = 8
 REASON = 160
 SHOWN = 5
 
+_FARTHER = "second-" + "farther-" * 12
+
 _NETWORK = re.compile(
     r"network is unreachable|name resolution|could not resolve|failed to resolve|name or service not known|"
     r"getaddrinfo|EAI_AGAIN|ENOTFOUND|dns error|connection refused|max retries exceeded",
@@ -228,21 +230,26 @@ async def _rows(server: Asked, subject: Subject, alone: Path, folder: Path) -> l
 async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added: Added) -> Row:
     create = partial(bare.create, location=subject.location, directory=subject.directory)
     environment = added.environment
-    # The command runs before and after: what varies with the time has varied between these two as well.
+    # The command runs before and after, in folders of unlike length: what varies with the time or the place (as the
+    # first line of a script does) has varied between these two as well.
     plain_run = await create(alone, folder=folder / "alone")
     # An environment without requirements holds cookiecutter alone.
     first = plain_run
     if environment is not None and added.more:
         first = await create(environment, folder=folder / "first")
-    here = added.made if added.made.problem is not None else await server.create(added.name, folder / "here")
+    here = (
+        added.made
+        if added.made.problem is not None
+        else await server.create(added.name, subject.location, folder / "here")
+    )
     second = first
     if first.problem is None:
-        second = await create(environment or alone, folder=folder / "second")
+        second = await create(environment or alone, folder=folder / _FARTHER)
     varying = set(comparing.differing(first.tree, second.tree))
     differing = _differing(here, first, varying)
     grant = granted = None
     if (here.problem is not None or differing) and first.problem is None and environment is not None:
-        trusted = await server.create_trusted(added.name, folder / "trusted")
+        trusted = await server.create_trusted(added.name, subject.location, folder / "trusted")
         still = _differing(trusted, first, varying)
         granted = reason(trusted.problem) or (_differ(still) if still else None)
         grant = _grant(here.problem or here.said) if granted is None else None
@@ -258,7 +265,7 @@ async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added
         here.seconds,
         first.seconds,
     )
-    if not differing:
+    if not differing and granted is None:
         await anyio.to_thread.run_sync(remove, folder)
     return row
 

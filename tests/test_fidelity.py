@@ -60,6 +60,16 @@ def test_a_repositorys_history_and_the_place_of_the_output_are_no_difference(tmp
     assert comparing.differing(comparing.tree(one), comparing.tree(other)) == ("project/.git",)
 
 
+def test_where_the_template_is_kept_is_no_difference(tmp_path: Path) -> None:
+    one, other = output(tmp_path / "one"), output(tmp_path / "other")
+    checkout = f"/home/nobody/checkouts/{'a1' * 16}"
+    (one / "project" / "where").write_text(f'{{"_repo_dir": "{tmp_path}/template"}}')
+    (other / "project" / "where").write_text(f'{{"_repo_dir": "{checkout}"}}')
+    here, bare = comparing.tree(other), comparing.tree(one, f"{tmp_path}/template")
+    assert comparing.differing(here, bare) == ()
+    assert comparing.differing(here, comparing.tree(one)) == ("project/where",)
+
+
 def test_a_pipe_in_an_output_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert comparing.tree(tmp_path) == {"pipe": "neither a file, a folder nor a link"}
