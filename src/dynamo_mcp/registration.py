@@ -165,12 +165,14 @@ class Registration:
 
     async def _needing(self, template: Template, configuration: dict[str, Any]) -> Template:
         """Return a template with what it needs, as far as its files say."""
+        permission = await self._inspection.permission(template)
         needs = await derive(
             configuration,
             template=template.path,
             checkout=template.checkout,
             given=template.named_requirements,
             lacks=self._environments.lacks,
+            guess=permission is not None and permission.sandboxed,
         )
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
