@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.imports import Demand, Import, imports
-from dynamo_mcp.template_code import Code, Marks, marks_of, set_aside
+from dynamo_mcp.template_code import Code, Marks, marks_of, python_of, set_aside
 from dynamo_mcp.text import plain
 
 HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
@@ -152,7 +152,8 @@ class _Surveyor:
         first = content.partition(b"\n")[0]
         python = path.suffix == ".py" or (first.startswith(b"#!") and b"python" in first)
         where = plain(os.path.relpath(path, self._template), PATH_LENGTH)
-        return Script(where, set_aside(content.decode("utf-8", "replace"), self._marks), python)
+        code = (python_of if python else set_aside)(content.decode("utf-8", "replace"), self._marks)
+        return Script(where, code, python)
 
     @cached_property
     def _places(self) -> dict[str, Path]:
