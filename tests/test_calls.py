@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamo_mcp.calls import Call, calls, reaches
+from dynamo_mcp.calls import calls, reaches
 from dynamo_mcp.scripts import Script
+from dynamo_mcp.shell_code import Call
 from dynamo_mcp.template_code import Marks, set_aside
 
 
@@ -55,6 +56,18 @@ def _names(text: str, *, python: bool = True) -> list[str]:
         ("for a, b in x:\n os.system(a)", []),
         ("app.run('git')", ["git"]),
         ("shutil.which('uv')", []),
+        ("subprocess.run([shutil.which('uv'), 'sync'])", ["uv"]),
+        ("if uv := which('uv'):\n subprocess.run([uv, 'sync'])", ["uv"]),
+        ("npm = shutil.which('npm') or 'pnpm'\nsubprocess.run([npm, 'ci'])", ["npm", "pnpm"]),
+        ("TOOL = 'uv'\nsubprocess.run([TOOL, 'sync'])\nos.system(f'{TOOL} lock')", ["uv", "uv"]),
+        ("for tool in ('git', 'make'):\n subprocess.run([tool, '--version'])", ["git", "make"]),
+        ("start = ['npm', 'i']\nsubprocess.run([*start, 'x'])", ["npm"]),
+        ("os.spawnlp(os.P_WAIT, 'git', 'git', 'x')", ["git"]),
+        ("import sh\nsh.git.init('.')\nsh.Command('make')()\nsh.apt_get('x')", ["git", "make", "make", "apt-get"]),
+        ("from sh import git as g, cd\ng('init')\nother('x')", ["git"]),
+        ("from plumbum import local\nlocal['git']('init')\nlocal.get('make')\nlocal.cwd('x')", ["git", "git", "make"]),
+        ("from plumbum.cmd import git\ngit['init', '.'] & FG", ["git"]),
+        ("from plumbum import cmd\ncmd.git('init')", ["git"]),
         ("x = 'git init'", []),
         ("this is no python", []),
     ],
@@ -130,3 +143,17 @@ def test_values_that_lead_to_many_others_are_followed_so_far() -> None:
     assert _names(f"{code}\nos.system(x)") == []
     loops = "x = y = [['git'], [['git']]]\n" + "for x in y:\n pass\nfor y in x:\n pass\n" * 200
     assert _names(f"{loops}\nsubprocess.run(x)") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sh\nsh.git.clone(url)",
+        "from sh import git\ngit('clone', url)",
+        "from plumbum.cmd import git\ngit['clone', url] & FG",
+        "TOOL = 'git'\nsubprocess.run([TOOL, 'clone', url])",
+    ],
+)
+def test_what_reaches_for_the_network_is_known_however_it_is_called(code: str) -> None:
+    (call,) = _calls(code)
+    assert reaches(call)

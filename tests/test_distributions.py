@@ -21,6 +21,8 @@ from dynamo_mcp.requirements import normalise
         ("PIL.Image", Known("PIL", "pillow")),
         ("google.cloud.storage.blob", Known("google.cloud.storage", "google-cloud-storage")),
         ("google.cloud.unknown", Known("google.cloud", None)),
+        ("imghdr", Known("imghdr", "standard-imghdr")),
+        ("lib2to3.pgen2", Known("lib2to3", None)),
         ("nobody_knows", None),
     ],
 )
@@ -49,3 +51,11 @@ def test_executables_that_come_as_packages_are_known() -> None:
     assert executable("pre-commit") == "pre-commit"
     assert executable("pip-compile") == "pip-tools"
     assert executable("make") is None
+
+
+def test_what_python_has_given_up_is_never_guessed() -> None:
+    gone = (
+        "aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap msilib nis nntplib"
+    )
+    gone += " ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib"  # PEP 594, PEP 632, Python 3.12 and 3.13
+    assert [module for module in gone.split() if known(module) is None] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from dynamo_mcp.process import run
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Environment
+from wheels import publish
 
 pytestmark = pytest.mark.anyio
 
@@ -433,3 +435,32 @@ async def test_nothing_that_was_installed_runs_while_an_environment_is_made_or_c
         assert not flag.exists()
     finally:
         (packages / "evil.pth").unlink()
+
+
+async def test_a_wheel_that_changes_where_the_environment_finds_python_s_own_modules_runs_nothing_when_it_is_installed(
+    own: Settings, template: str, tmp_path: Path
+) -> None:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    library, flag = tmp_path / "fake" / "lib" / version, tmp_path / "flag"
+    (library / "encodings").mkdir(parents=True)
+    (library / "os.py").touch()
+    (library / "encodings" / "__init__.py").write_text(f"import posix\nposix.mkdir({str(flag)!r})\n")
+    publish(tmp_path / "index", "strange_thing", {"data/pyvenv.cfg": f"home = {tmp_path / 'fake' / 'bin'}\n"})
+    settings = msgspec.structs.replace(own, passed={**own.passed, "UV_INDEX": (tmp_path / "index").as_uri()})
+    async with _open(settings) as opened:
+        made = await opened.environments.ensure(template, ("strange-thing",))
+    assert not flag.exists()
+    await run([python_of(made.path), "-I", "-S", "-c", ""], env={}, seconds=SECONDS)
+    assert flag.exists(), "the wheel does nothing"
+
+
+async def test_what_a_failed_installation_left_is_gone_before_uv_looks_again(
+    own: Settings, template: str, tmp_path: Path, uv_runs: list[str]
+) -> None:
+    publish(tmp_path / "index", "strange_thing", {"data/bin/python": ""})
+    settings = msgspec.structs.replace(own, passed={**own.passed, "UV_INDEX": (tmp_path / "index").as_uri()})
+    async with _open(settings) as opened:
+        uv_runs.clear()
+        with pytest.raises(EnvironmentFailed, match="reserved name"):
+            await opened.environments.ensure(template, ("strange-thing",))
+    assert uv_runs == ["venv", "pip", "venv", "pip"]

@@ -67,6 +67,18 @@ async def test_every_template_of_a_repository_is_one_of_its_own(home: Home) -> N
     assert (home.outputs / "cli" / "who").read_text() == "cli"
 
 
+async def test_what_each_of_them_lacks_is_told_when_all_are_added(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli")
+    write_template(folder / "cli", post_gen_project="import utils, os\nos.system('no-such-tool x')\n")
+    async with home.open() as dynamo:
+        api, cli = (await dynamo.add_template(str(folder))).children
+        assert (api.problem, api.needs.missing, api.needs.executables) == (None, (), ())
+        assert cli.tool == "create_web.cli"
+        assert "It can't run without `utils`" in (cli.problem or "")
+        assert [missing.module for missing in cli.needs.missing] == ["utils"]
+        assert [(each.name, each.present) for each in cli.needs.executables] == [("no-such-tool", False)]
+
+
 async def test_one_folder_of_such_a_repository_can_be_added_alone(home: Home) -> None:
     folder = write_repository(home.templates / "web", "api", "cli")
     async with home.open() as dynamo:

@@ -13,6 +13,7 @@ from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequ
 from dynamo_mcp.requirements import (
     COOKIECUTTER,
     MOST_ASKED,
+    NOT_GUESSED,
     derive,
     normalise,
     obtainable,
@@ -40,10 +41,12 @@ class Index:
         return f"{missing[0]} was not found in the package registry" if missing else None
 
 
-def _needs(folder: Path, configuration: dict[str, Any], *given: str, index: Index | None = None) -> Needs:
+def _needs(
+    folder: Path, configuration: dict[str, Any], *given: str, index: Index | None = None, guess: bool = True
+) -> Needs:
     async def derived() -> Needs:
         lacks = (index or Index()).lacks
-        return await derive(configuration, template=folder, checkout=folder, given=given, lacks=lacks)
+        return await derive(configuration, template=folder, checkout=folder, given=given, lacks=lacks, guess=guess)
 
     return anyio.run(derived)
 
@@ -185,6 +188,16 @@ class TestWhatHooksImport:
         needs = _needs(_hook(tmp_path, "import tiny_thing.part\n"), {}, index=Index("tiny-thing"))
         assert needs.requirements == (Need("tiny-thing", "tiny_thing", f"{HOOK}, line 1", "index"),)
         assert needs.missing == ()
+
+    def test_where_nothing_may_be_guessed_the_index_is_not_asked_and_the_reason_is_told(self, tmp_path: Path) -> None:
+        index = Index("tiny-thing")
+        needs = _needs(_hook(tmp_path, "import yaml, tiny_thing, git\n"), {}, index=index, guess=False)
+        assert packages(needs) == ("gitpython",)
+        (missing,) = needs.missing
+        assert (missing.module, missing.why) == ("tiny_thing", NOT_GUESSED)
+        assert index.asked == []
+        with pytest.raises(MissingRequirement, match="only guessed"):
+            _needs(tmp_path, {"_extensions": ["tiny_thing.E"]}, index=index, guess=False)
 
     def test_a_module_that_nobody_holds_is_missing_with_the_reason(self, tmp_path: Path) -> None:
         (missing,) = _needs(_hook(tmp_path, "\nimport nobody_has_it\n"), {}).missing

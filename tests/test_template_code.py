@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_mcp.imports import imports
-from dynamo_mcp.template_code import STAND_IN, Marks, marks_of, parse, set_aside
+from dynamo_mcp.template_code import STAND_IN, Marks, marks_of, parse, python_of, set_aside
 
 PIECES = st.sampled_from(
     [
@@ -100,3 +100,17 @@ def test_what_is_no_python_is_none(text: str) -> None:
 
 def test_a_strangers_strings_bring_no_warning() -> None:
     assert isinstance(parse(r"x = '\d'; assert (1, 2)"), ast.Module)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("x = {% if a %}1{% else %}None{% endif %}\ny\n", "x = 1\ny\n"),
+        ("x = {% if a %}'a'{%- elif b -%}'b'{% else %}None{% endif %}", "x = 'a'"),
+        ("x = [{% if a %}1,{% else %}2,{% endif %}]", "x = [1,2,]"),
+        ("{% if a %}\nimport a\n{% else %}\nimport b\n{% endif %}", "\nimport a\n\nimport b\n"),
+        ("no python {% if a %}1{% else %}2{% endif %}", "no python 12"),
+    ],
+)
+def test_of_branches_on_one_line_the_first_stays_where_all_of_them_are_no_python(text: str, left: str) -> None:
+    assert python_of(text, Marks()).text == left

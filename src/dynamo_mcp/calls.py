@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import ast
-import re
 import shlex
-import sys
 from collections.abc import Iterator
 
-import msgspec
-
 from dynamo_mcp.scripts import Script
+from dynamo_mcp.shell_code import SHELLS, Call, of_shell, of_words
 from dynamo_mcp.template_code import STAND_IN, parse
 
 RUNNERS = {"run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput"}
 """Of `subprocess`."""
 SYSTEM = {"system", "popen", "execvp", "execlp", "spawnvp", "spawnlp"}
 """Of `os`."""
+AS_FUNCTIONS = {"sh", "plumbum.cmd"}
+"""Modules whose functions are executables."""
 
 NETWORK: dict[str, frozenset[str] | None] = {
     "curl": None,
@@ -61,37 +60,13 @@ NETWORK_MODULES = frozenset(
     | {"urllib.request", "http.client", "pygithub", "ghapi"}
 )
 
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
-_PYTHONS = re.compile(r"python[0-9.]*")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_SEPARATORS = re.compile(r"\|\||&&|[;|&\n]|\$\(|`|\(|\)")
-_HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
-_PREFIXES = frozenset(
-    {"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "sudo", "exec", "command", "nohup"}
-    | {"builtin", "eval", "xargs", "env", "nice"}
-)
-_BUILTINS = frozenset(
-    {"fi", "done", "esac", "}", "[", "[[", "test", "cd", "echo", "printf", "export", "set", "unset", "exit", "return"}
-    | {"read", "source", ".", ":", "true", "false", "local", "declare", "readonly", "shift", "trap", "wait", "pwd"}
-    | {"alias", "type", "umask", "ulimit", "break", "continue", "for", "case", "select", "function", "in", "let"}
-    | {"hash", "pushd", "popd", "shopt"}
-)
 _DEPTH = 8
 _STEPS = 2
 """What a variable's value is made of is followed this far: each step may lead to many."""
-
-
+_OF_THE_MODULE = {"bake", "contrib", "cwd", "env", "glob", "path", "pushd", "tempdir", "which"}
+"""What a module of executables holds besides."""
 _MOST_VALUES = 64
 """Values that loops give a variable: loops over each other's would double them."""
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One executable that is called: its name, the words after it, and the line, from 1."""
-
-    name: str
-    words: tuple[str, ...]
-    line: int
 
 
 def calls(script: Script) -> tuple[Call, ...]:
@@ -107,9 +82,9 @@ def calls(script: Script) -> tuple[Call, ...]:
         words = shlex.split(first[2:])
     except ValueError:
         words = first[2:].split()
-    runner = list(_of_words(words, 1))
-    shell = any(call.name in _SHELLS for call in runner)
-    return (*runner, *(_of_shell(rest, 2) if shell else ()))
+    runner = list(of_words(words, 1))
+    shell = any(call.name in SHELLS for call in runner)
+    return (*runner, *(of_shell(rest, 2) if shell else ()))
 
 
 def reaches(call: Call) -> bool:
@@ -128,14 +103,11 @@ class _Python:
         self._values: dict[str, list[ast.expr]] = {}
         self._aliases: set[str] = set()
         self._wrappers: set[str] = set()
+        self._modules: set[str] = set()
+        self._functions: dict[str, str] = {}
         for node in ast.walk(tree):
-            match node:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self._values.setdefault(name, []).append(value)
-                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    self._values.setdefault(name, []).append(value)
-                case ast.ImportFrom(module="subprocess" | "os", names=names):
-                    self._aliases |= {each.asname or each.name for each in names if each.name in RUNNERS | SYSTEM}
+            self._assigned(node)
+            self._imported(node)
         for node in ast.walk(tree):
             if isinstance(node, ast.For):
                 self._loop(node)
@@ -143,20 +115,68 @@ class _Python:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and self._passes_on(node):
                 self._wrappers.add(node.name)
 
+    def _assigned(self, node: ast.AST) -> None:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                | ast.NamedExpr(target=ast.Name(id=name), value=value)
+            ):
+                self._values.setdefault(name, []).append(value)
+
+    def _imported(self, node: ast.AST) -> None:
+        match node:
+            case ast.Import(names=names):
+                self._modules |= {each.asname or each.name for each in names if each.name in AS_FUNCTIONS}
+            case ast.ImportFrom(module="subprocess" | "os", names=names):
+                self._aliases |= {each.asname or each.name for each in names if each.name in RUNNERS | SYSTEM}
+            case ast.ImportFrom(module="plumbum", names=names):
+                self._modules |= {each.asname or each.name for each in names if each.name in {"cmd", "local"}}
+            case ast.ImportFrom(module=str(module), names=names) if module in AS_FUNCTIONS:
+                self._functions |= {each.asname or each.name: each.name for each in names}
+
     def calls(self) -> Iterator[Call]:
         for node in ast.walk(self._tree):
+            if isinstance(node, (ast.Call, ast.Subscript)):
+                yield from self._as_function(node)
             if not isinstance(node, ast.Call):
                 continue
-            given = _first(node)
+            given = _command_of(node)
             wraps = isinstance(node.func, ast.Name) and node.func.id in self._wrappers
             if given is None or not (self._runs(node) or wraps):
                 continue
             for words in self._words(given, _DEPTH):
                 if isinstance(words, str):
-                    texts = [words, *(_text(each) for each in node.args[1:] if _is_text(each))] if wraps else [words]
-                    yield from _of_shell(shlex.join(texts) if len(texts) > 1 else words, node.lineno, each_line=False)
+                    texts = [words, *(self._texts(each)[0] for each in node.args[1:])] if wraps else [words]
+                    yield from of_shell(shlex.join(texts) if len(texts) > 1 else words, node.lineno, each_line=False)
                 else:
-                    yield from _of_words(words, node.lineno)
+                    yield from of_words(words, node.lineno)
+
+    def _as_function(self, node: ast.expr) -> Iterator[Call]:
+        """Yield what is called as a function is: `sh.git.clone(x)`, `local["git"]("clone", x)`, `git["clone", x]()`."""
+        words: list[str] = []
+        line = node.lineno
+        while not isinstance(node, ast.Name):
+            match node:
+                case ast.Call(func=inner, args=given):
+                    words = [*(self._texts(each)[0] for each in given), *words]
+                case ast.Subscript(value=inner, slice=ast.Tuple(elts=given)):
+                    words = [*(self._texts(each)[0] for each in given), *words]
+                case ast.Subscript(value=inner, slice=given):
+                    words = [self._texts(given)[0], *words]
+                case ast.Attribute(value=inner, attr=name):
+                    words = [name.replace("_", "-"), *words]
+                case _:
+                    return
+            node = inner
+        if node.id in self._functions:
+            words = [self._functions[node.id].replace("_", "-"), *words]
+        elif node.id not in self._modules:
+            return
+        # `sh.Command("git")`, `local.get("git")` name what they find.
+        words = words[1:] if words[:1] in (["Command"], ["get"]) else words
+        if words and words[0] not in _OF_THE_MODULE:
+            yield from of_words(words, line)
 
     def _loop(self, node: ast.For) -> None:
         """Take what a loop's variables are in turn for their values."""
@@ -197,15 +217,14 @@ class _Python:
             return
         match node:
             case ast.Constant(value=str()) | ast.JoinedStr():
-                yield _text(node)
-            case ast.List(elts=elements) | ast.Tuple(elts=elements):
-                yield [_text(element) for element in elements]
+                yield from self._texts(node)
+            case ast.List(elts=[first, *rest]) | ast.Tuple(elts=[first, *rest]):
+                for begin in self._beginnings(first, depth - 1):
+                    yield [*begin, *(self._texts(each)[0] for each in rest)]
             case ast.Call(func=ast.Attribute(value=inner, attr="split" | "format")) if not _is_name(inner, "shlex"):
                 yield from self._words(inner, depth - 1)
-            case ast.Call(args=[inner, *_]):  # `shlex.split(…)`, `list(…)`, `str(…)`
+            case ast.BinOp(left=inner) | ast.Call(args=[inner, *_]):  # `shlex.split(…)`, `list(…)`, `str(…)`
                 yield from self._words(inner, depth - 1)
-            case ast.BinOp(left=left):
-                yield from self._words(left, depth - 1)
             case ast.IfExp(body=one, orelse=other):
                 yield from self._words(one, depth - 1)
                 yield from self._words(other, depth - 1)
@@ -213,103 +232,45 @@ class _Python:
                 for value in self._values.get(name, [])[:_DEPTH]:
                     yield from self._words(value, min(depth - 1, _STEPS))
 
+    def _beginnings(self, first: ast.expr, depth: int) -> Iterator[list[str]]:
+        """Yield the words that the first element of a list may stand for: `[*begin, "x"]`, `["git", "x"]`."""
+        if isinstance(first, ast.Starred):
+            for words in self._words(first.value, depth):
+                yield [words] if isinstance(words, str) else words
+        else:
+            yield from ([text] for text in self._texts(first))
 
-def _first(node: ast.Call) -> ast.expr | None:
+    def _texts(self, node: ast.expr, depth: int = _STEPS) -> list[str]:
+        """Return what one word may be, at least one; what is computed is the stand-in."""
+        found: list[str] = []
+        match node:
+            case ast.Constant(value=str(text)):
+                return [text]
+            case ast.JoinedStr(values=values):
+                return ["".join(self._texts(value, depth)[0] for value in values)]
+            case ast.FormattedValue(value=value):
+                return self._texts(value, depth)
+            case ast.Attribute(value=ast.Name(id="sys"), attr="executable"):
+                return ["python"]
+            case ast.Call(func=ast.Name(id="which") | ast.Attribute(attr="which"), args=[asked, *_]):
+                return self._texts(asked, depth)
+            case ast.BoolOp(values=values):
+                found = [text for value in values for text in self._texts(value, depth)]
+            case ast.IfExp(body=one, orelse=other):
+                found = [*self._texts(one, depth), *self._texts(other, depth)]
+            case ast.Name(id=name) if depth > 0:
+                values = self._values.get(name, [])[:_DEPTH]
+                found = [text for value in values for text in self._texts(value, depth - 1)]
+        return list(dict.fromkeys(found))[:_DEPTH] or [STAND_IN]
+
+
+def _command_of(node: ast.Call) -> ast.expr | None:
+    if isinstance(node.func, ast.Attribute) and node.func.attr.startswith("spawn"):
+        return node.args[1] if len(node.args) > 1 else None  # behind the mode
     if node.args:
         return node.args[0].value if isinstance(node.args[0], ast.Starred) else node.args[0]
     return next((each.value for each in node.keywords if each.arg == "args"), None)
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
 def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-def _text(node: ast.expr) -> str:
-    """Return the text of one word; what is computed is the stand-in."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.JoinedStr(values=values):
-            return "".join(_text(value) for value in values)
-        case ast.Attribute(value=ast.Name(id="sys"), attr="executable"):
-            return "python"
-    return STAND_IN
-
-
-def _of_words(words: list[str], line: int, depth: int = _DEPTH) -> Iterator[Call]:
-    """Yield what a command calls: itself, and what it runs for its part."""
-    while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0]) or words[0].rpartition("/")[2] == "env"):
-        if words[:2] == ["command", "-v"]:
-            return  # a question, not a call
-        words = words[1:]
-        while words and words[0].startswith("-"):
-            words = words[1:]
-    if not words or depth == 0:
-        return
-    # A path that is not absolute is a file of the project.
-    name = words[0].rpartition("/")[2] if words[0].startswith("/") else words[0]
-    rest = tuple(words[1:])
-    if not _NAME.fullmatch(name) or STAND_IN in name or name in _BUILTINS:
-        return
-    if _PYTHONS.fullmatch(name) and rest[:1] == ("-m",):
-        # A module that is run is what its package's executable runs.
-        if len(rest) > 1 and rest[1] not in sys.stdlib_module_names:
-            yield from _of_words([rest[1].replace("_", "-"), *rest[2:]], line, depth - 1)
-        return
-    yield Call(name, rest, line)
-    if name in _SHELLS and "-c" in rest[:-1]:
-        yield from _of_shell(rest[rest.index("-c") + 1], line, each_line=False, depth=depth - 1)
-
-
-def _of_shell(text: str, line: int, *, each_line: bool = True, depth: int = _DEPTH) -> Iterator[Call]:
-    """Yield what a piece of shell calls, roughly: the first words of its commands.
-
-    Args:
-        text: The code.
-        line: The number of its first line.
-        each_line: It is a file; otherwise all of it stands at `line`.
-        depth: How often a shell may be called by a shell.
-    """
-    until = before = ""
-    begun = 0
-    own = set(re.findall(r"^\s*(?:function\s+)?([\w-]+)\s*\(\)", text, re.MULTILINE))
-    for offset, end in enumerate(text.split("\n")):
-        if until:
-            until = "" if end.strip() == until else until
-            continue
-        begun = begun if before else offset
-        row = before + end
-        if end.endswith("\\"):
-            before = row[:-1] + " "
-            continue
-        before = ""
-        here = _HERE.search(row)
-        until = here[2] if here else ""
-        for words in _commands(row):
-            for call in _of_words(words, line + (begun if each_line else 0), depth):
-                if call.name not in own:
-                    yield call
-
-
-def _commands(row: str) -> Iterator[list[str]]:
-    lexer = shlex.shlex(row, posix=True, punctuation_chars=";|&()`\n")
-    lexer.whitespace_split = True
-    words: list[str] = []
-    open_ = 0
-    try:
-        for word in lexer:
-            if _SEPARATORS.match(word):
-                open_ += word.count("(") - word.count(")")
-                # `name)` begins a branch of a `case`.
-                yield [] if open_ < 0 else words
-                open_ = max(0, open_)
-                words = []
-            else:
-                words.append(word)
-    except ValueError:  # a quotation that ends on another line
-        pass
-    yield words

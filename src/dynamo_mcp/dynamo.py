@@ -180,6 +180,7 @@ class Dynamo:
                 revision=tree.revision,
                 last_updated=_now(),
                 named_requirements=named,
+                named_by_person=self.settings.person,
                 trust=trust,
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),

@@ -171,7 +171,7 @@ def modules(environment: Path) -> frozenset[str]:
         StorageFailed: It can't be read.
     """
     with words("read an environment", environment):
-        return frozenset(entry.partition(".")[0] for entry in os.listdir(_packages(environment)))
+        return frozenset(entry.partition(".")[0] for entry in os.listdir(packages_of(environment)))
 
 
 def health(environment: Path) -> str | None:
@@ -180,7 +180,7 @@ def health(environment: Path) -> str | None:
         return "it is not there"
     try:
         marker = _read_marker(environment)
-        present = set(os.listdir(_packages(environment)))
+        present = set(os.listdir(packages_of(environment)))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return "it is not whole"
     if not python_of(environment).exists():
@@ -189,7 +189,7 @@ def health(environment: Path) -> str | None:
     return f"`{missing[0]}` is missing from it" if missing else None
 
 
-def _packages(environment: Path) -> Path:
+def packages_of(environment: Path) -> Path:
     """Return an environment's `site-packages`."""
     for library in (environment / "lib").glob("python3.*"):
         return library / "site-packages"
@@ -197,7 +197,7 @@ def _packages(environment: Path) -> Path:
 
 
 def _survey(environment: Path, key: str) -> _Marker:
-    entries = sorted(entry for entry in os.listdir(_packages(environment)) if entry != "__pycache__")
+    entries = sorted(entry for entry in os.listdir(packages_of(environment)) if entry != "__pycache__")
     suffix = ".dist-info"
     packages = tuple(entry.removesuffix(suffix).replace("-", "==") for entry in entries if entry.endswith(suffix))
     return _Marker(key, packages, tuple(entries))
@@ -205,7 +205,7 @@ def _survey(environment: Path, key: str) -> _Marker:
 
 def _intact(environment: Path) -> bool:
     """Compare files with the RECORD of their packages (PyPA, Recording installed projects)."""
-    packages = _packages(environment)
+    packages = packages_of(environment)
     try:
         for record in packages.glob("*.dist-info/RECORD"):
             for name, given, *_ in csv.reader(record.read_text("utf-8").splitlines()):

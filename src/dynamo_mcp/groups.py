@@ -25,7 +25,7 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Group, Template
-from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo
+from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
 
 
 class Groups:
@@ -161,6 +161,7 @@ class Groups:
             revision=tree.revision,
             last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             named_requirements=first.named_requirements,
+            named_by_person=first.named_by_person,
             # A new template may do no more than those that somebody looked at.
             trust="inert" if all(template.trust == "inert" for template in old) else "contained",
             category=first.category,
@@ -187,17 +188,19 @@ class Groups:
         registered: tuple[Template, ...],
         failures: dict[str, DynamoError],
     ) -> TemplateInfo:
-        descriptions = {template.name: template.description for template in registered}
+        confinement = await self._renderers.confinement()
+        infos = {template.name: self._summaries.of(template, confinement) for template in registered}
         children = []
         for child in found.children:
             failure = failures.get(child.name)
             problem = child.problem or (plain(failure.message) if failure else None)
-            if problem is None and child.name not in descriptions:
-                continue  # it was removed by itself
-            description = descriptions.get(child.name, child.description)
-            tool = f"{TOOL_PREFIX}{child.name}" if problem is None else None
-            children.append(ChildInfo(child.name, child.directory, description, tool, problem))
-        confinement = await self._renderers.confinement()
+            info = infos.get(child.name)
+            if problem is not None:
+                description = info.description if info else child.description
+                children.append(ChildInfo(child.name, child.directory, description, None, problem))
+            elif info is not None:  # otherwise it was removed by itself
+                known = (info.name, child.directory, info.description, info.tool, info.problem)
+                children.append(ChildInfo(*known, needs=info.needs, notes=info.notes))
         return self._summaries.whole(repository, tuple(children), found.notes, confinement)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.configuration import (
@@ -19,7 +20,7 @@ from dynamo_mcp.configuration import (
     parse,
     read,
 )
-from dynamo_mcp.environments import Environments, modules
+from dynamo_mcp.environments import Environments, modules, packages_of
 from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidTemplate, StorageFailed
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.inspection import Inspection
@@ -29,6 +30,7 @@ from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, obtainable, packages, verified
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
+from dynamo_mcp.undeclared import with_undeclared
 from dynamo_mcp.variables import Schema
 
 
@@ -165,12 +167,14 @@ class Registration:
 
     async def _needing(self, template: Template, configuration: dict[str, Any]) -> Template:
         """Return a template with what it needs, as far as its files say."""
+        permission = await self._inspection.permission(template)
         needs = await derive(
             configuration,
             template=template.path,
             checkout=template.checkout,
             given=template.named_requirements,
             lacks=self._environments.lacks,
+            guess=permission is not None and permission.sandboxed,
         )
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
@@ -186,7 +190,15 @@ class Registration:
                 raise
             needs = without
             environment = await self._environments.ensure(template.name, packages(needs))
-        needs = verified(needs, modules(environment.path))
+        present = modules(environment.path)
+        needs = await anyio.to_thread.run_sync(
+            with_undeclared,
+            verified(needs, present),
+            template.path,
+            template.checkout,
+            packages_of(environment.path),
+            present,
+        )
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
     def _save(self, templates: Sequence[Template]) -> None:

@@ -26,6 +26,10 @@ MOST_ASKED = 16
 """Modules that the package index is asked about for one template."""
 MOST_TOLD = 100
 NAME_LENGTH = 100
+NOT_GUESSED = (
+    "it is not in the table, and a package of its name may be anybody's: one that is only guessed runs in the sandbox, "
+    "with trust `contained`, or not at all"
+)
 
 Lacks: TypeAlias = Callable[[tuple[str, ...]], Awaitable[str | None]]
 """Says why these requirements can't be installed beside cookiecutter, or None."""
@@ -56,12 +60,13 @@ def normalise(requirements: Iterable[str]) -> tuple[str, ...]:
 
 
 async def derive(
-    configuration: dict[str, Any], *, template: Path, checkout: Path, given: Iterable[str], lacks: Lacks
+    configuration: dict[str, Any], *, template: Path, checkout: Path, given: Iterable[str], lacks: Lacks, guess: bool
 ) -> Needs:
     """Return all that a template needs, cookiecutter left out.
 
     A module is held by what the caller named for it, by its name or the table's word; else by what the table knows;
-    else by what the caller named for nothing else; else by the package of its own name, if the index has it.
+    else by what the caller named for nothing else; else, where that may be guessed, by the package of its own name, if
+    the index has it.
 
     Args:
         configuration: The template's `cookiecutter.json`.
@@ -69,6 +74,7 @@ async def derive(
         checkout: The tree that the folder is in.
         given: What the caller named.
         lacks: Asks the index, about what nobody knows.
+        guess: Whatever is installed runs in the sandbox only.
 
     Raises:
         MissingRequirement: An extension's package is not known and none was named.
@@ -100,7 +106,7 @@ async def derive(
             # A stranger could publish a package under the name of a module that the template holds itself.
             beside = await anyio.to_thread.run_sync(place, checkout, module) if own and not use.extension else None
             asked += own is not None and beside is None
-            why = await _why_not(own, beside, asked, lacks)
+            why = await _why_not(own, beside, asked, lacks if guess else None)
             if own is not None and why is None:
                 requirements.append(Need(own, module, use.found, "index", always))
             elif use.extension is not None:
@@ -198,12 +204,14 @@ def _own_package(module: str) -> str | None:
         return None
 
 
-async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks) -> str | None:
+async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks | None) -> str | None:
     """Say why a package of a module's own name does not hold it, or None."""
     if beside is not None:
         return f"it is in the template's own folder `{beside}`, where hooks do not find it"
     if own is None:
         return "no package is known to hold it"
+    if lacks is None:
+        return NOT_GUESSED
     if asked > MOST_ASKED:
         return f"more than {MOST_ASKED} modules are not known, and no more are looked up"
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.imports import Demand, Import, imports
-from dynamo_mcp.template_code import Code, Marks, marks_of, set_aside
+from dynamo_mcp.template_code import Code, Marks, marks_of, python_of, set_aside
 from dynamo_mcp.text import plain
 
 HOOKS = ("pre_prompt", "pre_gen_project", "post_gen_project")
@@ -20,6 +21,8 @@ EXTENSIONS = "`_extensions` of `cookiecutter.json`"
 """Where an extension is found, in words."""
 LARGEST_BYTES = 256 << 10
 MOST_FILES = 200
+NO_JINJA = Marks(*[("\0", "\0")] * 3)
+"""What begins nothing in any code."""
 MOST_NAMES = 20_000
 PATH_LENGTH = 200
 
@@ -72,6 +75,17 @@ def survey(template: Path, checkout: Path, configuration: dict[str, Any]) -> Sur
     return _Surveyor(template, checkout, marks_of(configuration)).survey(configuration)
 
 
+def follow(packages: Path, modules: Iterable[str], *, inside: Iterable[str]) -> tuple[Use, ...]:
+    """Return what installed modules take from elsewhere, themselves and what they lead to.
+
+    Args:
+        packages: A `site-packages`.
+        modules: Dotted; the last part may be a name in a module.
+        inside: The modules, by their first part, that are read; all others are elsewhere.
+    """
+    return _Surveyor(packages, packages, NO_JINJA, frozenset(inside)).follow(modules)
+
+
 def hooks(template: Path) -> tuple[str, ...]:
     """Return the names of a template's hooks, sorted, as cookiecutter recognises them (`valid_hook`)."""
     try:
@@ -84,7 +98,8 @@ def hooks(template: Path) -> tuple[str, ...]:
 class _Surveyor:
     """Follows imports from file to file, for as long as they lead to files of the template."""
 
-    def __init__(self, template: Path, checkout: Path, marks: Marks) -> None:
+    def __init__(self, template: Path, checkout: Path, marks: Marks, inside: frozenset[str] | None = None) -> None:
+        self._inside = inside
         self._template = template
         self._checkout = Path(os.path.realpath(checkout))
         self._marks = marks
@@ -98,6 +113,17 @@ class _Surveyor:
             self._extension(str(extension))
         for name in hooks(self._template):
             self._wait(self._template / "hooks" / name, self._template / "hooks", "always")
+        return Survey(self._read(), tuple(self._uses))
+
+    def follow(self, modules: Iterable[str]) -> tuple[Use, ...]:
+        for module in modules:
+            *parts, name = module.split(".")
+            for file in _files(self._template, parts or [name], (name,)) or ():
+                self._wait(file, self._template, "always")
+        self._read()
+        return tuple(self._uses)
+
+    def _read(self) -> tuple[Script, ...]:
         scripts: list[Script] = []
         while self._waiting and len(scripts) < MOST_FILES:
             path, root, demand = self._waiting.popleft()
@@ -107,7 +133,7 @@ class _Surveyor:
             scripts.append(script)
             for each in imports(script.code) if script.python else ():
                 self._import(each, script, path, root, demand)
-        return Survey(tuple(scripts), tuple(self._uses))
+        return tuple(scripts)
 
     def _extension(self, extension: str) -> None:
         # cookiecutter puts the template's folder on the path before it loads extensions.
@@ -125,6 +151,8 @@ class _Surveyor:
         if each.level:
             package = path.parents[min(each.level, len(path.parents)) - 1]
             files = _files(package, parts, each.names)
+        elif self._inside is not None:
+            files = _files(root, parts, each.names) if parts[0] in self._inside else None
         else:
             files = _files(root, parts, each.names)
             # Code that puts folders on its path means one of the template's own.
@@ -152,7 +180,8 @@ class _Surveyor:
         first = content.partition(b"\n")[0]
         python = path.suffix == ".py" or (first.startswith(b"#!") and b"python" in first)
         where = plain(os.path.relpath(path, self._template), PATH_LENGTH)
-        return Script(where, set_aside(content.decode("utf-8", "replace"), self._marks), python)
+        code = (python_of if python else set_aside)(content.decode("utf-8", "replace"), self._marks)
+        return Script(where, code, python)
 
     @cached_property
     def _places(self) -> dict[str, Path]:

@@ -115,9 +115,16 @@ def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
 
 
 def _notes(template: Template) -> tuple[str, ...]:
-    if template.configuration is None and has_pre_prompt(template.path):
-        return (NOT_RUN,)
-    return ()
+    not_run = template.configuration is None and has_pre_prompt(template.path)
+    guessed = [need for need in template.needs.requirements if need.how == "index"]
+    return (
+        *([NOT_RUN] if not_run else []),
+        *(
+            f"`{need.requirement}` is a guess for {need.told}: the package of that name on the index, which anybody "
+            "may have published; it runs in the sandbox only. Name the right one in `requirements`"
+            for need in guessed
+        ),
+    )
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:

@@ -51,15 +51,30 @@ def marks_of(configuration: dict[str, Any]) -> Marks:
     return Marks(*pairs)
 
 
-def set_aside(text: str, marks: Marks) -> Code:
+def python_of(text: str, marks: Marks) -> Code:
+    """Set Jinja aside as `set_aside` does; of branches on one line only the first stays where all are no Python."""
+    code = set_aside(text, marks)
+    if parse(code.text) is not None:
+        return code
+    first = set_aside(text, marks, first=True)
+    return first if parse(first.text) is not None else code
+
+
+def set_aside(text: str, marks: Marks, *, first: bool = False) -> Code:
     """Replace what Jinja prints by a name, and take its blocks and comments away; lines keep their numbers.
 
     What is begun and never ended is left as it stands: whoever parses the text will see.
+
+    Args:
+        text: A file's.
+        marks: What begins and ends Jinja.
+        first: Of an `if` whose other branches end on the line that they begin on, keep the first branch only.
     """
     ends = dict((marks.comment, marks.block, marks.variable))
     # A longer mark may begin like a shorter one.
     begins = re.compile("|".join(re.escape(mark) for mark in sorted(ends, key=len, reverse=True)))
     raw_end = re.compile(re.escape(marks.block[0]) + r"[-+]?\s*endraw\b")
+    if_end = re.compile(r"[^\n]*?(?=" + re.escape(marks.block[0]) + r"[-+]?\s*endif\b)")
     pieces: list[str] = []
     conditional: set[int] = set()
     position = depth = 0
@@ -91,6 +106,8 @@ def set_aside(text: str, marks: Marks) -> Code:
         if name == "raw" and (raw := raw_end.search(text, position)):
             keep(text[position : raw.start()])
             position = raw.start()
+        if first and name in {"else", "elif"} and (rest := if_end.match(text, position)):
+            position = rest.end()
     keep(text[position:])
     return Code("".join(pieces), frozenset(conditional))
 

@@ -59,8 +59,8 @@ class Need(msgspec.Struct, frozen=True):
         module: What is imported of it; None where the caller named it and no import of it was found.
         found: Where it is imported or named first, in words.
         always: The template can't run without the module.
-        how: `named` by the caller; in the bundled `table` of modules; on the `index` under the module's own name, which
-            the table does not know.
+        how: `named` by the caller; in the bundled `table` of modules; guessed: on the `index` under the module's own
+            name, which the table does not know.
     """
 
     requirement: str
@@ -68,6 +68,11 @@ class Need(msgspec.Struct, frozen=True):
     found: str
     how: How
     always: bool = True
+
+    @property
+    def told(self) -> str:
+        """What it is for, in words."""
+        return f"module `{self.module}` ({self.found})" if self.module else f"what was {self.found}"
 
 
 class MissingModule(msgspec.Struct, frozen=True):
@@ -140,6 +145,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         checkout: The root of the tree that `path` is in.
         requirements: All that it needs installed, as normalised specifiers, cookiecutter left out.
         named_requirements: Those of them that the caller named.
+        named_by_person: A person did, in a shell.
         needs: Where each of them was found, and what else it needs.
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
         examples: What each derived default came to when it was last rendered with all defaults.
@@ -159,6 +165,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str | None = None
     requirements: tuple[str, ...] = ()
     named_requirements: tuple[str, ...] = ()
+    named_by_person: bool = False
     needs: Needs = Needs()
     asked: dict[str, str] = {}
     examples: dict[str, Any] = {}

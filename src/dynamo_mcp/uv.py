@@ -43,18 +43,19 @@ class Uv:
         }
 
     async def create(self, path: Path) -> None:
-        """Make an empty, relocatable virtual environment.
+        """Make an empty, relocatable virtual environment; nothing of what was there stays.
 
         Raises:
             EnvironmentFailed: With uv's message.
         """
-        command = ["venv", "--relocatable", "--python", str(self._settings.python), str(path)]
+        command = ["venv", "--clear", "--relocatable", "--python", str(self._settings.python), str(path)]
         _check(await self._run(command, offline=True), "make an environment")
 
     async def install(self, path: Path, requirements: tuple[str, ...]) -> None:
-        """Install wheels into an environment and compile their bytecode; nothing is built from source.
+        """Install wheels into an empty environment and compile their bytecode; nothing is built from source.
 
-        What the cache holds is installed without asking the index.
+        What the cache holds is installed without asking the index. No interpreter is started that could load what was
+        installed: wheels bring `.pth` files and may replace `pyvenv.cfg`.
 
         Raises:
             EnvironmentFailed: With uv's message.
@@ -62,6 +63,8 @@ class Uv:
         command = ["pip", "install", "--python", str(path), "--no-build", "--", *requirements]
         cached = await self._run(command, offline=True)
         if cached.code != 0:
+            # uv asks the environment's interpreter, which would run the `.pth` file of a package that is there by now.
+            await self.create(path)
             _check(await self._run(command, offline=False), "install the requirements")
         await self._compile(path)
 
@@ -88,8 +91,8 @@ class Uv:
         return plain(re.split(" and you require|, we can conclude", reason)[0] or asked.error)
 
     async def _compile(self, path: Path) -> None:
-        """Compile bytecode. Without `site` (`-S`) no `.pth` file of a package runs, as it would with uv's option."""
-        command: list[str | Path] = [path / "bin" / "python", "-I", "-S", "-m", "compileall", "-q", path / "lib"]
+        """Compile bytecode. With uv's option it would be the environment's own interpreter that runs."""
+        command: list[str | Path] = [self._settings.python, "-I", "-S", "-m", "compileall", "-q", path / "lib"]
         # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
         await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))
 

@@ -154,8 +154,9 @@ class ChildInfo(msgspec.Struct, frozen=True):
 
     Attributes:
         directory: Its folder in the repository.
-        tool: The MCP tool that creates a project from it; None where it can't be used.
-        problem: Why it can't.
+        tool: The MCP tool that creates a project from it; None where it was not registered.
+        problem: Why it can't be used, where it can't.
+        needs: As its own information tells them, and so are the notes.
     """
 
     name: str
@@ -163,6 +164,8 @@ class ChildInfo(msgspec.Struct, frozen=True):
     description: str
     tool: str | None = None
     problem: str | None = None
+    needs: Needs = Needs()
+    notes: tuple[str, ...] = ()
 
 
 class TemplateInfo(msgspec.Struct, frozen=True):

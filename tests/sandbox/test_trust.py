@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dynamo_mcp.errors import Refused
 from dynamo_mcp.sandbox.trust import Permission, permit
-from dynamo_mcp.types import Confinement, Location, Template, Tier, Trust
+from dynamo_mcp.types import Confinement, How, Location, Need, Needs, Template, Tier, Trust
 
 ADVICE = "install the sandbox"
 
@@ -71,3 +72,32 @@ def test_a_stranger_s_hooks_never_run_unconfined_unless_a_person_said_full(tier:
         except Refused:
             continue
         assert permission.confined
+
+
+@pytest.mark.parametrize(
+    ("trust", "tier", "how", "person", "allowed"),
+    [
+        ("contained", "strong", "index", True, True),
+        ("contained", "strong", "named", False, True),
+        ("inert", "strong", "index", True, True),
+        ("inert", "reduced", "index", True, False),
+        ("inert", "reduced", "table", False, True),
+        ("full", "strong", "index", True, False),
+        ("full", "none", "named", False, False),
+        ("full", "strong", "named", True, True),
+        ("full", "strong", "table", False, True),
+    ],
+)
+def test_packages_that_no_person_vouches_for_run_in_the_sandbox_or_not_at_all(
+    trust: Trust, tier: Tier, how: How, *, person: bool, allowed: bool
+) -> None:
+    needs = Needs((Need("odd-thing>=1", "odd_thing", "hooks/x.py, line 3", how),))
+    strange = msgspec.structs.replace(template(bundled=False), needs=needs, named_by_person=person)
+    if allowed:
+        assert permit(strange, trust, confinement(tier)).trust == trust
+        return
+    with pytest.raises(Refused) as raised:
+        permit(strange, trust, confinement(tier))
+    assert "`odd-thing>=1` for module `odd_thing` (hooks/x.py, line 3)" in raised.value.message
+    assert "`dynamo-mcp remove somebody`" in raised.value.hint
+    assert "--requirement 'odd-thing>=1'" in raised.value.hint

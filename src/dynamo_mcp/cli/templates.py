@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.types import Trust
+from dynamo_mcp.types import Needs, Trust
 from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
@@ -173,22 +174,22 @@ def parse_trust(word: str | None) -> Trust | None:
 
 
 def _say_needs(template: TemplateInfo) -> None:
-    """Say what a person should know before the first create: what was guessed, what is absent, what can't work."""
-    needs = template.needs
-    for need in needs.requirements:
-        if need.how == "index":
-            say(f"installed {need.requirement} for `{need.module}` ({need.found}): no known package, only its namesake")
-    for missing in needs.missing:
-        say(f"missing: module `{missing.module}` ({missing.found}): {missing.why}")
-    for executable in needs.executables:
-        if not executable.present:
-            say(f"absent: executable `{executable.name}` ({executable.found}); {executable.hint}")
-    if needs.network and template.trust != "full":
-        say("may need the network, which it does not get:")
-        for where in needs.network:
-            say(f"  {where}")
+    """Say what a person should know before the first create: what is absent, what can't work."""
+    for line in _lacks(template.needs, template.trust):
+        say(line)
     if template.problem is not None:
         say(template.problem)
+
+
+def _lacks(needs: Needs, trust: Trust) -> Iterator[str]:
+    for missing in needs.missing:
+        yield f"missing: module `{missing.module}` ({missing.found}): {missing.why}"
+    for executable in needs.executables:
+        if not executable.present:
+            yield f"absent: executable `{executable.name}` ({executable.found}); {executable.hint}"
+    if needs.network and trust != "full":
+        yield "may need the network, which it does not get:"
+        yield from (f"  {where}" for where in needs.network)
 
 
 def _say_change(name: str, change: TemplateChange) -> None:
@@ -218,6 +219,8 @@ def _say_children(repository: TemplateInfo) -> None:
         say(f"  {child.name:<38} {child.description}")
         if child.problem:
             say(f"  {'':<38} can't be used: {child.problem}")
+        for line in (*(f"note: {note}" for note in child.notes), *_lacks(child.needs, repository.trust)):
+            say(f"  {'':<38} {line}")
     _say_notes(repository)
     say(f"create a project: dynamo-mcp create {usable[0].name} -o FOLDER")
     say(f"all of them: dynamo-mcp update {repository.name}, dynamo-mcp remove {repository.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dynamo_mcp.errors import Refused
-from dynamo_mcp.types import Confinement, Template, Tier, Trust
+from dynamo_mcp.types import Confinement, Need, Template, Tier, Trust
 
 
 class Permission(msgspec.Struct, frozen=True):
@@ -20,6 +20,11 @@ class Permission(msgspec.Struct, frozen=True):
     confined: bool
     tier: Tier
 
+    @property
+    def sandboxed(self) -> bool:
+        """All that runs is in the sandbox, the renderer too: a package that nobody vouches for can do no harm."""
+        return self.confined and self.tier == "strong"
+
 
 def permit(template: Template, trust: Trust, confinement: Confinement) -> Permission:
     """Decide.
@@ -30,8 +35,25 @@ def permit(template: Template, trust: Trust, confinement: Confinement) -> Permis
         confinement: What this machine offers.
 
     Raises:
-        Refused: This machine can't confine it as that trust needs.
+        Refused: This machine can't confine it as that trust needs, or packages that nobody vouches for would run as the
+            user.
     """
+    permission = _decide(template, trust, confinement)
+    if strange := () if permission.sandboxed else unvouched(template):
+        raise _strange(template, trust, strange)
+    return permission
+
+
+def unvouched(template: Template) -> tuple[Need, ...]:
+    """Return the packages of a template that are there by no person's word: guessed, or named by a program."""
+    return tuple(
+        need
+        for need in template.needs.requirements
+        if need.how == "index" or (need.how == "named" and not template.named_by_person)
+    )
+
+
+def _decide(template: Template, trust: Trust, confinement: Confinement) -> Permission:
     if trust == "full":
         return Permission("full", confined=False, tier="none")
     if trust == "contained" and confinement.tier == "strong":
@@ -57,3 +79,15 @@ def permit_preview(template: Template, trust: Trust, confinement: Confinement) -
         Refused: As `permit`.
     """
     return permit(template, "contained" if trust == "full" and confinement.tier == "strong" else trust, confinement)
+
+
+def _strange(template: Template, trust: Trust, needs: tuple[Need, ...]) -> Refused:
+    told = ", ".join(f"`{need.requirement}` for {need.told}" for need in needs)
+    named = " ".join(f"--requirement '{need.requirement}'" for need in needs)
+    return Refused(
+        f"No person has vouched for packages of template `{template.name}`, and with trust `{trust}` they would run "
+        f"outside the sandbox: {told}. Anybody may publish a package under such a name",
+        hint="if they are the right ones, say so in a shell: "
+        f"`dynamo-mcp remove {template.name}`, and add it again with `{named}`; or use it with trust `contained`, "
+        "where they are confined",
+    )
