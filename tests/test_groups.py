@@ -227,6 +227,20 @@ async def test_an_update_of_one_leaves_the_others_as_they_were(home: Home) -> No
     assert (home.outputs / "cli" / "who").read_text() == "changed"
 
 
+async def test_a_template_that_two_levels_name_is_added_and_updated_once(home: Home) -> None:
+    folder = write_repository(home.templates / "g", one="a", two="a/b")
+    write_repository(folder / "a", "b", x="b")
+    async with home.open() as dynamo:
+        whole = await dynamo.add_template(str(folder))
+        assert [child.name for child in whole.children if child.tool] == ["g.one.b"] == await names(dynamo)
+        (folder / "a" / "b" / "cookiecutter.json").write_text('{"slug": "b", "more": "m"}')
+        change = await dynamo.update_template("g")
+        assert change.variables_added == ("g.one.b: more",)
+        assert len({child.name for child in change.template.children}) == len(change.template.children)
+        assert (await dynamo.template_info("g.one.b")).digest == change.template.digest != whole.digest
+        assert len(left(home)["checkouts"]) == 1
+
+
 @pytest.mark.parametrize("fault", ["one", "nonsense", "gone", "all"])
 async def test_an_update_that_fails_leaves_all_as_they_were(home: Home, fault: str) -> None:
     folder = write_repository(home.templates / "web", "api", "cli")
