@@ -112,16 +112,22 @@ class Registration:
     ) -> list[Template]:
         """Do one step of the preparation for each, and leave out those that fail."""
         done = []
-        for template in templates:
-            if len(templates) > 1:
-                await progress.detail(f"preparing `{template.name}`")
-            try:
-                done.append(await work(template, progress))
-            except StorageFailed:
-                raise
-            except DynamoError as error:
-                failures[template.name] = error
-                await self.release(template)
+        try:
+            for template in templates:
+                if len(templates) > 1:
+                    await progress.detail(f"preparing `{template.name}`")
+                try:
+                    done.append(await work(template, progress))
+                except StorageFailed:
+                    raise
+                except DynamoError as error:
+                    failures[template.name] = error
+                    await self.release(template)
+        except BaseException:  # also when cancelled, nothing is left of those that are done
+            with anyio.CancelScope(shield=True):
+                for prepared in done:
+                    await self.release(prepared)
+            raise
         if done:
             return done
         if len(failures) == 1:
@@ -176,18 +182,21 @@ class Registration:
 
     async def _equip(self, template: Template, _progress: Progress) -> Template:
         """Make a template's environment."""
-        needs = template.needs
         try:
-            environment = await self._environments.ensure(template.name, packages(needs))
+            environment = await self._environments.ensure(template.name, template.requirements)
         except EnvironmentFailed:
             # What a hook imports may be nowhere to be had; then the rest of the template works, and this is told.
-            without = await obtainable(needs, self._environments.lacks)
-            if without == needs:
+            needs = await obtainable(template.needs, self._environments.lacks)
+            if needs == template.needs:
                 raise
-            needs = without
-            environment = await self._environments.ensure(template.name, packages(needs))
-        needs = verified(needs, modules(environment.path))
-        return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+            template = msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+            try:
+                environment = await self._environments.ensure(template.name, template.requirements)
+            except BaseException:  # the caller knows nothing of this environment
+                with anyio.CancelScope(shield=True):
+                    await self.release(template)
+                raise
+        return msgspec.structs.replace(template, needs=verified(template.needs, modules(environment.path)))
 
     def _save(self, templates: Sequence[Template]) -> None:
         """Write records; when one can't be written, those of templates that are new are not there either."""
