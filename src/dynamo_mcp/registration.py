@@ -147,8 +147,7 @@ class Registration:
             before = fingerprint(template.path)
             template = await self._equip(template, progress)
             async with self.using(template):
-                environment = await self._environments.ensure(template.name, template.requirements)
-                found = await self._inspection.run(template, environment, permission, progress)
+                found = await self._inspection.run(template, permission, progress)
             hooked = msgspec.structs.replace(template, configuration=found.configuration, configured_from=before)
             try:
                 schema = compile_schema(parse(found.configuration.encode()))

@@ -86,7 +86,8 @@ class Hooks:
         self._name = self._beside = ""
         command = [sys.executable, script] if script.endswith(".py") else [script]
         if script.endswith(".py") and beside and _has_modules(beside):
-            command[1:1] = ["-c", BESIDE, beside]
+            # At `full` nothing else keeps bytecode from being written into the template.
+            command[1:1] = ["-B", "-c", BESIDE, beside]
         printed = os.path.join(self._temporary, f".hook-{len(self.ran)}")
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)
