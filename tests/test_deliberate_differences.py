@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from homes import SLUG, Home, base_environments
+from homes import SLUG, Home, base_environments, write_template
+from sources.repositories import GIT_ENVIRONMENT, Repository
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 TESTS = Path(__file__).parent
@@ -170,6 +172,35 @@ async def test_a_template_is_told_its_address_its_checkout_and_the_real_output_f
     ]
     assert (made / "copied.txt").read_text() == "beside"
     assert project.notes == ()
+
+
+def cookiecutters(folder: Path, *words: str) -> Path:
+    """Return a new folder in which the real cookiecutter has made a project."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", *words]
+    environment = {**os.environ, "HOME": str(folder)}
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+@pytest.mark.anyio
+async def test_a_template_from_git_is_told_its_revision_as_cookiecutter_tells_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository(home.root / "repository")
+    write_template(repository.path, {f"{SLUG}/told": "{{ cookiecutter._checkout }} {{ cookiecutter._template }}"})
+    repository.commit("first")
+    repository.git("tag", "v1")
+    write_template(repository.path, {f"{SLUG}/told": "later"})
+    repository.commit("second")
+    for name, value in GIT_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    alone = cookiecutters(home.root / "alone", repository.url, "--checkout", "v1")
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(repository.url, name="one", checkout="v1")
+        await dynamo.create_project("one", str(home.outputs))
+    told = (home.outputs / "made" / "told").read_text()
+    assert told == (alone / "made" / "told").read_text() == f"v1 {repository.url}"
 
 
 @pytest.mark.anyio

@@ -229,6 +229,25 @@ async def test_an_add_that_is_cancelled_while_an_environment_is_linked_leaves_no
     assert left(home) == NOTHING
 
 
+async def test_an_add_that_has_written_its_records_is_not_cancelled_any_more(
+    home: Home, audited: list[Listener]
+) -> None:
+    folder = write_repository(home.templates / "web", "api")
+    async with home.open() as dynamo:
+        with anyio.CancelScope() as scope:
+
+            def on_record(event: str, arguments: tuple[Any, ...]) -> None:
+                if event == "os.rename" and str(arguments[1]).endswith("/templates/web.api.json"):
+                    scope.cancel()
+
+            audited.append(on_record)
+            whole = await dynamo.add_template(str(folder))
+            assert [child.name for child in whole.children] == ["web.api"]
+        assert scope.cancel_called
+        assert not scope.cancelled_caught
+        assert await names(dynamo) == ["web.api"]
+
+
 async def test_removing_one_removes_just_that_one_and_removing_the_name_the_rest(home: Home) -> None:
     folder = write_repository(home.templates / "web", "api", "cli", "lib")
     async with home.open() as dynamo:

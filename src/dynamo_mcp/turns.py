@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 Work: TypeAlias = Callable[[Request, Progress], Awaitable[Result]]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True):
     """What a caller wants a renderer for.
 
     Attributes:
@@ -63,11 +63,11 @@ class Turns:
         self._defaults = defaults
         self._renderers = renderers
 
-    async def take(self, asked: Asked, progress: Progress, work: Work[Result], doing: str) -> Result:
+    async def take(self, wanted: Wanted, progress: Progress, work: Work[Result], doing: str) -> Result:
         """Do something that needs a renderer; an environment that proves broken is made anew once.
 
         Args:
-            asked: What is wanted.
+            wanted: What is wanted.
             progress: Has the steps "check answers", "prepare environment" and "start renderer", and those of `work`.
             work: What is done, given what may be asked of a renderer.
             doing: What that is, in words, for when it takes too long; the template's name is put behind them.
@@ -78,21 +78,21 @@ class Turns:
             InvalidAnswers: With all problems at once.
             Busy: Others were at work for too long; TimedOut if this was.
         """
-        template = asked.template
+        template = wanted.template
         doing = f"{doing} `{template.name}`"
         # From here on neither an update nor a removal takes away what is read.
         async with self._registration.using(template):
-            decide = permit_preview if asked.preview else permit
-            permission = decide(template, asked.trust or template.trust, await self._renderers.confinement())
-            folder = output_folder(self._settings, asked.output_dir)
+            decide = permit_preview if wanted.preview else permit
+            permission = decide(template, wanted.trust or template.trust, await self._renderers.confinement())
+            folder = output_folder(self._settings, wanted.output_dir)
             await progress.begin("check answers")
             schema = self._schemas.get(template, hooks=permission.trust != "inert")
-            answers = schema.check(template.name, self._defaults.fill(schema, asked.variables))
+            answers = schema.check(template.name, self._defaults.fill(schema, wanted.variables))
             notes = self._defaults.of(schema)[1]
 
             async def attempt(environment: Environment) -> Result:
                 await progress.begin("start renderer", "waiting for a renderer")
-                request = Request(template, schema, environment, permission, answers, folder, asked.if_exists, notes)
+                request = Request(template, schema, environment, permission, answers, folder, wanted.if_exists, notes)
                 return await work(request, progress)
 
             begin = partial(progress.begin, "prepare environment")

@@ -82,6 +82,8 @@ class Hooks:
             Failure: It failed; with the end of what it printed.
         """
         name = self._name or os.path.basename(script)
+        if not self._name:  # `pre_prompt` is run as it is
+            self.say(f"running the hook {name}")
         beside = self._beside
         self._name = self._beside = ""
         command = [sys.executable, script] if script.endswith(".py") else [script]
