@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from dynamo_mcp.configuration import check_project_folder, compile_schema, parse, read
+from dynamo_mcp.configuration import (
+    MOST_VARIABLES,
+    NAME_LENGTH,
+    check_project_folder,
+    compile_schema,
+    parse,
+    read,
+)
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.text import DESCRIPTION_LENGTH
 from dynamo_mcp.types import VariableKind
@@ -161,14 +168,10 @@ class TestKinds:
         Draft202012Validator.check_schema(schema)
         assert schema["properties"]["question"].get("examples") == shown
 
-    def test_a_number_without_a_value_in_json_has_a_schema_that_json_can_hold(self) -> None:
-        # Python's `json` reads `NaN` and `Infinity`, so cookiecutter does.
-        for text in ("NaN", "Infinity", "-Infinity"):
-            try:
-                schema = compile_schema(parse(f'{{"question": {text}}}'.encode()))
-            except InvalidTemplate:
-                continue
-            json.dumps(schema.json_schema(), allow_nan=False)
+    @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+    def test_a_number_that_json_does_not_have_is_refused_though_python_reads_it(self, word: str) -> None:
+        with pytest.raises(InvalidTemplate, match=f"`{word}` is no number"):
+            parse(f'{{"question": {word}}}'.encode())
 
     def test_what_begins_with_an_underscore_is_not_asked(self) -> None:
         schema = _schema({"a": "1", "_copy_without_render": ["x"], "__b": "{{ cookiecutter.a }}"})
@@ -345,12 +348,20 @@ class TestRefusing:
             parse(b'{"a": ' + b"1" * 5000 + b"}")
 
     @pytest.mark.parametrize("configuration", [{"\ud800": "x"}, {"a": ["\ud800"]}, {"a": "x", "_b": "\ud800"}])
-    def test_half_of_a_surrogate_pair_is_asked_or_refused_in_words(self, configuration: dict[str, Any]) -> None:
-        try:
-            schema = _schema(configuration)
-        except InvalidTemplate:
-            return
-        msgspec.json.encode(schema.json_schema())
+    def test_half_of_a_surrogate_pair_is_refused_in_words(self, configuration: dict[str, Any]) -> None:
+        with pytest.raises(InvalidTemplate, match="holds half of a surrogate pair"):
+            _schema(configuration)
+
+    @pytest.mark.parametrize("name", ['a"b', "a\\b", "", " ", "a\nb", "x" * (NAME_LENGTH + 1)])
+    def test_a_name_that_no_schema_can_hold_or_nobody_could_read_is_refused(self, name: str) -> None:
+        with pytest.raises(InvalidTemplate, match="A variable can't be called"):
+            _schema({name: "x"})
+
+    def test_more_questions_than_anybody_would_answer_are_refused_with_their_number(self) -> None:
+        questions = {f"q{number}": "x" for number in range(MOST_VARIABLES)}
+        assert len(_schema(questions).variables) == MOST_VARIABLES
+        with pytest.raises(InvalidTemplate, match="asks 501 questions; 500 are allowed"):
+            _schema(questions | {"one_more": "x"})
 
 
 class TestReading:
@@ -369,6 +380,14 @@ class TestReading:
             (template / "cookiecutter.json").mkdir()
         with pytest.raises(NotATemplate, match=r"There is no `cookiecutter.json` in `web`"):
             read(template)
+
+    def test_a_file_of_more_than_a_mebibyte_is_refused_with_its_size(self, tmp_path: Path) -> None:
+        content = b'{"a": "x"}'.ljust(1 << 20)
+        (tmp_path / "cookiecutter.json").write_bytes(content)
+        assert read(tmp_path).variables[0].name == "a"
+        (tmp_path / "cookiecutter.json").write_bytes(content + b"\n")
+        with pytest.raises(InvalidTemplate, match="has 1048577 bytes; 1048576 are allowed"):
+            read(tmp_path)
 
     def test_what_can_not_be_read_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "cookiecutter.json").symlink_to("cookiecutter.json")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from homes import SLUG, Home, base_environments
+from homes import SLUG, Home, base_environments, write_template
+from sources.repositories import GIT_ENVIRONMENT, Repository
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 TESTS = Path(__file__).parent
@@ -17,6 +21,26 @@ PINNED = {
     "renders given values as Jinja": (RENDER, "test_an_answer_is_literal_in_the_content_of_files"),
     "renders folder names twice": (RENDER, "test_an_answer_is_literal_in_every_name"),
     "drops unknown names": ("test_variables.py", "test_an_unknown_name_is_told_with_the_nearest"),
+    "takes values for `_private` and `__rendered` names": (
+        "test_variables.py",
+        "test_a_private_name_is_not_asked_though_the_template_has_it",
+    ),
+    "reads `NaN` and `Infinity` in `cookiecutter.json`": (
+        "test_configuration.py",
+        "test_a_number_that_json_does_not_have_is_refused_though_python_reads_it",
+    ),
+    "lets a variable have any name": (
+        "test_configuration.py",
+        "test_a_name_that_no_schema_can_hold_or_nobody_could_read_is_refused",
+    ),
+    "reads a `cookiecutter.json` of any length": (
+        "test_configuration.py",
+        "test_a_file_of_more_than_a_mebibyte_is_refused_with_its_size",
+    ),
+    "asks any number of questions": (
+        "test_configuration.py",
+        "test_more_questions_than_anybody_would_answer_are_refused_with_their_number",
+    ),
     "takes a value of any type": ("test_variables.py", "test_a_wrong_answer_is_told_with_what_is_allowed"),
     "takes a choice only as it is written": (RENDER, "test_a_choice_is_one_of_its_rendered_items"),
     "takes the first of several folders to render": (
@@ -80,6 +104,37 @@ PINNED = {
 }
 
 
+LIST = """
+import inspect, sys, pytest
+
+class Watch:
+    def pytest_collection_finish(self, session):
+        for item in session.items:
+            marks = {mark.name for mark in item.iter_markers()}
+            if not marks & {"skip", "skipif", "xfail"} and "pytest.skip(" not in inspect.getsource(item.function):
+                print("always run:", item.path, item.originalname)
+
+sys.exit(pytest.main(["--collect-only", "-q", "-n0", *sys.argv[1:]], plugins=[Watch()]))
+"""
+"""Names the tests of some files that run on every machine."""
+
+
+@pytest.fixture(scope="module")
+def always_run() -> frozenset[tuple[str, str]]:
+    """The files and names of the tests that pytest would run, whatever the machine lacks."""
+    files = sorted({str(TESTS / file) for file, _ in PINNED.values()})
+    done = subprocess.run(
+        [sys.executable, "-c", LIST, *files],
+        cwd=TESTS.parent,
+        capture_output=True,
+        check=True,
+        timeout=300,
+        text=True,
+    )
+    found = re.findall(r"^always run: (.+) (\w+)$", done.stdout, re.MULTILINE)
+    return frozenset((str(Path(path).relative_to(TESTS)), name) for path, name in found)
+
+
 @pytest.fixture
 def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path, base_environments(tmp_path_factory))
@@ -92,9 +147,8 @@ def test_every_row_of_the_table_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("row", PINNED)
-def test_what_pins_a_row_is_there(row: str) -> None:
-    file, name = PINNED[row]
-    assert f"def {name}(" in (TESTS / file).read_text()
+def test_what_pins_a_row_is_run(row: str, always_run: frozenset[tuple[str, str]]) -> None:
+    assert PINNED[row] in always_run
 
 
 @pytest.mark.anyio
@@ -118,6 +172,35 @@ async def test_a_template_is_told_its_address_its_checkout_and_the_real_output_f
     ]
     assert (made / "copied.txt").read_text() == "beside"
     assert project.notes == ()
+
+
+def cookiecutters(folder: Path, *words: str) -> Path:
+    """Return a new folder in which the real cookiecutter has made a project."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", *words]
+    environment = {**os.environ, "HOME": str(folder)}
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+@pytest.mark.anyio
+async def test_a_template_from_git_is_told_its_revision_as_cookiecutter_tells_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository(home.root / "repository")
+    write_template(repository.path, {f"{SLUG}/told": "{{ cookiecutter._checkout }} {{ cookiecutter._template }}"})
+    repository.commit("first")
+    repository.git("tag", "v1")
+    write_template(repository.path, {f"{SLUG}/told": "later"})
+    repository.commit("second")
+    for name, value in GIT_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    alone = cookiecutters(home.root / "alone", repository.url, "--checkout", "v1")
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(repository.url, name="one", checkout="v1")
+        await dynamo.create_project("one", str(home.outputs))
+    told = (home.outputs / "made" / "told").read_text()
+    assert told == (alone / "made" / "told").read_text() == f"v1 {repository.url}"
 
 
 @pytest.mark.anyio

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from conftest import Listener
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import DynamoError, InvalidTemplate, NameTaken, NotATemplate, TemplateNotFound
 from homes import SECONDS, SLUG, Home, base_environments, until, write_template
@@ -184,6 +187,79 @@ async def test_an_add_that_is_cancelled_leaves_nothing_of_any(home: Home) -> Non
         assert home.scratch == []
 
 
+@pytest.mark.parametrize("moment", ["read variables", "make environment"])
+async def test_an_add_that_is_cancelled_leaves_no_environment_of_the_templates_that_were_prepared(
+    home: Home, moment: str
+) -> None:
+    home.take_wheels()
+    folder = write_repository(home.templates / "web", "api", "cli")
+    if moment == "read variables":
+        write_template(folder / "api", pre_prompt="")
+        write_template(folder / "cli", pre_prompt="")
+    else:
+        # It can't be had, so the environment is made without.
+        write_template(folder / "api", pre_gen_project="import termcolor")
+    async with home.open({"UV_OFFLINE": "1"}) as dynamo:
+        with anyio.CancelScope() as scope:
+
+            async def sink(step: Any) -> None:
+                if step.name == moment and "web.cli" in step.message:
+                    scope.cancel()
+                    await anyio.lowlevel.checkpoint()
+
+            await dynamo.add_template(str(folder), requirements=["jinja2"], sink=sink)
+        assert scope.cancelled_caught
+        assert left(home) == NOTHING
+        assert home.scratch == []
+
+
+@pytest.mark.parametrize("module", ["json", "termcolor"])
+async def test_an_add_that_is_cancelled_while_an_environment_is_linked_leaves_none(
+    home: Home, audited: list[Listener], module: str
+) -> None:
+    home.take_wheels()
+    folder = write_repository(home.templates / "web", "api", "cli")
+    # What is not in the standard library can't be had, and the environment is made without.
+    write_template(folder / "api", pre_gen_project=f"import {module}")
+    gone = threading.Event()
+    linked: list[str] = []
+    async with home.open({"UV_OFFLINE": "1"}) as dynamo:
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope:
+
+            def on_link(event: str, arguments: tuple[Any, ...]) -> None:
+                if event == "os.link" and f"{home.path}/bases" in str(arguments[0]) and not linked:
+                    linked.append(str(arguments[1]))
+                    loop.call_soon_threadsafe(scope.cancel)
+                    gone.wait(1)  # an add that would leave at once has left by then
+
+            audited.append(on_link)
+            await dynamo.add_template(str(folder), requirements=["jinja2"])
+        gone.set()
+        assert scope.cancelled_caught
+        assert linked
+    assert left(home) == NOTHING
+
+
+async def test_an_add_that_has_written_its_records_is_not_cancelled_any_more(
+    home: Home, audited: list[Listener]
+) -> None:
+    folder = write_repository(home.templates / "web", "api")
+    async with home.open() as dynamo:
+        with anyio.CancelScope() as scope:
+
+            def on_record(event: str, arguments: tuple[Any, ...]) -> None:
+                if event == "os.rename" and str(arguments[1]).endswith("/templates/web.api.json"):
+                    scope.cancel()
+
+            audited.append(on_record)
+            whole = await dynamo.add_template(str(folder))
+            assert [child.name for child in whole.children] == ["web.api"]
+        assert scope.cancel_called
+        assert not scope.cancelled_caught
+        assert await names(dynamo) == ["web.api"]
+
+
 async def test_removing_one_removes_just_that_one_and_removing_the_name_the_rest(home: Home) -> None:
     folder = write_repository(home.templates / "web", "api", "cli", "lib")
     async with home.open() as dynamo:
@@ -237,6 +313,20 @@ async def test_an_update_of_one_leaves_the_others_as_they_were(home: Home) -> No
         assert (await dynamo.update_template("web", force=True)).changed
         assert len(left(home)["checkouts"]) == 1
     assert (home.outputs / "cli" / "who").read_text() == "changed"
+
+
+async def test_a_template_that_two_levels_name_is_added_and_updated_once(home: Home) -> None:
+    folder = write_repository(home.templates / "g", one="a", two="a/b")
+    write_repository(folder / "a", "b", x="b")
+    async with home.open() as dynamo:
+        whole = await dynamo.add_template(str(folder))
+        assert [child.name for child in whole.children if child.tool] == ["g.one.b"] == await names(dynamo)
+        (folder / "a" / "b" / "cookiecutter.json").write_text('{"slug": "b", "more": "m"}')
+        change = await dynamo.update_template("g")
+        assert change.variables_added == ("g.one.b: more",)
+        assert len({child.name for child in change.template.children}) == len(change.template.children)
+        assert (await dynamo.template_info("g.one.b")).digest == change.template.digest != whole.digest
+        assert len(left(home)["checkouts"]) == 1
 
 
 @pytest.mark.parametrize("fault", ["one", "nonsense", "gone", "all"])

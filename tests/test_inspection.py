@@ -110,6 +110,28 @@ async def test_a_hook_that_never_ends_is_ended(home: Home) -> None:
         assert home.scratch == []
 
 
+async def test_a_hook_that_never_ends_in_a_create_is_named(home: Home) -> None:
+    hook = f"import os\nwhile os.path.exists({SLUG + '/flag'!r}): pass"
+    folder = write_template(home.templates / "one", pre_prompt=hook)
+    async with home.open(create_seconds=5) as dynamo:
+        await dynamo.add_template(str(folder), live=True)
+        (folder / SLUG / "flag").touch()
+        with pytest.raises(TimedOut, match=r"was ended while running the hook pre_prompt\.py"):
+            await dynamo.create_project("one", str(home.outputs))
+    assert home.made == []
+
+
+async def test_a_broken_environment_is_made_anew_by_the_next_add(home: Home) -> None:
+    home.take_wheels()
+    (broken,) = home.path.rglob("bases/*/lib/*/site-packages/cookiecutter/generate.py")
+    broken.unlink()
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", pre_prompt=rewrites({"slug": "s", "new": "n"}))
+        assert await asked(dynamo) == ["slug", "new"]
+        assert home.scratch == []
+    assert broken.is_file()
+
+
 async def test_an_add_that_is_cancelled_while_the_hook_runs_leaves_nothing(home: Home) -> None:
     async with home.open() as dynamo:
         with anyio.fail_after(SECONDS):

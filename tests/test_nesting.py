@@ -131,6 +131,27 @@ class TestRefusing:
             "web.number": "nothing says in which folder it is",
         }
 
+    @pytest.mark.parametrize("first", ["inner", "outer"])
+    def test_one_folder_that_two_levels_name_is_one_template(self, first: str, tmp_path: Path) -> None:
+        holding(tmp_path / "a", {"x": "b"}, "b")
+        templates = {"one": "a", "two": "a/b"} if first == "inner" else {"two": "a/b", "one": "a"}
+        held = found(holding(tmp_path, templates)).children
+        names = ["web.one.x", "web.two"] if first == "inner" else ["web.two", "web.one.x"]
+        assert [(child.name, child.directory, child.problem) for child in held] == [
+            (names[0], "a/b", None),
+            (names[1], "a/b", "another of its templates is in the same folder"),
+        ]
+        known = found(tmp_path, known={"a/b": "web.two"}, taken=["web.two"]).children
+        assert [child.name for child in known if child.problem is None] == ["web.two"]
+        assert len({child.name for child in known}) == 2
+
+    def test_what_is_not_there_on_one_level_is_no_reason_against_its_name_on_another(self, tmp_path: Path) -> None:
+        holding(tmp_path / "a", {"gone": "b"})
+        root = holding(tmp_path, {"one": "a", "two": "b"}, "b")
+        gone, there = found(root, known={"b": "web.before"}).children
+        assert (gone.name, gone.directory, gone.problem) == ("web.one.gone", "a/b", "there is no folder `b`")
+        assert (there.name, there.directory, there.problem) == ("web.before", "b", None)
+
     def test_levels_are_bounded(self, tmp_path: Path) -> None:
         folder = tmp_path
         for _ in range(MOST_LEVELS + 2):

@@ -110,6 +110,31 @@ async def test_the_last_caller_who_leaves_takes_the_work_along(tasks: TaskGroup,
     await work.cancelled.wait()
 
 
+async def test_the_last_caller_is_gone_only_when_the_work_has_ended(tasks: TaskGroup, work: Work) -> None:
+    ended = anyio.Event()
+
+    async def tidy() -> int:
+        try:
+            return await work()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for _ in range(10):
+                    await anyio.lowlevel.checkpoint()
+            ended.set()
+
+    once: OnceMap[str, int] = OnceMap(tasks)
+    with anyio.CancelScope() as scope:
+        tasks.start_soon(_cancel_when, work.begun, scope)
+        await once.get("key", tidy)
+    assert scope.cancelled_caught
+    assert ended.is_set()
+
+
+async def _cancel_when(event: anyio.Event, scope: anyio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
+
+
 async def test_work_that_everybody_left_is_begun_anew_by_the_next(tasks: TaskGroup, work: Work) -> None:
     once: OnceMap[str, int] = OnceMap(tasks)
     (first,) = await _ask(tasks, once, work, 1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from dynamo_mcp.configuration import fingerprint
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.types import Location, Template
@@ -83,3 +85,30 @@ def test_what_is_kept_of_a_template_can_be_dropped(template: Template) -> None:
     assert cache.get(template) is not kept
     cache.forget(template)
     cache.forget(template)
+
+
+def test_what_nobody_asks_for_any_more_makes_room(template: Template, tmp_path: Path) -> None:
+    cache = SchemaCache(most=2)
+    others = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cookiecutter.json").write_text('{"first": "x"}')
+        others.append(msgspec.structs.replace(template, path=tmp_path / name))
+    first, one = cache.get(template), cache.get(others[0])
+    assert cache.get(template) is first
+    cache.get(others[1])
+    assert cache.get(template) is first
+    assert cache.get(others[0]) is not one
+
+
+def test_what_a_hook_has_made_of_it_is_kept_once_and_beside_the_file_as_it_is(template: Template) -> None:
+    cache = SchemaCache(most=2)
+    before = fingerprint(template.path)
+    hooked = [
+        msgspec.structs.replace(template, configuration=f'{{"{name}": "x"}}', configured_from=before)
+        for name in ("second", "third")
+    ]
+    kept = cache.get(template, hooks=False)
+    assert [_asked(cache, each) for each in (*hooked, hooked[0])] == [["second"], ["third"], ["second"]]
+    assert cache.get(hooked[0]) is cache.get(hooked[0])
+    assert cache.get(template, hooks=False) is kept

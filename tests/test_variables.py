@@ -199,6 +199,11 @@ class TestRefusing:
     def test_an_unknown_name_is_told_with_the_nearest(self, schema: Schema) -> None:
         assert _problem(schema, "licenses", "MIT") == "`licenses` is not asked; did you mean `licence`?"
 
+    @pytest.mark.parametrize("name", ["_private", "__rendered"])
+    def test_a_private_name_is_not_asked_though_the_template_has_it(self, name: str) -> None:
+        schema = compile_schema({"slug": "x", "_private": "x", "__rendered": "{{ cookiecutter.slug }}"})
+        assert _problem(schema, name, "y").startswith(f"`{name}` is not asked; ")
+
     def test_an_unknown_name_near_to_none_is_told_with_all(self, schema: Schema) -> None:
         assert _problem(schema, "zzz", 1).endswith("asked are " + ", ".join(f"`{name}`" for name in KINDS))
         assert _problem(compile_schema({}), "zzz", 1) == "`zzz` is not asked; asked are no questions"

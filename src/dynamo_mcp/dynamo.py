@@ -30,7 +30,7 @@ from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
-from dynamo_mcp.turns import Asked
+from dynamo_mcp.turns import Wanted
 from dynamo_mcp.types import Confinement, IfExists, Template, Trust
 from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateChange, TemplateInfo, VariableInfo
 
@@ -103,9 +103,9 @@ class Dynamo:
         if answers is None:
             schema = self._parts.schemas.get(template)
             return self._parts.defaults.show(schema, tuple(variable.info() for variable in schema.variables))
-        asked = Asked(template, answers, self._trust(trust))
+        wanted = Wanted(template, answers, self._trust(trust))
         progress = Progress(STEPS_OF_RESOLVE, sink)
-        return await self._parts.turns.take(asked, progress, self._parts.values.resolve, "Computing the values of")
+        return await self._parts.turns.take(wanted, progress, self._parts.values.resolve, "Computing the values of")
 
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
@@ -281,8 +281,8 @@ class Dynamo:
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._parts.registry.get(template_name)
-        asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists)
-        return await self._parts.turns.take(asked, progress, self._parts.projects.create, "Creating a project from")
+        wanted = Wanted(template, variables or {}, self._trust(trust), output_dir, if_exists)
+        return await self._parts.turns.take(wanted, progress, self._parts.projects.create, "Creating a project from")
 
     async def preview_project(
         self,
@@ -316,9 +316,9 @@ class Dynamo:
         progress = Progress(STEPS_OF_PREVIEW, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._parts.registry.get(template_name)
-        asked = Asked(template, variables or {}, self._trust(trust), output_dir, if_exists, preview=True)
+        wanted = Wanted(template, variables or {}, self._trust(trust), output_dir, if_exists, preview=True)
         look = partial(self._parts.previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
-        return await self._parts.turns.take(asked, progress, look, "Previewing a project from")
+        return await self._parts.turns.take(wanted, progress, look, "Previewing a project from")
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""

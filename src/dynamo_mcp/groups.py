@@ -24,7 +24,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Group, Template
+from dynamo_mcp.types import Confinement, Group, Template
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
 
 
@@ -73,6 +73,8 @@ class Groups:
             NameTaken: One of the names is.
         """
         try:
+            # Asked for first: once the records are written nothing waits, and nothing can be cancelled.
+            confinement = await self._renderers.confinement()
             found = await self._find(repository)
             if found is None:
                 return None
@@ -87,7 +89,7 @@ class Groups:
             with anyio.CancelScope(shield=True):
                 await self._registration.release(repository)
             raise
-        return await self._whole(repository, found, registered, failures)
+        return self._whole(repository, found, registered, failures, confinement)
 
     async def update(self, name: str, progress: Progress, *, force: bool) -> TemplateChange:
         """Fetch a repository again and use what came; a template that fails stays as it was.
@@ -99,6 +101,7 @@ class Groups:
         async with self._registry.hold_group(name) as old:
             repository = await self._fetch(name, old, progress)
             try:
+                confinement = await self._renderers.confinement()
                 found = _several(await self._find(repository, old), name)
                 templates = _renewal(repository, old, found)
                 known = {template.name for template in old}
@@ -120,7 +123,7 @@ class Groups:
             vanished = [template for template in old if template.location.directory not in named]
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
             await self._forget(vanished, replaced)
-        whole = await self._whole(repository, found, registered, failures)
+        whole = self._whole(repository, found, registered, failures, confinement)
         return _change(whole, old, registered, vanished)
 
     async def remove(self, name: str) -> str:
@@ -181,14 +184,14 @@ class Groups:
         )
         return await anyio.to_thread.run_sync(look)
 
-    async def _whole(
+    def _whole(
         self,
         repository: Template,
         found: Found,
         registered: tuple[Template, ...],
         failures: dict[str, DynamoError],
+        confinement: Confinement,
     ) -> TemplateInfo:
-        confinement = await self._renderers.confinement()
         infos = {template.name: self._summaries.of(template, confinement) for template in registered}
         children = []
         for child in found.children:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import anyio
+from functools import partial
 
-from dynamo_mcp.errors import Refused, TimedOut
+from dynamo_mcp.attempts import Attempts
+from dynamo_mcp.errors import Refused
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import Permission, permit
-from dynamo_mcp.settings import Settings
-from dynamo_mcp.slots import Slots
 from dynamo_mcp.types import Environment, Inspected, Template
 
 
 class Inspection:
     """Runs the hooks of templates that are added or updated."""
 
-    def __init__(self, settings: Settings, renderers: Renderers, slots: Slots) -> None:
+    def __init__(self, renderers: Renderers, attempts: Attempts) -> None:
         """Take what runs them: as many at a time as creates."""
-        self._settings = settings
         self._renderers = renderers
-        self._slots = slots
+        self._attempts = attempts
 
     async def permission(self, template: Template) -> Permission | None:
         """Return how a template's hook may run here; None where it may not, and its file counts as it is."""
@@ -32,9 +30,7 @@ class Inspection:
         except Refused:
             return None
 
-    async def run(
-        self, template: Template, environment: Environment, permission: Permission, progress: Progress
-    ) -> Inspected:
+    async def run(self, template: Template, permission: Permission, progress: Progress) -> Inspected:
         """Run a template's `pre_prompt` hook on a copy of the template; return what it left.
 
         Raises:
@@ -44,14 +40,11 @@ class Inspection:
             RendererFailed: A renderer is at fault.
             Busy: Too many creates run for too long.
         """
-        job = Job(template, environment, {}, permission.trust, permission.confined, {})
-        async with self._slots.one():
-            try:
-                with anyio.fail_after(self._settings.create_seconds):
-                    return await self._renderers.inspect(job, progress.detail)
-            except TimeoutError as error:
-                raise TimedOut(
-                    f"The `pre_prompt` hook of `{template.name}` took more than {self._settings.create_seconds:g} "
-                    "seconds and was ended",
-                    hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-                ) from error
+
+        async def attempt(environment: Environment) -> Inspected:
+            job = Job(template, environment, {}, permission.trust, permission.confined, {})
+            return await self._renderers.inspect(job, progress.detail)
+
+        begin = partial(progress.detail, f"starting the `pre_prompt` hook of `{template.name}`")
+        doing = f"The `pre_prompt` hook of `{template.name}`"
+        return await self._attempts.run(template, attempt, progress, begin=begin, doing=doing)

@@ -32,7 +32,7 @@ class Child(msgspec.Struct, frozen=True):
 
     Attributes:
         name: What it will be called.
-        directory: Its folder in the repository, `/`-separated; as its author wrote it where there is a problem.
+        directory: Its folder in the repository, `/`-separated; as its author wrote it where it leads nowhere.
         description: Its author's words, harmless.
         problem: Why it can't be used; None where nothing is known against it.
     """
@@ -88,7 +88,7 @@ def find(
         return None
     if not nested(parse(content_of(folder))):
         return None
-    candidates = list(islice(_candidates(root, directory or "", (), ()), MOST_CHILDREN + 1))
+    candidates = list(islice(_candidates(root, directory or "", (), (), set()), MOST_CHILDREN + 1))
     if len(candidates) > MOST_CHILDREN:
         raise InvalidTemplate(
             f"The repository names more than {MOST_CHILDREN} templates",
@@ -97,11 +97,12 @@ def find(
     notes = []
     if has_pre_prompt(folder):
         notes.append("the `pre_prompt` hook of the repository itself is not run, only those of its templates")
-    names = set(taken) | {group} | set((known or {}).values())
+    kept = dict(known or {})
+    names = set(taken) | {group} | set(kept.values())
     children = []
     for candidate in candidates:
         wanted = ".".join((group, *map(_slug, candidate.words)))
-        name = (known or {}).get(candidate.directory) or _name(group, candidate.words, names)
+        name = kept.pop(candidate.directory, None) or _name(group, candidate.words, names)
         names.add(name)
         if name != wanted and not candidate.problem:
             notes.append(f"`{name}` is short for `{plain(wanted, _PATH)}`: names are unique, and at most 40 long")
@@ -128,21 +129,20 @@ def _may_be_parsed(folder: Path) -> bool:
     return True
 
 
-def _candidates(root: Path, directory: str, words: tuple[str, ...], chain: tuple[Path, ...]) -> Iterator[_Candidate]:
-    """Yield what a folder's `cookiecutter.json` names, and what those name in turn."""
+def _candidates(
+    root: Path, directory: str, words: tuple[str, ...], chain: tuple[Path, ...], seen: set[str]
+) -> Iterator[_Candidate]:
+    """Yield what a folder's `cookiecutter.json` names, and what those name in turn; what was `seen` is no other one."""
     folder = Path(os.path.realpath(root / directory))
-    seen: set[str] = set()
     for item in nested(parse(content_of(folder))):
         inner = (*words, item.key)
         description = plain(item.description)
         real = Path(os.path.realpath(root / posixpath.join(directory, (item.folder or "").replace("\0", ""))))
         problem = _problem(root, item.folder, real, (*chain, folder))
-        path = (
-            str(real.relative_to(os.path.realpath(root))) if problem is None else posixpath.normpath(item.folder or "")
-        )
-        if path in seen and problem is None:
-            problem = "another of its templates is in the same folder"
-        seen.add(path)
+        path = str(real.relative_to(os.path.realpath(root))) if problem is None else _as_written(directory, item.folder)
+        if problem is None:
+            problem = "another of its templates is in the same folder" if path in seen else None
+            seen.add(path)
         several = False
         if problem is None:
             try:
@@ -153,9 +153,16 @@ def _candidates(root: Path, directory: str, words: tuple[str, ...], chain: tuple
         if several and len(inner) == MOST_LEVELS:
             problem, several = f"templates are nested more than {MOST_LEVELS} levels deep", False
         if several:
-            yield from _candidates(root, path, inner, (*chain, folder))
+            yield from _candidates(root, path, inner, (*chain, folder), seen)
         else:
             yield _Candidate(inner, path, description, problem)
+
+
+def _as_written(directory: str, written: str | None) -> str:
+    """Return a path that can't be used from the repository's root on, as far as it does not claim to lead up."""
+    if not written or ".." in written.split("/"):
+        return written or "."
+    return posixpath.normpath(posixpath.join(directory, written))
 
 
 def _problem(root: Path, written: str | None, real: Path, chain: tuple[Path, ...]) -> str | None:

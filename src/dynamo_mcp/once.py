@@ -1,7 +1,7 @@
 """How is shared work done once?
 
 The work belongs to the map's task group, not to the first caller: a caller that leaves never fails the others,
-and when the last one leaves the work is cancelled.
+and when the last one leaves the work is cancelled, and has ended when that one is gone.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class OnceMap(Generic[Key, Value]):
             if not job.waiters and not job.done.is_set():
                 self._forget(key, job)
                 job.scope.cancel()
+                # What the work still does cannot be in the way of what its caller does next, such as removing it.
+                with anyio.CancelScope(shield=True):
+                    await job.done.wait()
         if job.error is not None:
             raise job.error
         return job.value[0]

@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from dynamo_mcp import defaults
+from dynamo_mcp.attempts import Attempts
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.groups import Groups
@@ -72,8 +73,8 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
     schemas = SchemaCache()
     given = defaults.read(settings.user_config)
     summaries = Summaries(schemas, environments, settings)
-    slots = Slots(settings.concurrent_creates, settings.lock_seconds)
-    registration = Registration(store, registry, environments, Inspection(settings, renderers, slots))
+    attempts = Attempts(settings, Slots(settings.concurrent_creates, settings.lock_seconds), environments)
+    registration = Registration(store, registry, environments, Inspection(renderers, attempts))
     return Parts(
         settings,
         store,
@@ -96,11 +97,10 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
         summaries=summaries,
         turns=Turns(
             settings,
-            slots,
+            attempts,
             registration=registration,
             schemas=schemas,
             defaults=given,
-            environments=environments,
             renderers=renderers,
         ),
         projects=Projects(settings, store, renderers),

@@ -114,16 +114,22 @@ class Registration:
     ) -> list[Template]:
         """Do one step of the preparation for each, and leave out those that fail."""
         done = []
-        for template in templates:
-            if len(templates) > 1:
-                await progress.detail(f"preparing `{template.name}`")
-            try:
-                done.append(await work(template, progress))
-            except StorageFailed:
-                raise
-            except DynamoError as error:
-                failures[template.name] = error
-                await self.release(template)
+        try:
+            for template in templates:
+                if len(templates) > 1:
+                    await progress.detail(f"preparing `{template.name}`")
+                try:
+                    done.append(await work(template, progress))
+                except StorageFailed:
+                    raise
+                except DynamoError as error:
+                    failures[template.name] = error
+                    await self.release(template)
+        except BaseException:  # also when cancelled, nothing is left of those that are done
+            with anyio.CancelScope(shield=True):
+                for prepared in done:
+                    await self.release(prepared)
+            raise
         if done:
             return done
         if len(failures) == 1:
@@ -143,8 +149,7 @@ class Registration:
             before = fingerprint(template.path)
             template = await self._equip(template, progress)
             async with self.using(template):
-                environment = await self._environments.ensure(template.name, template.requirements)
-                found = await self._inspection.run(template, environment, permission, progress)
+                found = await self._inspection.run(template, permission, progress)
             hooked = msgspec.structs.replace(template, configuration=found.configuration, configured_from=before)
             try:
                 schema = compile_schema(parse(found.configuration.encode()))
@@ -180,26 +185,30 @@ class Registration:
 
     async def _equip(self, template: Template, _progress: Progress) -> Template:
         """Make a template's environment."""
-        needs = template.needs
         try:
-            environment = await self._environments.ensure(template.name, packages(needs))
+            environment = await self._environments.ensure(template.name, template.requirements)
         except EnvironmentFailed:
             # What a hook imports may be nowhere to be had; then the rest of the template works, and this is told.
-            without = await obtainable(needs, self._environments.lacks)
-            if without == needs:
+            needs = await obtainable(template.needs, self._environments.lacks)
+            if needs == template.needs:
                 raise
-            needs = without
-            environment = await self._environments.ensure(template.name, packages(needs))
+            template = msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+            try:
+                environment = await self._environments.ensure(template.name, template.requirements)
+            except BaseException:  # the caller knows nothing of this environment
+                with anyio.CancelScope(shield=True):
+                    await self.release(template)
+                raise
         present = modules(environment.path)
         needs = await anyio.to_thread.run_sync(
             with_undeclared,
-            verified(needs, present),
+            verified(template.needs, present),
             template.path,
             template.checkout,
             packages_of(environment.path),
             present,
         )
-        return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+        return msgspec.structs.replace(template, needs=needs)
 
     def _save(self, templates: Sequence[Template]) -> None:
         """Write records; when one can't be written, those of templates that are new are not there either."""

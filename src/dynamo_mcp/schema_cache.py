@@ -6,20 +6,33 @@ call on; the watcher only tells clients that something changed.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
+
+import msgspec
 
 from dynamo_mcp.configuration import CONFIGURATION, compile_schema, fingerprint, parse, read
 from dynamo_mcp.errors import InvalidTemplate
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
 
+MOST = 1000
+"""Schemas that are kept; what another process replaced is asked for no more, and makes room."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    signature: tuple[int, int, int]
+    configuration: str | None
+    schema: Schema
+
 
 class SchemaCache:
     """Schemas by the folder that they were read from, and by what a `pre_prompt` hook has made of it."""
 
-    def __init__(self) -> None:
-        """Read nothing yet."""
-        self._kept: dict[tuple[Path, str | None], tuple[tuple[int, int, int], Schema]] = {}
+    def __init__(self, most: int = MOST) -> None:
+        """Read nothing yet, and keep so many."""
+        self._most = most
+        self._kept: OrderedDict[tuple[Path, bool], _Kept] = OrderedDict()
 
     def get(self, template: Template, *, hooks: bool = True) -> Schema:
         """Return a template's schema.
@@ -33,7 +46,8 @@ class SchemaCache:
             InvalidTemplate: It can't be understood, or was edited since its `pre_prompt` hook has rewritten it.
         """
         path = template.path / CONFIGURATION
-        key = (template.path, template.configuration if hooks else None)
+        configuration = template.configuration if hooks else None
+        key = (template.path, configuration is not None)
         try:
             status = path.stat()
         except OSError:
@@ -41,16 +55,20 @@ class SchemaCache:
             return read(template.path)  # which says what is wrong
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         kept = self._kept.get(key)
-        if kept is not None and kept[0] == signature:
-            return kept[1]
+        if kept is not None and (kept.signature, kept.configuration) == (signature, configuration):
+            self._kept.move_to_end(key)
+            return kept.schema
         schema = _read(template, hooks=hooks)
-        self._kept[key] = (signature, schema)
+        self._kept[key] = _Kept(signature, configuration, schema)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
         return schema
 
     def forget(self, template: Template) -> None:
         """Drop what is kept for a template that was removed."""
-        for configuration in {None, template.configuration}:
-            self._kept.pop((template.path, configuration), None)
+        for hooked in (False, True):
+            self._kept.pop((template.path, hooked), None)
 
 
 def _read(template: Template, *, hooks: bool) -> Schema:

@@ -137,7 +137,9 @@ def test_a_hook_may_import_what_lies_beside_it(worker: Worker, tmp_path: Path) -
     code += "print(x, y, __name__, len(sys.argv), __file__ == sys.argv[0], '{{ cookiecutter.slug }}')"
     folder = template(tmp_path, post_gen_project__py=code, helper__py="x = '{{ left }}'")
     write_template(folder, {"hooks/more/inner.py": "y = 2"})
+    before = sorted(folder.rglob("*"))
     assert output_of(worker.create(folder)) == "{{ left }} 2 __main__ 1 True made\n"
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_what_lies_beside_a_hook_shadows_nothing(worker: Worker, tmp_path: Path) -> None:

@@ -82,11 +82,14 @@ class Hooks:
             Failure: It failed; with the end of what it printed.
         """
         name = self._name or os.path.basename(script)
+        if not self._name:  # `pre_prompt` is run as it is
+            self.say(f"running the hook {name}")
         beside = self._beside
         self._name = self._beside = ""
         command = [sys.executable, script] if script.endswith(".py") else [script]
         if script.endswith(".py") and beside and _has_modules(beside):
-            command[1:1] = ["-c", BESIDE, beside]
+            # At `full` nothing else keeps bytecode from being written into the template.
+            command[1:1] = ["-B", "-c", BESIDE, beside]
         printed = os.path.join(self._temporary, f".hook-{len(self.ran)}")
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)

@@ -81,7 +81,7 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
         inspected = project.inspect(lambda text: say(replies, {"event": "step", "message": text}))
         seconds = {"inspect": time.perf_counter() - started}
         return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds, "mechanisms": mechanisms}
-    resolved = project.resolve()
+    resolved = project.resolve(lambda text: say(replies, {"event": "step", "message": text}))
     say(replies, {"event": "resolved", **resolved})
     seconds = {"resolve": time.perf_counter() - started}
     if os.read(orders, 1) != b"1":

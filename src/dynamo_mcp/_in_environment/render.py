@@ -125,8 +125,11 @@ class Project:
             raise Failure("template", f"the cookiecutter.json that `pre_prompt` left has more than {LARGEST} bytes")
         return {"configuration": configuration, "names": sorted(names)[:NAMES]}
 
-    def resolve(self) -> dict[str, Any]:
+    def resolve(self, say: Callable[[str], None]) -> dict[str, Any]:
         """Compute every answer and the project folder's name.
+
+        Args:
+            say: Told in words what is being done.
 
         Returns:
             `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
@@ -135,6 +138,7 @@ class Project:
             Failure: An answer does not fit, or the template can't be understood.
         """
         cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
+        self._hooks.say = say
         self._hooks.install()
         with _words(self._output):
             if not self._inert:

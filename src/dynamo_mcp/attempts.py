@@ -1,0 +1,72 @@
+"""How is work with a renderer tried? In its turn, in time, and once more where the environment proved broken."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from dynamo_mcp.environments import Environments
+from dynamo_mcp.errors import RendererFailed, TimedOut
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.slots import Slots
+from dynamo_mcp.types import Environment, Template
+
+Result = TypeVar("Result")
+
+
+class Attempts:
+    """Tries what needs a renderer: so many at a time, and none for ever."""
+
+    def __init__(self, settings: Settings, slots: Slots, environments: Environments) -> None:
+        """Try nothing yet."""
+        self._seconds = settings.create_seconds
+        self._slots = slots
+        self._environments = environments
+
+    async def run(
+        self,
+        template: Template,
+        work: Callable[[Environment], Awaitable[Result]],
+        progress: Progress,
+        *,
+        begin: Callable[[], Awaitable[None]],
+        doing: str,
+    ) -> Result:
+        """Do something in a template's environment; one that proves broken is made anew once.
+
+        Args:
+            template: Whose; the caller keeps what it rests on in use.
+            work: What is done, in an environment.
+            progress: Says what was done last when it takes too long.
+            begin: Called when the turn has come, before there is an environment.
+            doing: What is done, in words, for when it takes too long.
+
+        Raises:
+            Busy: Others were at work for too long; TimedOut if this was.
+            EnvironmentFailed: uv failed.
+            RendererFailed: A renderer did, though the environment works.
+        """
+        async with self._slots.one():
+            await begin()
+            environment = await self._environments.ensure(template.name, template.requirements)
+            try:
+                return await self._in_time(work(environment), progress, doing)
+            except RendererFailed:
+                if await self._environments.works(environment):
+                    raise
+            environment = await self._environments.rebuild(template.name, template.requirements)
+            return await self._in_time(work(environment), progress, doing)
+
+    async def _in_time(self, work: Awaitable[Result], progress: Progress, doing: str) -> Result:
+        try:
+            with anyio.fail_after(self._seconds):
+                return await work
+        except TimeoutError as error:
+            raise TimedOut(
+                f"{doing} took more than {self._seconds:g} seconds and was ended while {progress.last}; nothing of it "
+                "was left",
+                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
+            ) from error
