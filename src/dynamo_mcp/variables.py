@@ -24,6 +24,8 @@ from dynamo_mcp.views import VariableInfo
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""
 LARGEST = 10**100
+MOST_PROBLEMS = 20
+"""Problems with the answers that are told at once."""
 TITLE_LENGTH = 100
 QUOTED = 200
 """Characters of a question that a description quotes."""
@@ -256,7 +258,7 @@ class Schema(msgspec.Struct, frozen=True):
             answers: Values by variable; any may be left out.
 
         Raises:
-            InvalidAnswers: With all problems at once.
+            InvalidAnswers: With all problems at once; of very many, with the first.
         """
         known = {variable.name: variable for variable in self.variables}
         literal, problems = {}, []
@@ -265,7 +267,10 @@ class Schema(msgspec.Struct, frozen=True):
             fits = True
         except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
             fits = False
-        for name, given in answers.items():
+        for number, (name, given) in enumerate(answers.items()):
+            if len(problems) == MOST_PROBLEMS:
+                problems.append(Problem("", f"answers that were not checked: {len(answers) - number}"))
+                break
             if name not in known:
                 problems.append(not_asked(name, list(known)))
                 continue
