@@ -261,7 +261,8 @@ class Schema(msgspec.Struct, frozen=True):
             InvalidAnswers: With all problems at once; of very many, with the first.
         """
         known = {variable.name: variable for variable in self.variables}
-        literal, problems = {}, []
+        literal: dict[str, Any] = {}
+        problems: list[Problem] = []
         try:
             msgspec.convert(answers, self.struct)
             fits = True
@@ -280,6 +281,8 @@ class Schema(msgspec.Struct, frozen=True):
                 problems.append(unfit.problem)
             except RecursionError:
                 problems.append(Problem(name, f"`{name}` is nested too deeply"))
+            except ValueError:  # Python writes no number of thousands of digits
+                problems.append(Problem(name, f"`{name}` holds a number of thousands of digits"))
         if problems:
             raise InvalidAnswers(
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
