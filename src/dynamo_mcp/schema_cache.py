@@ -1,17 +1,25 @@
 """Is this schema still true? Compiled schemas, validated by a stat on each read.
 
 A stat costs microseconds and is never stale, so an edit of a live template's `cookiecutter.json` counts from the next
-call on; the watcher only tells clients that something changed.
+call on; the watcher only tells clients that something changed. Each list of tools needs every JSON Schema, so that
+those are kept too.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
 
 from dynamo_mcp.configuration import CONFIGURATION, compile_schema, fingerprint, parse, read
-from dynamo_mcp.errors import InvalidTemplate
+from dynamo_mcp.errors import DynamoError, InvalidTemplate
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
+
+LARGE_BYTES = 32 << 10
+"""Bytes of a `cookiecutter.json` that take so long to compile that others should not wait for it."""
 
 
 class SchemaCache:
@@ -20,6 +28,7 @@ class SchemaCache:
     def __init__(self) -> None:
         """Read nothing yet."""
         self._kept: dict[tuple[Path, str | None], tuple[tuple[int, int, int], Schema]] = {}
+        self._shown: dict[Path, tuple[Schema, dict[str, Any], dict[str, Any]]] = {}
 
     def get(self, template: Template, *, hooks: bool = True) -> Schema:
         """Return a template's schema.
@@ -47,10 +56,27 @@ class SchemaCache:
         self._kept[key] = (signature, schema)
         return schema
 
+    def json_schema(self, template: Template) -> dict[str, Any]:
+        """Return the JSON Schema of a template's answers, which nobody may change; raises as `get`."""
+        schema = self.get(template)
+        kept = self._shown.get(template.path)
+        if kept is None or kept[0] is not schema or kept[1] != template.examples:
+            kept = (schema, template.examples, schema.json_schema(template.examples))
+            self._shown[template.path] = kept
+        return kept[2]
+
+    async def prepare(self, template: Template) -> None:
+        """Compile a large schema in a thread, where it is not kept; what is wrong with one is told by `get`."""
+        with suppress(OSError, DynamoError):
+            size = max((template.path / CONFIGURATION).stat().st_size, len(template.configuration or ""))
+            if size >= LARGE_BYTES:
+                await anyio.to_thread.run_sync(self.get, template)
+
     def forget(self, template: Template) -> None:
         """Drop what is kept for a template that was removed."""
         for configuration in {None, template.configuration}:
             self._kept.pop((template.path, configuration), None)
+        self._shown.pop(template.path, None)
 
 
 def _read(template: Template, *, hooks: bool) -> Schema:
