@@ -124,7 +124,8 @@ class Dynamo:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
         schema = self._parts.schemas.get(self._parts.registry.get(template_name))
-        schema.check(template_name, self._parts.defaults.fill(schema, answers))
+        filled, _ = self._parts.defaults.fill(schema, answers)
+        schema.check(template_name, filled)
 
     async def add_template(
         self,

@@ -91,12 +91,12 @@ class Turns:
             folder = output_folder(self._settings, asked.output_dir)
             await progress.begin("check answers")
             schema = self._schemas.get(template, hooks=permission.trust != "inert")
-            answers = schema.check(template.name, self._defaults.fill(schema, asked.variables))
+            filled, notes = self._defaults.fill(schema, asked.variables)
+            answers = schema.check(template.name, filled)
             async with self._slots.one():
                 await progress.begin("prepare environment")
                 environment = await self._environments.ensure(template.name, template.requirements)
                 await progress.begin("start renderer", "waiting for a renderer")
-                notes = self._defaults.of(schema)[1]
                 request = Request(template, schema, environment, permission, answers, folder, asked.if_exists, notes)
                 try:
                     return await self._in_time(work(request, progress), progress, doing)

@@ -70,6 +70,11 @@ class Variable(msgspec.Struct, frozen=True):
         return is_jinja(self.raw)
 
     @property
+    def question(self) -> str:
+        """A sentence that quotes the prompt; it can't close the quotes, for the question is the author's."""
+        return f"The template asks {json.dumps(plain(self.prompt, QUOTED), ensure_ascii=False)}."
+
+    @property
     def choices(self) -> tuple[str, ...] | None:
         """What may be answered, where that is known without rendering."""
         return tuple(text_of(item) for item in self.raw) if self.kind == "choice" else None
@@ -147,8 +152,7 @@ class Variable(msgspec.Struct, frozen=True):
         """
         schema: dict[str, Any] = {
             "title": plain(self.prompt, TITLE_LENGTH),
-            # In quotes that it can't close: the question is the author's, the sentence ours.
-            "description": f"The template asks {json.dumps(plain(self.prompt, QUOTED), ensure_ascii=False)}.",
+            "description": self.question,
             **self._shape(),
         }
         if self.derived:
