@@ -124,7 +124,7 @@ def _parse(text: str) -> Any:
 
         def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
             try:
-                return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+                return super().construct_object(node, deep)
             except (ValueError, LookupError, AttributeError, TypeError) as error:
                 kind = node.tag.rpartition(":")[2]
                 raise yaml.constructor.ConstructorError(
