@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from jsonschema import Draft202012Validator
 from dynamo_mcp.configuration import (
     MOST_VARIABLES,
     NAME_LENGTH,
+    Nested,
     check_project_folder,
     compile_schema,
+    nested,
     parse,
     read,
 )
@@ -25,6 +29,7 @@ from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.text import DESCRIPTION_LENGTH
 from dynamo_mcp.types import VariableKind
 from dynamo_mcp.variables import ANSWER_LENGTH, Schema, Variable, text_of
+from homes import SECONDS
 
 YES_NO = ["y", "n", "yes", "no", "Y", "N", "Yes", "No"]
 
@@ -284,17 +289,44 @@ class TestRecommendations:
 
 
 class TestRefusing:
+    def test_a_name_of_nothing_but_brackets_is_read_at_once(self) -> None:
+        brackets = "(" * 900_000
+        reading = "import sys; from dynamo_mcp.configuration import nested\n"
+        reading += "print(nested({'template': [sys.stdin.read()]})[0].folder)"
+        said = subprocess.run(
+            [sys.executable, "-c", reading], input=brackets, capture_output=True, text=True, check=True, timeout=SECONDS
+        )
+        assert said.stdout == "None\n"
+
     @pytest.mark.parametrize(
-        ("nested", "shown"),
+        ("text", "title", "folder"),
+        [
+            ("Web (./web)", "Web", "./web"),
+            ("Web", "Web", None),
+            ("Web ()", "Web ()", None),
+            ("Web (a) (b)", "Web", "a) (b"),
+            (")Web ((a)", ")Web", "(a"),
+            ("Web (\na)", "Web (\na)", None),
+            ("Web\nagain (a)\n(b)", "Web\nagain", "a"),
+            (") (", ") (", None),
+        ],
+    )
+    def test_the_folder_of_an_older_nested_template_is_between_the_outermost_brackets_of_a_line(
+        self, text: str, title: str, folder: str | None
+    ) -> None:
+        assert nested({"template": [text]}) == (Nested(title, folder, title),)
+
+    @pytest.mark.parametrize(
+        ("several", "shown"),
         [
             ({"templates": {"web": {"path": "./web"}, "cli": {"path": "./cli"}}}, ["`web`", "`cli`"]),
             ({"templates": {"web": {}, "cli": "./cli"}}, ["`web`", "`cli`"]),
             ({"template": ["Web (./web)", "Shell (./cli)"]}, ["`web`", "`cli`"]),
         ],
     )
-    def test_nested_templates_are_refused_with_their_folders(self, nested: dict[str, Any], shown: list[str]) -> None:
+    def test_nested_templates_are_refused_with_their_folders(self, several: dict[str, Any], shown: list[str]) -> None:
         with pytest.raises(InvalidTemplate) as caught:
-            _schema(nested)
+            _schema(several)
         assert all(name in caught.value.message for name in shown)
         assert "`directory`" in caught.value.hint
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dynamo_mcp.configuration import compile_schema
-from dynamo_mcp.defaults import Defaults, read
+from dynamo_mcp.defaults import LARGEST_BYTES, Defaults, read
 from dynamo_mcp.errors import UsageError
 from homes import SLUG, Home, base_environments
 
@@ -49,7 +53,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_its_values_are_answers_and_what_is_not_asked_is_passed_over(tmp_path: Path) -> None:
     schema = compile_schema(CONFIGURATION)
-    answers, problems = read(written(tmp_path, FILE)).of(schema)
+    answers, problems = read(written(tmp_path, FILE)).fill(schema, {})
     assert problems == ()
     assert schema.check("one", answers) == {
         "full_name": "{{ 7*7 }} Jane",
@@ -65,13 +69,53 @@ def test_its_values_are_answers_and_what_is_not_asked_is_passed_over(tmp_path: P
 
 
 def test_what_a_caller_says_wins_and_mappings_are_put_together(tmp_path: Path) -> None:
-    filled = read(written(tmp_path, FILE)).fill(
+    filled, _ = read(written(tmp_path, FILE)).fill(
         compile_schema(CONFIGURATION), {"licence": "MIT", "owner": {"name": "Bo"}, "nonsense": 1}
     )
     assert filled["licence"] == "MIT"
     assert filled["owner"] == {"city": "Paris", "name": "Bo"}
     assert filled["port"] == 8080
     assert filled["nonsense"] == 1  # refused where answers are checked
+
+
+def test_mappings_are_put_together_at_every_depth_as_a_job_does_it() -> None:
+    schema = compile_schema({"owner": {"name": "x", "home": {"city": "y", "street": {"name": "z", "number": "1"}}}})
+    defaults = Defaults({"owner": {"home": {"street": {"name": "Rue"}}}})
+    filled, _ = defaults.fill(schema, {"owner": {"home": {"street": {"number": "2"}}}})
+    assert filled == {"owner": {"home": {"street": {"name": "Rue", "number": "2"}}}}
+    (info,) = defaults.show(schema, tuple(one.info() for one in schema.variables))
+    assert info.default == {"name": "x", "home": {"city": "y", "street": {"name": "Rue", "number": "1"}}}
+
+
+def test_a_misfit_is_told_only_where_it_would_have_counted() -> None:
+    schema, defaults = compile_schema(CONFIGURATION), Defaults({"port": "many", "licence": "mit"})
+    _, notes = defaults.fill(schema, {"port": 5})
+    assert [note.partition("`")[2].partition("`")[0] for note in notes] == ["licence"]
+
+
+def test_a_note_is_bounded_and_says_to_the_end_what_becomes_of_it() -> None:
+    schema = compile_schema({"pick": [f"choice number {number} of many" for number in range(50)]})
+    _, (note,) = Defaults({"pick": "x" * 10_000}).fill(schema, {})
+    assert note.endswith("; the template's own default is used")
+    assert len(note) < 600
+
+
+def test_of_a_computed_choice_it_is_told_that_it_counts_as_it_is_written() -> None:
+    schema = compile_schema(CONFIGURATION)
+    assert Defaults({"pick": CONFIGURATION["pick"][0]}).fill(schema, {})[1] == ()
+    _, (note,) = Defaults({"pick": "somebody"}).fill(schema, {})
+    assert "`somebody`" in note
+    assert '`["{{ cookiecutter.full_name }}", "other"]` as it is written there' in note
+
+
+def test_what_only_yaml_has_is_the_text_of_it(tmp_path: Path) -> None:
+    text = "default_context:\n  owner: {2026-01-31: [2026-01-31, .inf, !!binary aGk=], 7: {true: ~}, no: 1}"
+    schema = compile_schema(CONFIGURATION)
+    defaults = read(written(tmp_path, text))
+    filled, problems = defaults.fill(schema, {})
+    assert problems == ()
+    assert filled == {"owner": {"2026-01-31": ["2026-01-31", "inf", "b'hi'"], "7": {"True": None}, "False": 1}}
+    assert json.loads(json.dumps(filled, allow_nan=False)) == filled
 
 
 @pytest.mark.parametrize(
@@ -89,7 +133,7 @@ def test_what_a_caller_says_wins_and_mappings_are_put_together(tmp_path: Path) -
     ],
 )
 def test_a_value_that_does_not_fit_is_told_and_the_others_count(name: str, value: Any) -> None:
-    answers, problems = Defaults({name: value, "released": "then"}).of(compile_schema(CONFIGURATION))
+    answers, problems = Defaults({name: value, "released": "then"}).fill(compile_schema(CONFIGURATION), {})
     assert answers == {"released": "then"}
     (problem,) = problems
     assert problem.startswith(f"user configuration: `{name}`")
@@ -104,22 +148,95 @@ def test_clients_see_the_operators_defaults() -> None:
     assert infos["tests"].default is False
     assert infos["owner"].default == {"name": "x", "city": "Paris"}
     assert infos["licence"].default == "MIT"
-    shown = defaults.show_schema(schema, schema.json_schema())
+    shown = defaults.show_schema(schema, schema.json_schema({"slug": "somebody"}))
     assert shown["properties"]["slug"]["default"] == "mine"
-    assert "computed" not in shown["properties"]["slug"]["description"]
+    assert shown["properties"]["slug"]["description"] == 'The template asks "Slug".'
+    assert "examples" not in shown["properties"]["slug"]
     assert "computed" in schema.json_schema()["properties"]["slug"]["description"]
     jsonschema.Draft202012Validator(shown).validate(
         {name: one["default"] for name, one in shown["properties"].items() if "default" in one}
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "raw", "default"), [("7", 3, 7), ("7.0", 3, 7), ("3.10", 0.5, 3.1), ("1e3", 0.5, 1000)]
+)
+def test_a_number_that_is_written_as_text_is_shown_as_a_number(value: str, raw: float, default: float) -> None:
+    schema, defaults = compile_schema({"n": raw}), Defaults({"n": value})
+    shown = defaults.show_schema(schema, schema.json_schema())["properties"]["n"]
+    assert (shown["type"], shown["default"], type(shown["default"])) == ("number", default, type(raw))
+    assert defaults.show(schema, (schema.variables[0].info(),))[0].default == default
+    assert schema.check("one", defaults.fill(schema, {})[0]) == {"n": value}
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.text(st.characters(codec="utf-8"), max_size=10)
+    | st.sampled_from(["7", "3.10", "1e3", "yes", "MIT", "b", "{{ cookiecutter.text }}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+EVERY_KIND: dict[str, Any] = {
+    "text": "x",
+    "computed": "{{ cookiecutter.text }}",
+    "nothing": None,
+    "boolean": True,
+    "yes": "y",
+    "whole": 3,
+    "broken": 0.5,
+    "licence": ["MIT", "b"],
+    "pick": ["{{ cookiecutter.text }}", "b"],
+    "mapping": {"a": {"b": "1"}},
+}
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(EVERY_KIND, json_values)))
+def test_a_schema_accepts_the_defaults_that_it_shows_whatever_the_operator_says(given: dict[str, Any]) -> None:
+    schema, defaults = compile_schema(EVERY_KIND), Defaults(given)
+    shown = defaults.show_schema(schema, schema.json_schema())
+    own = {name: one["default"] for name, one in shown["properties"].items() if "default" in one}
+    jsonschema.Draft202012Validator(shown).validate(own)
+    assert json.loads(json.dumps(own, allow_nan=False)) == own
+    schema.check("one", own)
+    filled, notes = defaults.fill(schema, {})
+    schema.check("one", filled)
+    assert len(filled) + len(notes) == len(given)
+    for variable in schema.variables:
+        assert shown["properties"][variable.name]["description"].startswith("The template asks ")
+
+
 @pytest.mark.parametrize("text", ["", "default_context:", "{}", "replay_dir: x"])
 def test_a_configuration_without_answers_has_none(tmp_path: Path, text: str) -> None:
-    assert read(written(tmp_path, text)).of(compile_schema(CONFIGURATION)) == ({}, ())
+    assert read(written(tmp_path, text)).fill(compile_schema(CONFIGURATION), {}) == ({}, ())
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "- a", "default_context: [a]", "default_context: x", "x", "!!python/object:os.system {}"]
+    "text",
+    [
+        "a: [",
+        "- a",
+        "default_context: [a]",
+        "default_context: x",
+        "x",
+        "!!python/object:os.system {}",
+        "a: 2026-13-45",
+        "a: !!int x",
+        pytest.param(f"a: {'9' * 5000}", id="a number of thousands of digits"),
+        "a: !!bool x",
+        "a: !!float x",
+        "a: !!timestamp x",
+        "a: !!int",
+        "a: !!binary é",
+        "? [a]\n: b",
+        '"\\UFFFFFFFF"',
+        '"\\U00110000"',
+        pytest.param("%YAML " + "9" * 5000 + ".1\n---\na: 1", id="a version of thousands of digits"),
+        pytest.param("[" * 50_000, id="nested deeply"),
+    ],
 )
 def test_what_is_no_configuration_is_told_with_the_file(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, text)
@@ -127,6 +244,22 @@ def test_what_is_no_configuration_is_told_with_the_file(tmp_path: Path, text: st
         read(path)
     with pytest.raises(UsageError, match="nowhere"):
         read(tmp_path / "nowhere")
+
+
+def test_a_value_that_yaml_can_not_make_is_told_with_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path, "default_context:\n  when: 2026-13-45\n")
+    with pytest.raises(UsageError, match=r"`2026-13-45` can't be read as `timestamp`.*line 2, column 9"):
+        read(path)
+
+
+def test_a_file_that_is_too_large_or_none_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "default_context: {a: b}\n" + "#" * LARGEST_BYTES)
+    with pytest.raises(UsageError, match="more than 1048576 bytes"):
+        read(path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(UsageError, match="can't be read"):
+            read(tmp_path / name)
 
 
 @pytest.mark.anyio

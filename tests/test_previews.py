@@ -66,6 +66,17 @@ async def test_the_files_are_those_that_a_create_makes_and_nothing_is_made(home:
     assert set(changes(preview).values()) == {"new"}
 
 
+async def test_a_default_of_the_operator_that_does_not_fit_is_told_where_it_would_count(home: Home) -> None:
+    (home.root / "rc").write_text("default_context: {port: many}")
+    async with home.open({"DYNAMO_MCP_USER_CONFIG": str(home.root / "rc")}) as dynamo:
+        await home.add(dynamo, "one", configuration={"slug": "made", "port": 80})
+        (note,) = (await dynamo.preview_project("one")).notes
+        given = await dynamo.preview_project("one", variables={"port": 5})
+        project = await dynamo.create_project("one", str(home.outputs), {"port": 5})
+    assert note.startswith("user configuration: `port`")
+    assert given.notes == project.notes == ()
+
+
 async def test_hooks_are_named_but_do_not_run_unless_asked(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one", pre_gen_project=TRACE, post_gen_project=TRACE.replace("trace", "later"))
@@ -109,6 +120,48 @@ async def test_answers_and_folders_are_checked_as_for_a_create(home: Home) -> No
         with pytest.raises(OutputRefused):
             await dynamo.preview_project("one", str(home.root / "elsewhere"))
     assert not (home.root / "elsewhere").exists()
+
+
+PLACES = """
+import os, pathlib, tempfile
+here = os.getcwd()
+pathlib.Path("place.txt").write_text(here + "\\n")
+pathlib.Path("place.bin").write_bytes(b"\\0" + here.encode())
+pathlib.Path("temporary.txt").write_text(tempfile.gettempdir())
+os.symlink(here + "/place.txt", "link")
+print("made", here)
+"""
+
+
+@pytest.mark.parametrize("if_exists", ["error", "skip", "overwrite"])
+async def test_what_hooks_wrote_of_their_place_is_shown_as_a_create_leaves_it(home: Home, if_exists: IfExists) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=PLACES)
+        options: dict[str, Any] = {"output_dir": str(home.outputs), "if_exists": if_exists}
+        if if_exists != "error":
+            (home.outputs / "made").mkdir()
+            (home.outputs / "made" / "place.txt").write_text("old\n")
+        preview = await dynamo.preview_project("one", **options, file="place.txt", diff=True, hooks=True)
+        project = await dynamo.create_project("one", **options)
+        again = await dynamo.preview_project("one", **{**options, "if_exists": "overwrite"}, hooks=True)
+    assert preview.notes == project.notes
+    assert [note.partition(":")[0] for note in preview.notes] == [
+        "place.bin",
+        *(["place.txt"] if if_exists != "skip" else []),
+        "temporary.txt",
+    ]
+    assert preview.left_out == project.left_out == ()
+    assert [run.output for run in preview.ran] == [run.output for run in project.hooks] == [f"made {project.path}\n"]
+    assert preview.text is not None
+    assert preview.text.text == f"{project.path}\n"
+    assert (preview.diff or "").count(f"+{project.path}\n") == (1 if if_exists == "overwrite" else 0)
+    for file in preview.files:
+        made = Path(project.path) / file.path
+        if file.change != "kept":
+            assert file.bytes == (0 if made.is_symlink() else made.stat().st_size)
+            assert file.link == (str(made.readlink()) if made.is_symlink() else None)
+    assert changes(again)["link"] == "same"
+    assert changes(again)["place.txt"] == ("changed" if if_exists == "skip" else "same")
 
 
 # Against what is there

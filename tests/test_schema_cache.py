@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from conftest import Listener
 from dynamo_mcp.configuration import fingerprint
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
-from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.schema_cache import LARGE_BYTES, SchemaCache
 from dynamo_mcp.types import Location, Template
 
 
@@ -78,11 +82,65 @@ def test_a_file_that_became_nonsense_is_told_each_time_and_counts_again_when_men
     assert _asked(cache, template) == ["mended"]
 
 
+def test_a_json_schema_is_made_once_while_its_file_and_its_examples_stay_the_same(template: Template) -> None:
+    path = template.path / "cookiecutter.json"
+    path.write_text('{"first": "x", "second": "{{ cookiecutter.first }}"}')
+    cache = SchemaCache()
+    made = cache.json_schema(template)
+    assert made == cache.get(template).json_schema()
+    assert cache.json_schema(msgspec.structs.replace(template, examples={})) is made
+    shown = msgspec.structs.replace(template, examples={"second": "x"})
+    assert cache.json_schema(shown)["properties"]["second"]["examples"] == ["x"]
+    assert "examples" not in cache.json_schema(template)["properties"]["second"]
+    path.write_text('{"third": "x"}')
+    assert list(cache.json_schema(template)["properties"]) == ["third"]
+
+
+def _readers(audited: list[Listener]) -> list[int]:
+    """Return a list that gets the thread of each that opens a `cookiecutter.json`."""
+    threads: list[int] = []
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith("cookiecutter.json"):
+            threads.append(threading.get_ident())
+
+    audited.append(listen)
+    return threads
+
+
+@pytest.mark.anyio
+async def test_what_is_large_can_be_compiled_aside(template: Template, audited: list[Listener]) -> None:
+    cache = SchemaCache()
+    (template.path / "cookiecutter.json").write_text(json.dumps({"first": "x" * LARGE_BYTES}))
+    readers = _readers(audited)
+    await cache.prepare(template)
+    assert len(readers) == 1
+    assert readers != [threading.get_ident()]
+    assert _asked(cache, template) == ["first"]
+    await cache.prepare(template)
+    assert len(readers) == 1
+
+
+@pytest.mark.anyio
+async def test_what_is_small_broken_or_gone_is_left_to_whoever_asks(
+    template: Template, audited: list[Listener]
+) -> None:
+    cache = SchemaCache()
+    readers = _readers(audited)
+    await cache.prepare(template)
+    assert readers == []
+    (template.path / "cookiecutter.json").write_text("x" * (LARGE_BYTES + 1))
+    await cache.prepare(template)
+    (template.path / "cookiecutter.json").unlink()
+    await cache.prepare(template)
+
+
 def test_what_is_kept_of_a_template_can_be_dropped(template: Template) -> None:
     cache = SchemaCache()
-    kept = cache.get(template)
+    kept, shown = cache.get(template), cache.json_schema(template)
     cache.forget(template)
     assert cache.get(template) is not kept
+    assert cache.json_schema(template) is not shown
     cache.forget(template)
     cache.forget(template)
 

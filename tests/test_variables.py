@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import SequenceMatcher
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -11,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_mcp.configuration import compile_schema
-from dynamo_mcp.errors import InvalidAnswers
-from dynamo_mcp.problems import CHOICES_LENGTH, shown
-from dynamo_mcp.variables import ANSWER_LENGTH, Schema
+from dynamo_mcp.errors import InvalidAnswers, Problem
+from dynamo_mcp.problems import CHOICES_LENGTH, PAIRS, shown
+from dynamo_mcp.variables import ANSWER_LENGTH, MOST_PROBLEMS, Schema
 
 KINDS: dict[str, Any] = {
     "name": "web",
@@ -40,6 +45,32 @@ def _problem(schema: Schema, name: str, given: Any) -> str:
     ((variable, message),) = [(problem.variable, problem.message) for problem in caught.value.problems]
     assert variable == shown(name)
     return message
+
+
+def _problems(schema: Schema, answers: dict[str, Any]) -> tuple[Problem, ...]:
+    with pytest.raises(InvalidAnswers) as caught:
+        schema.check("web", answers)
+    return caught.value.problems
+
+
+@contextmanager
+def most_compared(pairs: int) -> Iterator[None]:
+    """Fail when difflib compares more pairs of characters than that."""
+    left = pairs
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal left
+        if event == "call" and frame.f_code is SequenceMatcher.ratio.__code__:
+            matcher = frame.f_locals["self"]
+            if matcher.matching_blocks is None:  # it remembers what it has compared
+                left -= len(matcher.a) * len(matcher.b)
+            assert left >= 0, "too much is compared"
+
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 class TestAccepting:
@@ -195,6 +226,48 @@ class TestRefusing:
             assert len(msgspec.json.encode(problem)) < CHOICES_LENGTH
         assert [len(problem.choices) for problem in caught.value.problems] == [0, 30, 0]
         assert "and 1982 more" in caught.value.problems[0].message
+
+    @pytest.mark.parametrize(
+        ("configuration", "answers"),
+        [
+            ({"pick": [f"{'ab' * 90}{number}" for number in range(20_000)]}, {"pick": "ba" * 90}),
+            (
+                {f"{'ab' * 90}{number}": "x" for number in range(500)},
+                {f"{'ba' * 90}{number}": "x" for number in range(5_000)},
+            ),
+        ],
+    )
+    def test_however_much_is_wrong_little_is_compared_to_find_what_was_meant(
+        self, configuration: dict[str, Any], answers: dict[str, Any]
+    ) -> None:
+        schema = compile_schema(configuration)
+        with most_compared(MOST_PROBLEMS * PAIRS), pytest.raises(InvalidAnswers):
+            schema.check("web", answers)
+
+    def test_of_many_problems_the_first_are_told_and_that_the_rest_was_not_checked(self, schema: Schema) -> None:
+        with pytest.raises(InvalidAnswers) as caught:
+            schema.check("web", {f"nobody{number}": 1 for number in range(MOST_PROBLEMS + 7)})
+        *told, last = caught.value.problems
+        assert len(told) == MOST_PROBLEMS
+        assert last.message == "answers that were not checked: 7"
+        assert str(caught.value).count("\n- ") == MOST_PROBLEMS + 1
+
+    def test_as_many_problems_as_are_told_are_all(self, schema: Schema) -> None:
+        with pytest.raises(InvalidAnswers) as caught:
+            schema.check("web", {"name": "fits"} | {f"nobody{number}": 1 for number in range(MOST_PROBLEMS)})
+        assert [problem.variable for problem in caught.value.problems] == [f"nobody{n}" for n in range(MOST_PROBLEMS)]
+
+    def test_a_number_that_python_does_not_write_is_told(self, schema: Schema) -> None:
+        for name, answer in (("licence", 10**5000), ("options", {"a": [10**5000]})):
+            assert _problem(schema, name, answer) == f"`{name}` holds a number of thousands of digits"
+
+    @pytest.mark.parametrize("position", [0, 19_999])
+    def test_what_differs_in_case_only_is_found_among_any_number(self, position: int) -> None:
+        choices = [f"Choice{number}" for number in range(20_000)]
+        (problem,) = _problems(compile_schema({"pick": choices}), {"pick": f"choice{position}"})
+        assert problem.nearest == f"Choice{position}"
+        (problem,) = _problems(compile_schema({"Project Name": "x"}), {"project name": "x"})
+        assert problem.nearest == "Project Name"
 
     def test_an_unknown_name_is_told_with_the_nearest(self, schema: Schema) -> None:
         assert _problem(schema, "licenses", "MIT") == "`licenses` is not asked; did you mean `licence`?"

@@ -26,7 +26,6 @@ NAME_LENGTH = 200
 SHOWN = 20
 """Folders that a message names at most."""
 
-_OLDER = re.compile(r"\((.+)\)")
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
 
@@ -167,11 +166,11 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
         InvalidTemplate: A question can't be asked.
     """
     if several := nested(configuration):
-        written = [(child.folder or child.key).removeprefix("./") for child in several]
+        written = [(child.folder or child.key).removeprefix("./") for child in several[:SHOWN]]
         folders = [f"`{plain(folder, NAME_LENGTH)}`" for folder in written]
-        more = f" and {len(folders) - SHOWN} more" if len(folders) > SHOWN else ""
+        more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
         raise InvalidTemplate(
-            f"This repository holds several templates, in the folders {', '.join(folders[:SHOWN])}{more}",
+            f"This repository holds several templates, in the folders {', '.join(folders)}{more}",
             hint="remove it and add the repository again, or add one of them by naming its folder with `directory`",
         )
     prompts = configuration.get("__prompts__")
@@ -213,11 +212,21 @@ def nested(configuration: dict[str, Any]) -> tuple[Nested, ...]:
     labels = prompts.get("template") if isinstance(prompts, dict) else None
     found = []
     for text in map(text_of, several):
-        folder = _OLDER.search(text)
-        title = text[: folder.start()].strip() if folder else text
+        title, folder = _older(text)
         label = labels.get(text) if isinstance(labels, dict) else None
-        found.append(Nested(title, folder[1] if folder else None, str(label or title)))
+        found.append(Nested(title, folder, str(label or title)))
     return tuple(found)
+
+
+def _older(text: str) -> tuple[str, str | None]:
+    r"""Split "Title (./folder)" as cookiecutter's `\((.+)\)` does, which may take the square of the text's length."""
+    before = 0
+    for line in text.split("\n"):
+        opening, closing = line.find("("), line.rfind(")")
+        if 0 <= opening < closing - 1:
+            return text[: before + opening].strip(), line[opening + 1 : closing]
+        before += len(line) + 1
+    return text, None
 
 
 def _named(key: str, item: Any) -> Nested:

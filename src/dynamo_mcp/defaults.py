@@ -6,13 +6,16 @@ that does not fit is told of and not used, where cookiecutter warns and then lea
 
 from __future__ import annotations
 
+import math
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.problems import kind_of
+from dynamo_mcp.problems import kind_of, shown, wrong
 from dynamo_mcp.text import plain
 from dynamo_mcp.variables import Schema, Variable
 from dynamo_mcp.views import VariableInfo
@@ -31,24 +34,17 @@ class Defaults:
         """
         self._given = given
 
-    def of(self, schema: Schema) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Return the answers to a template's questions, and what is wrong with those that do not fit."""
-        answers, problems = {}, []
-        for variable in schema.variables:
-            if variable.name in self._given:
-                try:
-                    answers[variable.name] = _fitting(variable, self._given[variable.name])
-                except (ValueError, RecursionError) as error:
-                    problems.append(plain(f"user configuration: {error}; the template's own default is used"))
-        return answers, tuple(problems)
+    def fill(self, schema: Schema, variables: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return a caller's answers and the operator's, where the caller gave none; mappings are put together.
 
-    def fill(self, schema: Schema, variables: dict[str, Any]) -> dict[str, Any]:
-        """Return a caller's answers and the operator's, where the caller gave none; mappings are put together."""
-        filled, _ = self.of(schema)
+        Returns:
+            The answers, and what is wrong with those of the operator that would have counted and do not fit.
+        """
+        filled, problems = self._answers(schema)
         for name, value in variables.items():
-            both = isinstance(value, dict) and isinstance(filled.get(name), dict)
-            filled[name] = {**filled[name], **value} if both else value
-        return filled
+            filled[name] = _join(filled.get(name), value)
+        counting = {name: problem for name, problem in problems.items() if name not in variables}
+        return filled, tuple(f"{problem}; the template's own default is used" for problem in counting.values())
 
     def show(self, schema: Schema, infos: tuple[VariableInfo, ...]) -> tuple[VariableInfo, ...]:
         """Return a template's variables with the operator's defaults instead of the author's."""
@@ -61,15 +57,27 @@ class Defaults:
     def show_schema(self, schema: Schema, shown: dict[str, Any]) -> dict[str, Any]:
         """Return a template's JSON Schema with the operator's defaults instead of the author's."""
         properties = dict(shown["properties"])
-        prompts = {variable.name: variable.prompt for variable in schema.variables}
+        questions = {variable.name: variable.question for variable in schema.variables}
         for name, default in self._shown(schema).items():
-            properties[name] = {**properties[name], "description": prompts[name], "default": default}
+            kept = {keyword: value for keyword, value in properties[name].items() if keyword != "examples"}
+            properties[name] = {**kept, "description": questions[name], "default": default}
         return {**shown, "properties": properties}
 
+    def _answers(self, schema: Schema) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the answers to a template's questions, and by variable what is wrong with those that do not fit."""
+        answers, problems = {}, {}
+        for variable in schema.variables:
+            if variable.name in self._given:
+                try:
+                    answers[variable.name] = _fitting(variable, self._given[variable.name])
+                except (ValueError, RecursionError) as error:
+                    problems[variable.name] = plain(f"user configuration: {error}")
+        return answers, problems
+
     def _shown(self, schema: Schema) -> dict[str, Any]:
-        answers, _ = self.of(schema)
-        mappings = {variable.name: variable.raw for variable in schema.variables if variable.kind == "mapping"}
-        return {name: {**mappings[name], **answer} if name in mappings else answer for name, answer in answers.items()}
+        answers, _ = self._answers(schema)
+        asked = {variable.name: variable for variable in schema.variables}
+        return {name: _default(asked[name], answer) for name, answer in answers.items()}
 
 
 def read(path: Path | None) -> Defaults:
@@ -80,14 +88,11 @@ def read(path: Path | None) -> Defaults:
     """
     if path is None:
         return Defaults({})
-    import yaml  # noqa: PLC0415 - few need it, and start-up would pay for it
-
     try:
-        with path.open("rb") as file:
-            configuration = yaml.safe_load(file.read(LARGEST_BYTES).decode()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        configuration = _parse(_content(path).decode()) or {}
+    except Exception as error:
         raise UsageError(
-            f"The user configuration `{path}` can't be read: {' '.join(str(error).split())}",
+            f"The user configuration `{path}` can't be read: {plain(str(error))}",
             hint="name a cookiecutter configuration in YAML, or leave `DYNAMO_MCP_USER_CONFIG` unset",
         ) from error
     given = configuration.get("default_context") or {} if isinstance(configuration, dict) else configuration
@@ -99,16 +104,73 @@ def read(path: Path | None) -> Defaults:
     return Defaults({str(name): value for name, value in given.items()})
 
 
+def _content(path: Path) -> bytes:
+    """Read a regular file of reasonable size; a pipe would make us wait for whoever writes into it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise ValueError(f"it has more than {LARGEST_BYTES} bytes")
+    return content
+
+
+def _parse(text: str) -> Any:
+    import yaml  # noqa: PLC0415 - few need it, and start-up would pay for it
+
+    class Loader(yaml.SafeLoader):
+        """A loader that says where a value is that can't be what it is written or tagged as."""
+
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, LookupError, AttributeError, TypeError) as error:
+                kind = node.tag.rpartition(":")[2]
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{shown(node.value)}` can't be read as `{kind}`", node.start_mark
+                ) from error
+
+    return yaml.load(text, Loader)  # noqa: S506 - it is a safe one
+
+
 def _fitting(variable: Variable, value: Any) -> Any:
     """Return a value of YAML as an answer.
 
     Raises:
         ValueError: It does not fit.
     """
-    if variable.kind == "text" and not isinstance(value, (str, bool, list, dict)) and value is not None:
-        value = str(value)  # `version: 1.0` and `year: 2026` are numbers to YAML, `2026-01-31` is a date
+    value = _plain(value)
+    if variable.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)  # `version: 1.0` and `year: 2026` are numbers to YAML
     answer = variable.coerce(value)
     variable.literal(answer)
-    if variable.kind == "choice" and answer not in (variable.choices or ()):
-        raise ValueError(f"`{variable.name}` can't be `{plain(str(answer), 100)}`")
+    choices = variable.choices
+    if choices is not None and answer not in choices:
+        written = shown(list(choices))
+        raise wrong(variable.name, answer, f"one of `{written}` as it is written there, since those are computed")
     return answer
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of YAML as one of JSON: a date, say, is the text that cookiecutter would make of it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    known = isinstance(value, (str, int)) or value is None or (isinstance(value, float) and math.isfinite(value))
+    return value if known else str(value)
+
+
+def _default(variable: Variable, answer: Any) -> Any:
+    """Return an answer as the default that the variable's JSON Schema accepts."""
+    if variable.kind == "number" and isinstance(answer, str):
+        return msgspec.convert(answer, int if isinstance(variable.raw, int) else float, strict=False)
+    return _join(variable.raw, answer) if variable.kind == "mapping" else answer
+
+
+def _join(default: Any, given: Any) -> Any:
+    """Put a mapping's given keys over its default ones at every depth, as a job does with the template's own."""
+    if isinstance(default, dict) and isinstance(given, dict):
+        return {**default, **{key: _join(default.get(key), value) for key, value in given.items()}}
+    return given

@@ -62,7 +62,10 @@ class Dynamo:
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
         confinement = await self.confinement()
-        return tuple(self._parts.summaries.of(template, confinement) for template in self._parts.registry.all())
+        templates = self._parts.registry.all()
+        for template in templates:
+            await self._parts.schemas.prepare(template)
+        return tuple(self._parts.summaries.of(template, confinement) for template in templates)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
         """Return one template with its variables.
@@ -71,6 +74,7 @@ class Dynamo:
             TemplateNotFound: It is not registered.
         """
         template = self._parts.registry.get(template_name)
+        await self._parts.schemas.prepare(template)
         info = self._parts.summaries.of(template, await self.confinement())
         try:
             variables = await self.get_template_variables(template_name)
@@ -111,7 +115,7 @@ class Dynamo:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
         template = self._parts.registry.get(template_name)
         schema = self._parts.schemas.get(template)
-        return self._parts.defaults.show_schema(schema, schema.json_schema(template.examples))
+        return self._parts.defaults.show_schema(schema, self._parts.schemas.json_schema(template))
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         """Check answers as `create_project` does first, and do nothing else.
@@ -120,7 +124,8 @@ class Dynamo:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
         schema = self._parts.schemas.get(self._parts.registry.get(template_name))
-        schema.check(template_name, self._parts.defaults.fill(schema, answers))
+        filled, _ = self._parts.defaults.fill(schema, answers)
+        schema.check(template_name, filled)
 
     async def add_template(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import posixpath
 import stat
@@ -20,7 +19,9 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import NotFound, Refused, TargetExists
 from dynamo_mcp.jobs import Request
 from dynamo_mcp.outputs import refuse_existing
+from dynamo_mcp.problems import nearest
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
@@ -94,12 +95,15 @@ class Previews:
             job = request.job(hooks=look.run_hooks)
             async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
                 source = rendered.root / rendered.directory
+                move = Move(str(rendered.seen), str(request.folder), rendered.directory)
+                copy = partial(copy_tree, limits=self._limits, move=move)
                 with words("write the preview", staged):
-                    copied = await anyio.to_thread.run_sync(partial(copy_tree, limits=self._limits), source, staged)
+                    copied = await anyio.to_thread.run_sync(copy, source, staged)
                 copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
             target = request.folder / rendered.directory
             await progress.begin("compare", "looking at what is there")
             with words("compare with", target):
+                notes = await anyio.to_thread.run_sync(_repair, request, staged, copied, move)
                 seen = await anyio.to_thread.run_sync(_look, request, look, staged, copied, target)
         return Preview(
             template=request.template.name,
@@ -112,7 +116,7 @@ class Previews:
             bytes=seen.bytes,
             answers=rendered.answers,
             hooks=look.hooks if request.permission.trust != "inert" else (),
-            ran=rendered.hooks,
+            ran=move.told(rendered.hooks),
             left_out=tuple(copied.left_out),
             text=seen.text,
             diff=seen.differences.text if seen.differences else None,
@@ -122,6 +126,7 @@ class Previews:
             tier=request.permission.tier,
             mechanisms=mechanisms,
             seconds=progress.finish(),
+            notes=(*request.notes, *notes),
         )
 
 
@@ -132,6 +137,14 @@ def _problem(request: Request, target: Path) -> str | None:
     except TargetExists as error:
         return f"{error.message}; {error.hint}"
     return None
+
+
+def _repair(request: Request, made: Path, copied: Copied, move: Move) -> list[str]:
+    """Replace the path of the sandbox as a create does; of a file that would stay as it is nothing is told."""
+    with Existing(request.folder / move.directory) as existing:
+        kept = {path for path in copied.marked if existing.change(made, path, request.if_exists) == "kept"}
+    repair(made, sorted(kept), move)
+    return repair(made, [path for path in copied.marked if path not in kept], move)
 
 
 def _look(request: Request, look: Look, made: Path, copied: Copied, target: Path) -> _Seen:
@@ -164,10 +177,10 @@ def _find(wanted: str, files: list[str]) -> str:
     path = posixpath.normpath(wanted)
     if path in files:
         return path
-    near = difflib.get_close_matches(path[:1000], files, n=1)
+    near = nearest(path, files)
     raise NotFound(
         f"The project would have no file `{plain(wanted, 200)}`",
-        hint=f"did you mean `{plain(near[0], 200)}`?" if near else "`preview_project` without `file` lists the files",
+        hint=f"did you mean `{plain(near, 200)}`?" if near else "`preview_project` without `file` lists the files",
     )
 
 

@@ -15,6 +15,8 @@ SHOWN = 200
 CHOICE = 80
 MOST_CHOICES = 20
 CHOICES_LENGTH = 4000
+PAIRS = 100_000
+"""Pairs of characters that are compared at most to find what was probably meant."""
 
 _NAMES = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
 
@@ -36,11 +38,9 @@ def wrong(name: str, given: Any, allowed: str) -> Unfit:
 def not_offered(name: str, given: Any, choices: Sequence[str]) -> Unfit:
     """Return the error for an answer that is none of the choices, with the nearest of them."""
     allowed = _one_of(choices)
-    folded = {choice.casefold(): choice for choice in choices}
     text = given if isinstance(given, str) else "" if isinstance(given, (list, dict)) else str(given)
-    near = difflib.get_close_matches(text[:SHOWN].casefold(), folded, n=1, cutoff=0.5)
-    nearest = folded[near[0]] if near and len(near[0]) <= SHOWN else None
-    hint = "" if nearest is None else f"; did you mean `{plain(nearest, CHOICE)}`?"
+    near = nearest(text, choices, cutoff=0.5)
+    hint = "" if near is None else f"; did you mean `{plain(near, CHOICE)}`?"
     return Unfit(
         Problem(
             name,
@@ -49,20 +49,37 @@ def not_offered(name: str, given: Any, choices: Sequence[str]) -> Unfit:
             allowed,
             # Whole, or none: a part of them would look like all of them.
             tuple(choices) if sum(map(len, choices)) <= CHOICES_LENGTH else (),
-            nearest,
+            near,
         )
     )
 
 
 def not_asked(name: str, known: Sequence[str]) -> Problem:
     """Return the problem with an answer to no question, with the nearest that is asked."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     told = f"`{shown(name)}` is not asked"
     allowed = "asked are " + (", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or "no questions")
     if len(known) > MOST_CHOICES:
         allowed += f" and {len(known) - MOST_CHOICES} more"
-    told += f"; did you mean `{near[0]}`?" if near else f"; {allowed}"
-    return Problem(shown(name), told, None, allowed, (), near[0] if near else None)
+    told += f"; {allowed}" if near is None else f"; did you mean `{near}`?"
+    return Problem(shown(name), told, None, allowed, (), near)
+
+
+def nearest(word: str, offered: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """Return which was probably meant: one that differs in case only, or one of the first that is written alike."""
+    word = word[:SHOWN].casefold()
+    alike, left = {}, PAIRS
+    for other in offered:
+        if len(other) > SHOWN:
+            continue
+        folded = other.casefold()
+        if folded == word:
+            return other
+        left -= len(word) * len(folded)
+        if left > 0:
+            alike[folded] = other
+    near = difflib.get_close_matches(word, alike, n=1, cutoff=cutoff)
+    return alike[near[0]] if near else None
 
 
 def kind_of(value: Any) -> str:

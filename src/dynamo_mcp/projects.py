@@ -143,9 +143,7 @@ def _project(
         trust=request.permission.trust,
         tier=request.permission.tier,
         mechanisms=mechanisms,
-        hooks=tuple(
-            msgspec.structs.replace(run, output=run.output.replace(move.made, move.published)) for run in rendered.hooks
-        ),
+        hooks=move.told(rendered.hooks),
         left_out=tuple(copied.left_out),
         kept=tuple(copied.kept),
         notes=(*request.notes, *notes),

@@ -140,7 +140,7 @@ class Registration:
         """Read a fetched template's questions, as its `pre_prompt` hook leaves them where it has one."""
         permission = await self._inspection.permission(template) if has_pre_prompt(template.path) else None
         if permission is None:
-            schema = read(template.path)
+            schema = await anyio.to_thread.run_sync(read, template.path)
             check_project_folder(template.path, schema.configuration)
             plain = msgspec.structs.replace(template, configuration=None, configured_from=None)
             return await self._asking(plain, schema)
@@ -152,7 +152,8 @@ class Registration:
                 found = await self._inspection.run(template, permission, progress)
             hooked = msgspec.structs.replace(template, configuration=found.configuration, configured_from=before)
             try:
-                schema = compile_schema(parse(found.configuration.encode()))
+                content = found.configuration.encode()
+                schema = await anyio.to_thread.run_sync(lambda: compile_schema(parse(content)))
             except InvalidTemplate as error:
                 raise InvalidTemplate(f"{error.message} (as its `pre_prompt` hook left it)", hint=error.hint) from error
             check_project_folder(template.path, schema.configuration, names=found.names)

@@ -6,11 +6,13 @@ Text gets the place where the project will be instead. Anything else is told of:
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from dynamo_mcp.text import plain
+from dynamo_mcp.types import HookRun
 
 REPAIRED_BYTES = 8 << 20
 """Bytes that a file may have to be repaired."""
@@ -39,6 +41,12 @@ class Move(msgspec.Struct, frozen=True):
     def repaired(self, text: bytes) -> bytes:
         """Return a text that knows where the project will be."""
         return text.replace(self.made.encode(), self.published.encode())
+
+    def told(self, hooks: Iterable[HookRun]) -> tuple[HookRun, ...]:
+        """Return what hooks printed as of the place where the project will be."""
+        return tuple(
+            msgspec.structs.replace(run, output=run.output.replace(self.made, self.published)) for run in hooks
+        )
 
     def inside(self, destination: str) -> str | None:
         """Return what an absolute link leads to inside the project; None if it leads elsewhere."""

@@ -106,7 +106,7 @@ def noted(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
     if not notes or result.structured_content is None:
         return result
     line, _, *rest = result.content
-    structured = {**result.structured_content, "notes": list(notes)}
+    structured = {**result.structured_content, "notes": [*result.structured_content.get("notes", ()), *notes]}
     told = [TextContent(type="text", text=f"note: {note}") for note in notes]
     machine = TextContent(type="text", text=text_of(structured))
     return result.model_copy(update={"content": [line, *told, machine, *rest], "structured_content": structured})
@@ -118,6 +118,8 @@ def previewed(preview: Preview) -> CallToolResult:
     notes = [f"{number} {'file' if number == 1 else 'files'}", f"{preview.bytes} bytes"]
     if preview.problem:
         notes.append("a create would refuse, see `problem`")
+    if preview.notes:
+        notes.append(f"{len(preview.notes)} worth knowing, see `notes`")
     line = (
         f"`{preview.path}` would be made from template `{preview.template}` ({'; '.join(notes)}); nothing was written"
     )

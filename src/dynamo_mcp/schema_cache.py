@@ -1,29 +1,41 @@
 """Is this schema still true? Compiled schemas, validated by a stat on each read.
 
 A stat costs microseconds and is never stale, so an edit of a live template's `cookiecutter.json` counts from the next
-call on; the watcher only tells clients that something changed.
+call on; the watcher only tells clients that something changed. Each list of tools needs every JSON Schema, so that
+those are kept too.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.configuration import CONFIGURATION, compile_schema, fingerprint, parse, read
-from dynamo_mcp.errors import InvalidTemplate
+from dynamo_mcp.errors import DynamoError, InvalidTemplate
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
 
 MOST = 1000
 """Schemas that are kept; what another process replaced is asked for no more, and makes room."""
+LARGE_BYTES = 32 << 10
+"""Bytes of a `cookiecutter.json` that take so long to compile that others should not wait for it."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
     signature: tuple[int, int, int]
     configuration: str | None
     schema: Schema
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    schema: Schema
+    examples: dict[str, Any]
+    json_schema: dict[str, Any]
 
 
 class SchemaCache:
@@ -33,6 +45,7 @@ class SchemaCache:
         """Read nothing yet, and keep so many."""
         self._most = most
         self._kept: OrderedDict[tuple[Path, bool], _Kept] = OrderedDict()
+        self._shown: OrderedDict[Path, _Shown] = OrderedDict()
 
     def get(self, template: Template, *, hooks: bool = True) -> Schema:
         """Return a template's schema.
@@ -65,10 +78,30 @@ class SchemaCache:
             self._kept.popitem(last=False)
         return schema
 
+    def json_schema(self, template: Template) -> dict[str, Any]:
+        """Return the JSON Schema of a template's answers, which nobody may change; raises as `get`."""
+        schema = self.get(template)
+        shown = self._shown.get(template.path)
+        if shown is None or shown.schema is not schema or shown.examples != template.examples:
+            shown = _Shown(schema, template.examples, schema.json_schema(template.examples))
+            self._shown[template.path] = shown
+        self._shown.move_to_end(template.path)
+        while len(self._shown) > self._most:
+            self._shown.popitem(last=False)
+        return shown.json_schema
+
+    async def prepare(self, template: Template) -> None:
+        """Compile a large schema in a thread, where it is not kept; what is wrong with one is told by `get`."""
+        with suppress(OSError, DynamoError):
+            size = max((template.path / CONFIGURATION).stat().st_size, len(template.configuration or ""))
+            if size >= LARGE_BYTES:
+                await anyio.to_thread.run_sync(self.get, template)
+
     def forget(self, template: Template) -> None:
         """Drop what is kept for a template that was removed."""
         for hooked in (False, True):
             self._kept.pop((template.path, hooked), None)
+        self._shown.pop(template.path, None)
 
 
 def _read(template: Template, *, hooks: bool) -> Schema:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 DESCRIPTION_LENGTH = 500
 """Characters of a description that are kept."""
 
+_LOOKED_AT = 4
+"""Characters that are looked at for each that may be shown: a stranger's text may be of any length."""
 _REMOVED = {"Cc", "Cf", "Cn", "Co", "Cs"}
 # Variation selectors are marks, not format characters, but as invisible, and can carry hidden text.
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_SELECTORS = re.compile(r"[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
@@ -21,14 +24,14 @@ def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
         text: What the author wrote.
         limit: Characters that are left at most; what is cut off is marked by an ellipsis.
     """
-    visible = "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace()
-        or (
-            unicodedata.category(character) not in _REMOVED
-            and not any(ord(character) in selectors for selectors in _SELECTORS)
+    beginning = text[: _LOOKED_AT * limit]
+    visible = _SELECTORS.sub("", beginning)
+    if not visible.isprintable():
+        visible = "".join(
+            " " if character.isspace() else character
+            for character in visible
+            if character.isspace() or unicodedata.category(character) not in _REMOVED
         )
-    )
     folded = " ".join(visible.split())
-    return folded if len(folded) <= limit else folded[: limit - 1] + "…"
+    whole = len(folded) <= limit and len(text) <= len(beginning)
+    return folded if whole else folded[: limit - 1] + "…"

@@ -87,8 +87,8 @@ class Turns:
             folder = output_folder(self._settings, wanted.output_dir)
             await progress.begin("check answers")
             schema = self._schemas.get(template, hooks=permission.trust != "inert")
-            answers = schema.check(template.name, self._defaults.fill(schema, wanted.variables))
-            notes = self._defaults.of(schema)[1]
+            filled, notes = self._defaults.fill(schema, wanted.variables)
+            answers = schema.check(template.name, filled)
 
             async def attempt(environment: Environment) -> Result:
                 await progress.begin("start renderer", "waiting for a renderer")

@@ -24,6 +24,8 @@ from dynamo_mcp.views import VariableInfo
 ANSWER_LENGTH = 100_000
 """Characters that a text answer may have."""
 LARGEST = 10**100
+MOST_PROBLEMS = 20
+"""Problems with the answers that are told at once."""
 TITLE_LENGTH = 100
 QUOTED = 200
 """Characters of a question that a description quotes."""
@@ -66,6 +68,11 @@ class Variable(msgspec.Struct, frozen=True):
     def derived(self) -> bool:
         """The default, or a choice, is Jinja."""
         return is_jinja(self.raw)
+
+    @property
+    def question(self) -> str:
+        """A sentence that quotes the prompt; it can't close the quotes, for the question is the author's."""
+        return f"The template asks {json.dumps(plain(self.prompt, QUOTED), ensure_ascii=False)}."
 
     @property
     def choices(self) -> tuple[str, ...] | None:
@@ -145,8 +152,7 @@ class Variable(msgspec.Struct, frozen=True):
         """
         schema: dict[str, Any] = {
             "title": plain(self.prompt, TITLE_LENGTH),
-            # In quotes that it can't close: the question is the author's, the sentence ours.
-            "description": f"The template asks {json.dumps(plain(self.prompt, QUOTED), ensure_ascii=False)}.",
+            "description": self.question,
             **self._shape(),
         }
         if self.derived:
@@ -256,16 +262,20 @@ class Schema(msgspec.Struct, frozen=True):
             answers: Values by variable; any may be left out.
 
         Raises:
-            InvalidAnswers: With all problems at once.
+            InvalidAnswers: With all problems at once; of very many, with the first.
         """
         known = {variable.name: variable for variable in self.variables}
-        literal, problems = {}, []
+        literal: dict[str, Any] = {}
+        problems: list[Problem] = []
         try:
             msgspec.convert(answers, self.struct)
             fits = True
         except (msgspec.ValidationError, UnicodeEncodeError, RecursionError):
             fits = False
-        for name, given in answers.items():
+        for number, (name, given) in enumerate(answers.items()):
+            if len(problems) == MOST_PROBLEMS:
+                problems.append(Problem("", f"answers that were not checked: {len(answers) - number}"))
+                break
             if name not in known:
                 problems.append(not_asked(name, list(known)))
                 continue
@@ -275,6 +285,8 @@ class Schema(msgspec.Struct, frozen=True):
                 problems.append(unfit.problem)
             except RecursionError:
                 problems.append(Problem(name, f"`{name}` is nested too deeply"))
+            except ValueError:  # Python writes no number of thousands of digits
+                problems.append(Problem(name, f"`{name}` holds a number of thousands of digits"))
         if problems:
             raise InvalidAnswers(
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"

@@ -95,6 +95,7 @@ class Preview(msgspec.Struct, frozen=True):
         diff: Unified diff of the changed text files against what is there, if it was asked for; 64 KiB at most.
         diff_cut: Not all of the diff is there.
         not_compared: Changed files that are not in the diff, each with the reason.
+        notes: What else is worth knowing, as a created project has it.
         trust: How much of the template was allowed to run.
         tier: How well the machine confined it.
         mechanisms: What confined it.
@@ -121,6 +122,7 @@ class Preview(msgspec.Struct, frozen=True):
     tier: Tier
     mechanisms: tuple[str, ...]
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 class VariableInfo(msgspec.Struct, frozen=True):

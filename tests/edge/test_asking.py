@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from dynamo_mcp.results import noted
 from edge.joining import Era, Transport, in_both_eras, join, over_every_transport
 from fakes import FakeDynamo
 
@@ -90,6 +91,13 @@ async def test_a_client_that_shows_no_forms_gets_the_defaults_and_a_note(
     assert note == (
         "the client can't show a form: the defaults were taken for `project_name`, `slug`, `tests`, `license`, `owner`"
     )
+
+
+async def test_what_a_person_could_not_be_asked_stands_beside_the_project_s_own_notes() -> None:
+    lines = [t.TextContent(type="text", text=text) for text in ("Created", "{}")]
+    result = noted(t.CallToolResult(content=[*lines], structured_content={"notes": ["its own"]}), ["not asked"])
+    assert result.structured_content == {"notes": ["its own", "not asked"]}
+    assert json.loads(result.content[2].text) == result.structured_content  # type: ignore[union-attr]
 
 
 @in_both_eras

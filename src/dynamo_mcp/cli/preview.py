@@ -96,5 +96,7 @@ def _say_files(seen: Preview) -> None:
             say(f"  {run.hook}: {line}")
     for line in seen.left_out:
         say(f"  left out: {line}")
+    for line in seen.notes:
+        say(f"  note: {line}")
     if seen.problem:
         say(f"a create would refuse: {seen.problem}")
