@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dynamo_mcp.errors import DynamoError, HookFailed, InvalidTemplate, NotATemplate, RenderFailed, TimedOut
+from dynamo_mcp.last_words import KEPT_BYTES
 from homes import SLUG, Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio
@@ -147,10 +148,34 @@ async def test_a_hook_without_run_bit_runs(home: Home) -> None:
     assert [(run.hook, run.output) for run in project.hooks] == [("post_gen_project.sh", "ran\n")]
 
 
-async def test_a_hook_that_never_ends_is_ended_and_named(home: Home) -> None:
-    async with home.open(create_seconds=3) as dynamo:
-        await home.add(dynamo, "one", pre_gen_project="import time\nwhile True: time.sleep(60)")
-        with pytest.raises(TimedOut, match=r"while running the hook pre_gen_project\.py"):
+@pytest.mark.parametrize(
+    ("hook", "code"),
+    [
+        ("pre_prompt.py", "print('waiting')\nimport time\nwhile True: time.sleep(60)"),
+        ("pre_gen_project.py", "print('waiting')\nimport time\nwhile True: time.sleep(60)"),
+        ("post_gen_project.sh", "#!/bin/sh\necho waiting\nsleep 600"),
+        ("post_gen_project.py", "print('x' * (1 << 20) + 'waiting')\nwhile True: pass"),
+    ],
+)
+async def test_a_hook_that_never_ends_is_ended_and_named_with_what_it_had_printed(
+    home: Home, hook: str, code: str
+) -> None:
+    async with home.open(create_seconds=4) as dynamo:
+        with pytest.raises(TimedOut) as raised:  # noqa: PT012 - a hook before the questions runs when it is added
+            await home.add(dynamo, "one", {f"hooks/{hook}": code})
+            await dynamo.create_project("one", str(home.outputs))
+        assert f"more than 4 seconds and was ended while running the hook {hook}; nothing" in raised.value.message
+        assert raised.value.message.endswith("waiting")
+        assert len(raised.value.message) < KEPT_BYTES + 1000
+        assert home.scratch == []
+    assert home.made == []
+
+
+async def test_a_hook_that_kills_its_job_is_named_with_what_it_had_printed(home: Home) -> None:
+    hook = "import os, time\nprint('farewell')\nos.kill(os.getppid(), 9)\ntime.sleep(600)"
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        with pytest.raises(HookFailed, match=r"while running the hook post_gen_project\.py; it printed:\nfarewell"):
             await dynamo.create_project("one", str(home.outputs))
         assert home.scratch == []
     assert home.made == []

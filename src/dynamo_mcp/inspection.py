@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import anyio
 
-from dynamo_mcp.errors import Refused, TimedOut
-from dynamo_mcp.jobs import Job
+from dynamo_mcp.errors import Refused
+from dynamo_mcp.jobs import Job, timed_out
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import Permission, permit
@@ -48,10 +48,7 @@ class Inspection:
         async with self._slots.one():
             try:
                 with anyio.fail_after(self._settings.create_seconds):
-                    return await self._renderers.inspect(job, progress.detail)
+                    return await self._renderers.inspect(job, progress)
             except TimeoutError as error:
-                raise TimedOut(
-                    f"The `pre_prompt` hook of `{template.name}` took more than {self._settings.create_seconds:g} "
-                    "seconds and was ended",
-                    hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-                ) from error
+                doing = f"The `pre_prompt` hook of `{template.name}`"
+                raise timed_out(doing, self._settings.create_seconds, progress) from error

@@ -92,7 +92,7 @@ class Previews:
 
         async with self._store.staged() as staged:
             job = request.job(hooks=look.run_hooks)
-            async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
+            async with self._renderers.render(job, decide, progress) as (rendered, mechanisms):
                 source = rendered.root / rendered.directory
                 with words("write the preview", staged):
                     copied = await anyio.to_thread.run_sync(partial(copy_tree, limits=self._limits), source, staged)

@@ -10,8 +10,8 @@ import msgspec
 
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed, TimedOut
-from dynamo_mcp.jobs import Request
+from dynamo_mcp.errors import RendererFailed
+from dynamo_mcp.jobs import Request, timed_out
 from dynamo_mcp.outputs import output_folder
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
@@ -112,8 +112,4 @@ class Turns:
             with anyio.fail_after(self._settings.create_seconds):
                 return await work
         except TimeoutError as error:
-            raise TimedOut(
-                f"{doing} took more than {self._settings.create_seconds:g} seconds and was ended while "
-                f"{progress.last}; nothing of it was left",
-                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-            ) from error
+            raise timed_out(doing, self._settings.create_seconds, progress) from error

@@ -76,9 +76,10 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
         inert=message["trust"] == "inert",
         variables=message["variables"],
         before_hook=None if alone else family.die_with_parent,
+        say=lambda text: say(replies, {"event": "step", "message": text}),
     )
     if message["action"] == "inspect":
-        inspected = project.inspect(lambda text: say(replies, {"event": "step", "message": text}))
+        inspected = project.inspect()
         seconds = {"inspect": time.perf_counter() - started}
         return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds, "mechanisms": mechanisms}
     resolved = project.resolve()
@@ -87,9 +88,7 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
     if os.read(orders, 1) != b"1":
         return {"event": "failed", "kind": "stopped", "message": "stopped by the server", "output": ""}
     started = time.perf_counter()
-    project.generate(
-        lambda text: say(replies, {"event": "step", "message": text}), accept_hooks=message.get("hooks", True)
-    )
+    project.generate(accept_hooks=message.get("hooks", True))
     seconds["render"] = time.perf_counter() - started
     return {
         "event": "done",

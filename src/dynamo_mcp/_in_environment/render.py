@@ -64,6 +64,7 @@ class Project:
         inert: bool,
         variables: dict[str, Any],
         before_hook: Callable[[], None] | None,
+        say: Callable[[str], None],
     ) -> None:
         """Take a job's values; nothing is read yet.
 
@@ -75,6 +76,7 @@ class Project:
             inert: Use a sandboxed Jinja, refuse unknown extensions, run no hooks.
             variables: `_template`, `_output_dir` and `_checkout`.
             before_hook: Called in a hook's process before the hook.
+            say: Told in words what is being done.
         """
         self._template = template
         self._output = output
@@ -86,18 +88,16 @@ class Project:
         self._choices: dict[str, list[Any]] = {}
         self._directory = ""
         self._repository = template
-        self._hooks = hooks.Hooks(temporary, before_hook)
+        self._say = say
+        self._hooks = hooks.Hooks(temporary, before_hook, say)
 
     @property
     def ran(self) -> list[dict[str, Any]]:
         """The hooks that ran: `hook`, `output` and `seconds` of each."""
         return self._hooks.ran
 
-    def inspect(self, say: Callable[[str], None]) -> dict[str, Any]:
+    def inspect(self) -> dict[str, Any]:
         """Run the template's `pre_prompt` hook on a copy of the template, as cookiecutter does before it asks.
-
-        Args:
-            say: Told in words what is being done.
 
         Returns:
             `configuration`, the text of the `cookiecutter.json` that the hook left, and `names`, those in the
@@ -107,7 +107,6 @@ class Project:
             Failure: The hook failed, or left nothing that can be read.
         """
         self._hooks.install()
-        say("running the hook pre_prompt")
         with _words(self._template):
             self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
         try:
@@ -134,6 +133,7 @@ class Project:
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
         """
+        self._say("computing the answers")
         cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
         self._hooks.install()
         with _words(self._output):
@@ -160,17 +160,15 @@ class Project:
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers, "choices": self._choices}
 
-    def generate(self, say: Callable[[str], None], *, accept_hooks: bool = True) -> None:
+    def generate(self, *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.
 
         Args:
-            say: Told in words what is being done.
             accept_hooks: Run the hooks before and after the files, unless nothing of the template may run.
 
         Raises:
             Failure: In words, with what a failing hook printed.
         """
-        self._hooks.say = say
         project = os.path.join(self._output, self._directory)
 
         def checking(context: dict[str, Any]) -> Any:
@@ -181,7 +179,7 @@ class Project:
         cookiecutter.generate.render_and_create_dir = _literal_top(
             cookiecutter.generate.render_and_create_dir, self._output, self._directory
         )
-        say("rendering files")
+        self._say("rendering files")
         with _words(project):
             cookiecutter.generate.generate_files(
                 self._repository, self._context, self._output, accept_hooks=accept_hooks and not self._inert
