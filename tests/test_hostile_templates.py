@@ -29,7 +29,11 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
         ("", InvalidTemplate, "`cookiecutter.json`, line 1"),
         ("\ufeff{}", InvalidTemplate, "`cookiecutter.json`, line 1"),
         ("[1]", InvalidTemplate, "`cookiecutter.json` holds a list"),
-        ('{"slug": "made", "pick": []}', InvalidTemplate, "The choice `pick` offers nothing"),
+        (
+            '{"slug": "made", "pick": []}',
+            InvalidTemplate,
+            "`cookiecutter.json`, line 1: the choice `pick` offers nothing",
+        ),
         (None, NotATemplate, "no `cookiecutter.json`"),
     ],
 )
@@ -69,14 +73,43 @@ async def test_a_template_without_one_folder_to_render_is_told_when_it_is_added(
 
 
 BROKEN: dict[str, tuple[dict[str, Any], dict[str, str | bytes], type[DynamoError], list[str]]] = {
-    "an undefined variable in a default": ({"a": "{{ cookiecutter.nope }}"}, {}, InvalidTemplate, ["`a`", "nope"]),
+    "an undefined variable in a default": (
+        {"a": "{{ cookiecutter.nope }}"},
+        {},
+        InvalidTemplate,
+        ["`cookiecutter.json`, line 1: the default of `a`: ", "nope"],
+    ),
+    "a syntax error in a default": (
+        {"a": "{{ oops"},
+        {},
+        InvalidTemplate,
+        ["line 1: the default of `a`: unexpected end"],
+    ),
     "defaults that need each other": (
         {"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"},
         {},
         InvalidTemplate,
         ["`a`", "`b` is only answered after `a`"],
     ),
-    "a setting of the wrong type": ({"_extensions": 3}, {}, InvalidTemplate, ["`_extensions`"]),
+    "a default that needs itself": (
+        {"a": "{{ cookiecutter.a }}"},
+        {},
+        InvalidTemplate,
+        ["`a`", "it is computed from itself"],
+    ),
+    "an undefined variable in a name": (
+        {},
+        {f"{SLUG}/{{{{cookiecutter.nope}}}}": "x"},
+        RenderFailed,
+        ["{{cookiecutter.nope}}", "nope"],
+    ),
+    "a syntax error in a folder's name": ({}, {f"{SLUG}/{{% if %}}/x": "x"}, RenderFailed, ["{% if %}`: line 1"]),
+    "a syntax error in what a file includes": (
+        {},
+        {f"{SLUG}/z.txt": "{% include 'part' %}", "templates/part": "\n{% endif %}"},
+        RenderFailed,
+        ["templates/part`, line 2"],
+    ),
     "a syntax error in a file": ({}, {f"{SLUG}/z.txt": "1\n2\n{% if %}"}, RenderFailed, ["`z.txt`", "line 3"]),
     "an undefined variable in a file": (
         {},
@@ -96,6 +129,36 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str | bytes], type[DynamoError
         {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
         RenderFailed,
         ["`../../x` leaves the project"],
+    ),
+    "a name that is absolute": (
+        {"part": "/etc/x"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`/etc/x` leaves the project"],
+    ),
+    "a name that leaves the project on a detour": (
+        {"part": "a/../../x"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`a/../../x` leaves the project"],
+    ),
+    "a folder whose name leaves the project": (
+        {"part": ".."},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}/file": "x"},
+        RenderFailed,
+        ["leaves the project"],
+    ),
+    "a name with a NUL character": (
+        {"part": "a\0b"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["NUL character"],
+    ),
+    "a name that is too long": (
+        {"part": "a" * 300},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`aaaa", "File name too long"],
     ),
     "a folder whose name renders to nothing": (
         {},

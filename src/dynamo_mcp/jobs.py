@@ -60,6 +60,7 @@ class Request(msgspec.Struct, frozen=True):
                 "_checkout": self.template.location.revision,
             },
             hooks,
+            self.schema.lines,
         )
 
 
@@ -71,6 +72,7 @@ class Job(msgspec.Struct, frozen=True):
         confined: The job runs in the sandbox of this machine's tier.
         variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
         hooks: The hooks before and after the files run; `pre_prompt`, which may make the template, runs anyway.
+        lines: The line of each name in `cookiecutter.json`, where they are known.
     """
 
     template: Template
@@ -80,6 +82,7 @@ class Job(msgspec.Struct, frozen=True):
     confined: bool
     variables: dict[str, Any]
     hooks: bool = True
+    lines: dict[str, int] = {}
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -147,7 +150,12 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
                 hint="answer as the hook asks, or mend the template",
             )
         case "template":
-            return InvalidTemplate(f"Template `{name}`: {message}", hint="mend the template, or use another revision")
+            variable = last.get("variable")
+            line = job.lines.get(variable) if isinstance(variable, str) else None
+            where = "" if line is None else f"`cookiecutter.json`, line {line}: "
+            return InvalidTemplate(
+                f"Template `{name}`: {where}{message}", hint="mend the template, or use another revision"
+            )
         case "render":
             return RenderFailed(f"Template `{name}`: {message}", hint="mend the template, or answer differently")
         case "space":

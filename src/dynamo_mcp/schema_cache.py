@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynamo_mcp.configuration import CONFIGURATION, compile_schema, fingerprint, parse, read
+from dynamo_mcp.configuration import compile_schema, fingerprint, read
 from dynamo_mcp.errors import InvalidTemplate
+from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
 

@@ -107,7 +107,7 @@ class Project:
             Failure: The hook failed, or left nothing that can be read.
         """
         self._hooks.install()
-        with _words(self._template):
+        with _words(self._template, self._template):
             self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
         try:
             with open(os.path.join(self._repository, "cookiecutter.json"), "rb") as file:
@@ -136,7 +136,7 @@ class Project:
         self._say("computing the answers")
         cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
         self._hooks.install()
-        with _words(self._output):
+        with _words(self._output, self._template):
             if not self._inert:
                 self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
                 # At `inert` no module of the template can be imported, whatever it is called.
@@ -180,7 +180,7 @@ class Project:
             cookiecutter.generate.render_and_create_dir, self._output, self._directory
         )
         self._say("rendering files")
-        with _words(project):
+        with _words(project, self._repository):
             cookiecutter.generate.generate_files(
                 self._repository, self._context, self._output, accept_hooks=accept_hooks and not self._inert
             )
@@ -243,8 +243,13 @@ def _check_directory(name: str, unrendered: str) -> None:
 
 
 @contextlib.contextmanager
-def _words(root: str) -> Any:
-    """Turn what cookiecutter and Jinja raise into words that name the file and the line; paths are told from `root`."""
+def _words(root: str, template: str) -> Any:
+    """Turn what cookiecutter and Jinja raise into words that name the file and the line.
+
+    Args:
+        root: The folder that paths are told from.
+        template: That from which those of the template are.
+    """
     try:
         yield
     except UndefinedVariableInTemplate as error:
@@ -260,4 +265,8 @@ def _words(root: str) -> Any:
     except OSError as error:
         if error.errno not in PLACES or not isinstance(error.filename, str):
             raise
-        raise Failure("render", f"`{os.path.relpath(error.filename, root)}`: {error.strerror}") from error
+        if not os.path.isdir(root):
+            raise Failure("render", "a hook removed or replaced the project's folder") from error
+        inside = error.filename.startswith(template + os.sep)
+        path = os.path.relpath(error.filename, template if inside else root)
+        raise Failure("render", f"`{path}`: {error.strerror}") from error
