@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dynamo_mcp.errors import DynamoError, HookFailed, InvalidTemplate, NotATemplate, RenderFailed, TimedOut
+from dynamo_mcp.last_words import KEPT_BYTES
 from homes import SLUG, Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,11 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
         ("", InvalidTemplate, "`cookiecutter.json`, line 1"),
         ("\ufeff{}", InvalidTemplate, "`cookiecutter.json`, line 1"),
         ("[1]", InvalidTemplate, "`cookiecutter.json` holds a list"),
-        ('{"slug": "made", "pick": []}', InvalidTemplate, "The choice `pick` offers nothing"),
+        (
+            '{"slug": "made", "pick": []}',
+            InvalidTemplate,
+            "`cookiecutter.json`, line 1: the choice `pick` offers nothing",
+        ),
         (None, NotATemplate, "no `cookiecutter.json`"),
     ],
 )
@@ -68,14 +73,43 @@ async def test_a_template_without_one_folder_to_render_is_told_when_it_is_added(
 
 
 BROKEN: dict[str, tuple[dict[str, Any], dict[str, str | bytes], type[DynamoError], list[str]]] = {
-    "an undefined variable in a default": ({"a": "{{ cookiecutter.nope }}"}, {}, InvalidTemplate, ["`a`", "nope"]),
+    "an undefined variable in a default": (
+        {"a": "{{ cookiecutter.nope }}"},
+        {},
+        InvalidTemplate,
+        ["`cookiecutter.json`, line 1: the default of `a`: ", "nope"],
+    ),
+    "a syntax error in a default": (
+        {"a": "{{ oops"},
+        {},
+        InvalidTemplate,
+        ["line 1: the default of `a`: unexpected end"],
+    ),
     "defaults that need each other": (
         {"a": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.a }}"},
         {},
         InvalidTemplate,
         ["`a`", "`b` is only answered after `a`"],
     ),
-    "a setting of the wrong type": ({"_extensions": 3}, {}, InvalidTemplate, ["`_extensions`"]),
+    "a default that needs itself": (
+        {"a": "{{ cookiecutter.a }}"},
+        {},
+        InvalidTemplate,
+        ["`a`", "it is computed from itself"],
+    ),
+    "an undefined variable in a name": (
+        {},
+        {f"{SLUG}/{{{{cookiecutter.nope}}}}": "x"},
+        RenderFailed,
+        ["{{cookiecutter.nope}}", "nope"],
+    ),
+    "a syntax error in a folder's name": ({}, {f"{SLUG}/{{% if %}}/x": "x"}, RenderFailed, ["{% if %}`: line 1"]),
+    "a syntax error in what a file includes": (
+        {},
+        {f"{SLUG}/z.txt": "{% include 'part' %}", "templates/part": "\n{% endif %}"},
+        RenderFailed,
+        ["templates/part`, line 2"],
+    ),
     "a syntax error in a file": ({}, {f"{SLUG}/z.txt": "1\n2\n{% if %}"}, RenderFailed, ["`z.txt`", "line 3"]),
     "an undefined variable in a file": (
         {},
@@ -95,6 +129,36 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str | bytes], type[DynamoError
         {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
         RenderFailed,
         ["`../../x` leaves the project"],
+    ),
+    "a name that is absolute": (
+        {"part": "/etc/x"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`/etc/x` leaves the project"],
+    ),
+    "a name that leaves the project on a detour": (
+        {"part": "a/../../x"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`a/../../x` leaves the project"],
+    ),
+    "a folder whose name leaves the project": (
+        {"part": ".."},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}/file": "x"},
+        RenderFailed,
+        ["leaves the project"],
+    ),
+    "a name with a NUL character": (
+        {"part": "a\0b"},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["NUL character"],
+    ),
+    "a name that is too long": (
+        {"part": "a" * 300},
+        {f"{SLUG}/{{{{cookiecutter.part}}}}": "x"},
+        RenderFailed,
+        ["`aaaa", "File name too long"],
     ),
     "a folder whose name renders to nothing": (
         {},
@@ -147,10 +211,34 @@ async def test_a_hook_without_run_bit_runs(home: Home) -> None:
     assert [(run.hook, run.output) for run in project.hooks] == [("post_gen_project.sh", "ran\n")]
 
 
-async def test_a_hook_that_never_ends_is_ended_and_named(home: Home) -> None:
-    async with home.open(create_seconds=3) as dynamo:
-        await home.add(dynamo, "one", pre_gen_project="import time\nwhile True: time.sleep(60)")
-        with pytest.raises(TimedOut, match=r"while running the hook pre_gen_project\.py"):
+@pytest.mark.parametrize(
+    ("hook", "code"),
+    [
+        ("pre_prompt.py", "print('waiting')\nimport time\nwhile True: time.sleep(60)"),
+        ("pre_gen_project.py", "print('waiting')\nimport time\nwhile True: time.sleep(60)"),
+        ("post_gen_project.sh", "#!/bin/sh\necho waiting\nsleep 600"),
+        ("post_gen_project.py", "print('x' * (1 << 20) + 'waiting')\nwhile True: pass"),
+    ],
+)
+async def test_a_hook_that_never_ends_is_ended_and_named_with_what_it_had_printed(
+    home: Home, hook: str, code: str
+) -> None:
+    async with home.open(create_seconds=4) as dynamo:
+        with pytest.raises(TimedOut) as raised:  # noqa: PT012 - a hook before the questions runs when it is added
+            await home.add(dynamo, "one", {f"hooks/{hook}": code})
+            await dynamo.create_project("one", str(home.outputs))
+        assert f"more than 4 seconds and was ended while running the hook {hook}; nothing" in raised.value.message
+        assert raised.value.message.endswith("waiting")
+        assert len(raised.value.message) < KEPT_BYTES + 1000
+        assert home.scratch == []
+    assert home.made == []
+
+
+async def test_a_hook_that_kills_its_job_is_named_with_what_it_had_printed(home: Home) -> None:
+    hook = "import os, time\nprint('farewell')\nos.kill(os.getppid(), 9)\ntime.sleep(600)"
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        with pytest.raises(HookFailed, match=r"while running the hook post_gen_project\.py; it printed:\nfarewell"):
             await dynamo.create_project("one", str(home.outputs))
         assert home.scratch == []
     assert home.made == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -56,10 +57,10 @@ async def test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project(home: 
     replaced = "the path of the sandbox in it was replaced by that of the project"
     assert told == {
         "deep/run": replaced,
-        "place.bin": "it holds the path of the sandbox that it was made in, and is not text",
+        "place.bin": "it holds the path of the sandbox that it was made in, and is not UTF-8 text",
         "place.json": replaced,
         "place.txt": replaced,
-        "temporary.txt": "it holds the path of a temporary folder of the sandbox, which is gone",
+        "temporary.txt": "it holds a path of the sandbox that could not be replaced, and is gone",
     }
     assert project.left_out == ()
 
@@ -80,8 +81,55 @@ async def test_a_virtual_environment_that_a_hook_made_works_where_the_project_is
 MOVE = Move("/output/0123456789abcdef", "/somewhere/else", "made")
 
 
+@pytest.mark.anyio
+async def test_a_path_is_replaced_however_it_is_written_or_its_file_is_told(home: Home) -> None:
+    hook = """import json, os, pathlib, urllib.parse
+here = os.getcwd()
+text = {"url": pathlib.Path.cwd().as_uri() + "/a%20b", "part": "?at=" + urllib.parse.quote(here, safe="")}
+pathlib.Path("place.json").write_text(json.dumps({"root": here, **text}).replace("/", chr(92) + "/"))
+pathlib.Path("place.txt").write_text(text["url"])
+pathlib.Path("part.txt").write_text(text["part"])
+pathlib.Path("little.txt").write_bytes(here.encode("utf-16-le"))
+pathlib.Path("big.txt").write_bytes(here.encode("utf-16-be"))
+pathlib.Path("reversed.txt").write_text(here.replace("/", ":"))
+"""
+    outputs = home.outputs / "some where, è"
+    made = outputs / "made"
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        project = await dynamo.create_project("one", str(outputs))
+    part = "?at=" + quote(str(made), safe="")
+    assert json.loads((made / "place.json").read_text()) == {
+        "root": str(made),
+        "url": made.as_uri() + "/a%20b",
+        "part": part,
+    }
+    assert (made / "place.json").read_text().count("\\/") > 10
+    assert (made / "place.txt").read_text() == made.as_uri() + "/a%20b"
+    assert (made / "part.txt").read_text() == part
+    told = dict(note.split(": ", 1) for note in project.notes)
+    for name in ("place.json", "place.txt", "part.txt"):
+        assert told[name] == "the path of the sandbox in it was replaced by that of the project"
+    for name in ("little.txt", "big.txt"):
+        assert told[name].endswith("and is not UTF-8 text")
+    assert told["reversed.txt"] == "it holds a path of the sandbox that could not be replaced, and is gone"
+
+
+@pytest.mark.parametrize(
+    "spelled", [b"file:/output/%s/x", b"%%2foutput%%2f%s", b"/output/%s", b"file:\\/\\/\\/output\\/%s"]
+)
+def test_nothing_of_the_sandbox_stays_in_a_path(spelled: bytes) -> None:
+    repaired = MOVE.repaired(spelled % MOVE.mark)
+    assert repaired.endswith((b"/x", b"else"))
+    assert MOVE.mark not in repaired
+    assert b"output" not in repaired
+
+
 @pytest.mark.parametrize("before", [0, 7, CHUNK_BYTES - 30, CHUNK_BYTES - 3, CHUNK_BYTES, 2 * CHUNK_BYTES - 9])
 def test_a_path_is_found_wherever_in_a_file_it_is(tmp_path: Path, before: int) -> None:
+    (tmp_path / "wide").mkdir()
+    (tmp_path / "wide" / "file").write_bytes(b"x" * before + MOVE.made.encode("utf-16-be") + b"y" * 50)
+    assert copy_tree(tmp_path / "wide", tmp_path / "w", limits=Limits(1 << 30, 10), move=MOVE).marked == ["file"]
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "file").write_bytes(b"x" * before + b"/output/0123456789abcdef/made" + b"y" * 50)
     copied = copy_tree(tmp_path / "made", tmp_path / "copy", limits=Limits(1 << 30, 10), move=MOVE)
@@ -93,7 +141,9 @@ def test_a_path_is_found_wherever_in_a_file_it_is(tmp_path: Path, before: int) -
 def test_a_file_that_is_too_large_is_left_as_it_is_and_told(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"/output/0123456789abcdef" + b"x" * REPAIRED_BYTES)
     (note,) = repair(tmp_path, ["large"], MOVE)
-    assert note.startswith("large: it holds the path of the sandbox")
+    assert (
+        note == f"large: it holds the path of the sandbox that it was made in, and has more than {REPAIRED_BYTES} bytes"
+    )
     assert (tmp_path / "large").read_bytes().startswith(b"/output/0123456789abcdef")
 
 

@@ -94,7 +94,7 @@ async def test_a_worker_that_is_killed_during_a_job_is_said_and_the_next_create_
                 tasks.start_soon(create)
                 await until(lambda: hooks_running(home))
                 # The worker itself is the one whose parent is bubblewrap; its death ends all of the namespace.
-                for worker in own_workers(home):
+                for worker in sorted(own_workers(home)):
                     with suppress(ProcessLookupError):
                         os.kill(worker, signal.SIGKILL)
         assert [type(error) for error in errors] == [RendererFailed]

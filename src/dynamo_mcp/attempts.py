@@ -8,7 +8,8 @@ from typing import TypeVar
 import anyio
 
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed, TimedOut
+from dynamo_mcp.errors import RendererFailed
+from dynamo_mcp.jobs import timed_out
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
@@ -65,8 +66,4 @@ class Attempts:
             with anyio.fail_after(self._seconds):
                 return await work
         except TimeoutError as error:
-            raise TimedOut(
-                f"{doing} took more than {self._seconds:g} seconds and was ended while {progress.last}; nothing of it "
-                "was left",
-                hint="mend a hook that never ends, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`",
-            ) from error
+            raise timed_out(doing, self._seconds, progress) from error

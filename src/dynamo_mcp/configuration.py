@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -13,19 +12,24 @@ from typing import Any, Literal
 import msgspec
 
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
-from dynamo_mcp.problems import kind_of
+from dynamo_mcp.parsing import CONFIGURATION, invalid, lines_of, parse
+from dynamo_mcp.problems import shown
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind
 from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, text_of
 
-CONFIGURATION = "cookiecutter.json"
-DEPTH = 64
 LARGEST_BYTES = 1 << 20
 MOST_VARIABLES = 500
 NAME_LENGTH = 200
 SHOWN = 20
 """Folders that a message names at most."""
 
+# cookiecutter takes each letter of a text of patterns, and the names in an object.
+_SETTINGS: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("_copy_without_render", (list, dict, str), "a list of texts"),
+    ("_extensions", (list, dict, str), "a list of texts"),
+    ("_jinja2_env_vars", (dict,), "an object"),
+)
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
 
@@ -50,7 +54,8 @@ def read(template: Path) -> Schema:
         NotATemplate: There is no `cookiecutter.json`.
         InvalidTemplate: It can't be understood.
     """
-    return compile_schema(parse(content_of(template)))
+    content = content_of(template)
+    return compile_schema(parse(content), lines_of(content.decode()))
 
 
 def content_of(template: Path) -> bytes:
@@ -58,7 +63,9 @@ def content_of(template: Path) -> bytes:
     path = template / CONFIGURATION
     try:
         return _content(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise NotATemplate(f"`{CONFIGURATION}` is no file", hint="mend the template: it must be one") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotATemplate(
             f"There is no `{CONFIGURATION}` in `{template.name}`",
             hint="name the folder that holds it with `directory`, if it is not the root",
@@ -116,8 +123,9 @@ def check_project_folder(
             + ", ".join(f"`{plain(name, NAME_LENGTH)}`" for name in found),
             hint="mend the template: cookiecutter would take whichever the disk lists first",
         )
+    wanted = plain(f"{marks[1]} cookiecutter.… {marks[2]}")
     raise NotATemplate(
-        "There is no folder to make a project from: its name must hold `{{ cookiecutter.… }}`",
+        f"There is no folder to make a project from: its name must hold `{wanted}`",
         hint="name the folder that holds it with `directory`, or mend the template",
     )
 
@@ -130,37 +138,16 @@ def _content(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError
         if status.st_size > LARGEST_BYTES:
-            raise _invalid(f"`{CONFIGURATION}` has {status.st_size} bytes; {LARGEST_BYTES} are allowed")
+            raise invalid(f"`{CONFIGURATION}` has {status.st_size} bytes; {LARGEST_BYTES} are allowed")
         return file.read(LARGEST_BYTES)
 
 
-def parse(content: bytes) -> dict[str, Any]:
-    """Parse a `cookiecutter.json`, as cookiecutter does.
-
-    Raises:
-        InvalidTemplate: It is no JSON object; the message says where.
-    """
-    try:
-        configuration = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
-        json.dumps(configuration, ensure_ascii=False).encode()
-        _measure(configuration)
-    except UnicodeDecodeError as error:
-        raise _invalid(f"`{CONFIGURATION}` is not UTF-8 text: {error}") from error
-    except json.JSONDecodeError as error:
-        raise _invalid(f"`{CONFIGURATION}`, line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except UnicodeEncodeError as error:
-        raise _invalid(f"`{CONFIGURATION}` holds half of a surrogate pair, which no file can hold") from error
-    except ValueError as error:
-        raise _invalid(f"`{CONFIGURATION}`: {error}") from error
-    except RecursionError as error:
-        raise _invalid(f"`{CONFIGURATION}` is nested too deeply") from error
-    if not isinstance(configuration, dict):
-        raise _invalid(f"`{CONFIGURATION}` holds {kind_of(configuration)}, not an object")
-    return configuration
-
-
-def compile_schema(configuration: dict[str, Any]) -> Schema:
+def compile_schema(configuration: dict[str, Any], lines: dict[str, int] | None = None) -> Schema:
     """Make the schema of a parsed `cookiecutter.json`.
+
+    Args:
+        configuration: What was parsed.
+        lines: The line of each name in it, where they are known.
 
     Raises:
         InvalidTemplate: A question can't be asked.
@@ -173,13 +160,16 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
             f"This repository holds several templates, in the folders {', '.join(folders)}{more}",
             hint="remove it and add the repository again, or add one of them by naming its folder with `directory`",
         )
+    lines = lines or {}
+    _check_settings(configuration, lines)
     prompts = configuration.get("__prompts__")
     prompts = prompts if isinstance(prompts, dict) else {}
-    variables = [
-        _variable(name, raw, prompts.get(name)) for name, raw in configuration.items() if not name.startswith("_")
-    ]
+    asked = [(name, raw) for name, raw in configuration.items() if not name.startswith("_")]
+    for name, raw in asked:
+        _check_question(name, raw, lines.get(name))
+    variables = [_variable(name, raw, prompts.get(name)) for name, raw in asked]
     if len(variables) > MOST_VARIABLES:
-        raise _invalid(f"`{CONFIGURATION}` asks {len(variables)} questions; {MOST_VARIABLES} are allowed")
+        raise invalid(f"`{CONFIGURATION}` asks {len(variables)} questions; {MOST_VARIABLES} are allowed")
     used = {reference for variable in variables for reference in variable.references}
     marked = tuple(
         msgspec.structs.replace(variable, recommended=not variable.derived and (variable.name in used or index == 0))
@@ -193,7 +183,7 @@ def compile_schema(configuration: dict[str, Any]) -> Schema:
         frozen=True,
         kw_only=True,
     )
-    return Schema(marked, configuration, struct)
+    return Schema(marked, configuration, struct, lines)
 
 
 def nested(configuration: dict[str, Any]) -> tuple[Nested, ...]:
@@ -237,24 +227,6 @@ def _named(key: str, item: Any) -> Nested:
     return Nested(key, path if isinstance(path, str) else None, ": ".join(dict.fromkeys(words)) or key)
 
 
-def _refuse_constant(word: str) -> None:
-    raise ValueError(f"`{word}` is no number")
-
-
-def _measure(value: Any) -> None:
-    """Refuse what is nested so deeply that nothing could be done with it."""
-    level = [value]
-    for _ in range(DEPTH):
-        level = [
-            item
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for item in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    if level:
-        raise RecursionError
-
-
 def _texts(value: Any) -> list[str]:
     """Return every text in a value."""
     if isinstance(value, dict):
@@ -264,10 +236,25 @@ def _texts(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _variable(name: str, raw: Any, prompt: Any) -> Variable:
+def _check_settings(configuration: dict[str, Any], lines: dict[str, int]) -> None:
+    """Check the types of what an author sets for cookiecutter: those with which no job could work."""
+    for name, kinds, allowed in _SETTINGS:
+        value: Any = configuration.get(name, kinds[0]())
+        texts = value if kinds[0] is list else ()
+        if not isinstance(value, kinds) or not all(isinstance(item, str) for item in texts):
+            raise invalid(f"`{name}` can't be `{shown(value)}`; it is {allowed}", lines.get(name))
+
+
+def _check_question(name: str, raw: Any, line: int | None) -> None:
     if not name.isprintable() or not name.strip() or len(name) > NAME_LENGTH or any(mark in name for mark in '"\\'):
-        raise _invalid(f"A variable can't be called {plain(repr(name), 100)}")
-    kind = _kind(name, raw)
+        allowed = f"a name has up to {NAME_LENGTH} visible characters, no quotes and no backslashes"
+        raise invalid(f"a variable can't be called {plain(repr(name), 100)}; {allowed}", line)
+    if raw == []:
+        raise invalid(f"the choice `{name}` offers nothing; it is a list of at least one", line)
+
+
+def _variable(name: str, raw: Any, prompt: Any) -> Variable:
+    kind = _kind(raw)
     labels: dict[str, str] = {}
     if isinstance(prompt, dict):
         offered = {text_of(item) for item in raw} if isinstance(raw, list) else set()
@@ -278,15 +265,13 @@ def _variable(name: str, raw: Any, prompt: Any) -> Variable:
     return Variable(name, kind, raw, question, labels, references if is_jinja(raw) else ())
 
 
-def _kind(name: str, raw: Any) -> VariableKind:
+def _kind(raw: Any) -> VariableKind:
     match raw:
         case bool():
             return "boolean"
         case int() | float():
             return "number"
         case list():
-            if not raw:
-                raise _invalid(f"The choice `{name}` offers nothing")
             return "choice"
         case dict():
             return "mapping"
@@ -310,7 +295,3 @@ def _type(variable: Variable) -> Any:
             return dict[str, Any]
         case _:
             return str if variable.raw is not None else str | None
-
-
-def _invalid(message: str) -> InvalidTemplate:
-    return InvalidTemplate(message, hint="mend the template, or add an older revision of it with `checkout`")

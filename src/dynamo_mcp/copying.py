@@ -25,6 +25,8 @@ from dynamo_mcp.types import IfExists
 DEPTH = 60
 NAME_BYTES = 255
 CHUNK_BYTES = 1 << 20
+MARK_BYTES = 256
+"""What is looked for has less."""
 REASONS = 100
 """Entries of which it is told that and why they were left out."""
 STRAYS = 10
@@ -134,7 +136,7 @@ class _Copier:
     def __init__(self, limits: Limits, if_exists: IfExists, copied: Copied, move: Move | None) -> None:
         self._limits = limits
         self._move = move
-        self._mark = move.mark if move else b""
+        self._marks = move.marks if move else ()
         self._if_exists = if_exists
         self._copied = copied
 
@@ -209,9 +211,9 @@ class _Copier:
         """Copy a file; tell whether it holds the mark."""
         marked, end = False, b""
         while chunk := os.read(inner, CHUNK_BYTES):
-            if self._mark and not marked:
-                marked = self._mark in chunk or self._mark in end + chunk[: len(self._mark)]
-                end = chunk[-len(self._mark) :]
+            for mark in self._marks if not marked else ():
+                marked = marked or mark in chunk or mark in end + chunk[: len(mark)]
+            end = chunk[-MARK_BYTES:]
             self._copied.bytes += len(chunk)
             if self._copied.bytes > self._limits.bytes:
                 raise RenderFailed(

@@ -43,7 +43,7 @@ class Inspection:
 
         async def attempt(environment: Environment) -> Inspected:
             job = Job(template, environment, {}, permission.trust, permission.confined, {})
-            return await self._renderers.inspect(job, progress.detail)
+            return await self._renderers.inspect(job, progress)
 
         begin = partial(progress.detail, f"starting the `pre_prompt` hook of `{template.name}`")
         doing = f"The `pre_prompt` hook of `{template.name}`"

@@ -17,10 +17,13 @@ from dynamo_mcp.errors import (
     Refused,
     RendererFailed,
     RenderFailed,
+    TimedOut,
 )
 from dynamo_mcp.problems import not_offered, shown
+from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment, HookRun, IfExists, Inspected, Rendered, Template, Trust
 from dynamo_mcp.variables import Schema
 
@@ -57,6 +60,7 @@ class Request(msgspec.Struct, frozen=True):
                 "_checkout": self.template.location.revision,
             },
             hooks,
+            self.schema.lines,
         )
 
 
@@ -68,6 +72,7 @@ class Job(msgspec.Struct, frozen=True):
         confined: The job runs in the sandbox of this machine's tier.
         variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
         hooks: The hooks before and after the files run; `pre_prompt`, which may make the template, runs anyway.
+        lines: The line of each name in `cookiecutter.json`, where they are known.
     """
 
     template: Template
@@ -77,6 +82,7 @@ class Job(msgspec.Struct, frozen=True):
     confined: bool
     variables: dict[str, Any]
     hooks: bool = True
+    lines: dict[str, int] = {}
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -144,7 +150,12 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
                 hint="answer as the hook asks, or mend the template",
             )
         case "template":
-            return InvalidTemplate(f"Template `{name}`: {message}", hint="mend the template, or use another revision")
+            variable = last.get("variable")
+            line = job.lines.get(variable) if isinstance(variable, str) else None
+            where = "" if line is None else f"`cookiecutter.json`, line {line}: "
+            return InvalidTemplate(
+                f"Template `{name}`: {where}{message}", hint="mend the template, or use another revision"
+            )
         case "render":
             return RenderFailed(f"Template `{name}`: {message}", hint="mend the template, or answer differently")
         case "space":
@@ -158,6 +169,34 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return RenderFailed(
                 f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
             )
+
+
+def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, Any]:
+    """Say of a job that was killed what it was doing; where that was a hook, it is the hook that failed.
+
+    Args:
+        last: What the worker says of its end.
+        doing: What it said that it was doing.
+        printed: The end of what its hook had printed; None where none ran.
+    """
+    told = {**last, "message": f"{last.get('message')} while {plain(doing)}"}
+    return told if printed is None else {**told, "kind": "hook", "output": printed}
+
+
+def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
+    """Return the error for what a template did for too long.
+
+    Args:
+        doing: What that was, in words that begin a sentence.
+        seconds: How long it could have taken.
+        progress: How far it came.
+    """
+    message = f"{doing} took more than {seconds:g} seconds and was ended while {plain(progress.last)}; nothing was left"
+    if progress.printed is not None:
+        message += f"; the hook had printed:\n{progress.printed.strip() or '(nothing)'}"
+    return TimedOut(
+        message, hint="mend what never ends in the template, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
+    )
 
 
 def _problem(job: Job, last: dict[str, Any]) -> Problem:

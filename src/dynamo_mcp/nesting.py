@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp.configuration import CONFIGURATION, SHOWN, content_of, has_pre_prompt, nested, parse
+from dynamo_mcp.configuration import SHOWN, content_of, has_pre_prompt, nested
 from dynamo_mcp.errors import DynamoError, InvalidTemplate, NotATemplate
+from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.text import plain
 
 LONGEST_NAME = 40

@@ -93,7 +93,7 @@ class Previews:
 
         async with self._store.staged() as staged:
             job = request.job(hooks=look.run_hooks)
-            async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
+            async with self._renderers.render(job, decide, progress) as (rendered, mechanisms):
                 source = rendered.root / rendered.directory
                 move = Move(str(rendered.seen), str(request.folder), rendered.directory)
                 copy = partial(copy_tree, limits=self._limits, move=move)

@@ -37,7 +37,13 @@ async def ignore(_step: Step) -> None:
 
 
 class Progress:
-    """Reports the steps of one operation to a sink, and keeps the seconds that each took."""
+    """Reports the steps of one operation to a sink, and keeps the seconds that each took.
+
+    Attributes:
+        last: What was reported last.
+        printed: The end of what a hook had printed that was ended with the operation; None where none ran.
+        seconds: What each step took.
+    """
 
     def __init__(self, steps: tuple[str, ...], sink: Sink = ignore) -> None:
         """Begin before the first step.
@@ -53,6 +59,7 @@ class Progress:
         self._position = -1.0
         self._since = time.monotonic()
         self.last = ""
+        self.printed: str | None = None
         self.seconds: dict[str, float] = {}
 
     async def begin(self, step: str, message: str = "") -> None:

@@ -62,7 +62,7 @@ class Projects:
             refuse_existing(request.folder / directory, request.if_exists)
             await progress.begin("render", f"rendering `{request.template.name}`")
 
-        async with self._renderers.render(request.job(), decide, progress.detail) as (rendered, mechanisms):
+        async with self._renderers.render(request.job(), decide, progress) as (rendered, mechanisms):
             await progress.begin("publish", "checking and publishing")
             return await self._publish(request, rendered, mechanisms, progress)
 

@@ -17,7 +17,6 @@ from dynamo_mcp.configuration import (
     content_of,
     fingerprint,
     has_pre_prompt,
-    parse,
     read,
 )
 from dynamo_mcp.environments import Environments, modules, packages_of
@@ -25,6 +24,7 @@ from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidTemplate, S
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.nesting import none_usable
+from dynamo_mcp.parsing import parse
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, obtainable, packages, verified

@@ -1,13 +1,16 @@
 """Does a project know where it was made? A hook's working directory is in the sandbox, and what it wrote may hold that.
 
-Text gets the place where the project will be instead. Anything else is told of: it would break by a longer path.
+Text gets the place where the project will be instead, also where the path stands in a URL or with escaped slashes.
+Anything else is told of: it would break by a longer path.
 """
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +21,26 @@ REPAIRED_BYTES = 8 << 20
 """Bytes that a file may have to be repaired."""
 NOTES = 100
 """Files that are told of."""
+
+
+def _escaped(path: bytes) -> bytes:
+    return path.replace(b"/", b"\\/")
+
+
+def _in_url(path: bytes) -> bytes:
+    return b"file://" + quote(path).encode()
+
+
+_SPELLINGS: tuple[Callable[[bytes], bytes], ...] = (
+    _in_url,
+    lambda path: _escaped(_in_url(path)),
+    lambda path: b"file:" + quote(path).encode(),
+    lambda path: path,
+    _escaped,
+    lambda path: quote(path, safe="").encode(),
+    lambda path: quote(path, safe="").replace("%2F", "%2f").encode(),
+)
+"""How a path may be written in text: in a URL, as writers of JSON escape it, as it is, as a part of a URL."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -38,9 +61,16 @@ class Move(msgspec.Struct, frozen=True):
         """What is in every text that holds a path of the job's own, its temporary folder's too."""
         return self.made.rpartition("/")[2].encode()
 
+    @property
+    def marks(self) -> tuple[bytes, bytes]:
+        """The mark, and what it is in UTF-16 of either byte order."""
+        return self.mark, self.mark.decode().encode("utf-16-le")[:-1]
+
     def repaired(self, text: bytes) -> bytes:
         """Return a text that knows where the project will be."""
-        return text.replace(self.made.encode(), self.published.encode())
+        for spelled in _SPELLINGS:
+            text = text.replace(spelled(os.fsencode(self.made)), spelled(os.fsencode(self.published)))
+        return text
 
     def told(self, hooks: Iterable[HookRun]) -> tuple[HookRun, ...]:
         """Return what hooks printed as of the place where the project will be."""
@@ -69,16 +99,18 @@ def repair(project: Path, marked: list[str], move: Move) -> list[str]:
     for name in marked:
         path = project / name
         mode = stat.S_IMODE(path.stat().st_mode)
-        content = path.read_bytes() if path.stat().st_size <= REPAIRED_BYTES else b"\0"
-        if b"\0" in content:
-            notes.append(plain(f"{name}: it holds the path of the sandbox that it was made in, and is not text"))
+        large = path.stat().st_size > REPAIRED_BYTES
+        content = b"" if large else path.read_bytes()
+        if large or b"\0" in content:
+            why = f"has more than {REPAIRED_BYTES} bytes" if large else "is not UTF-8 text"
+            notes.append(plain(f"{name}: it holds the path of the sandbox that it was made in, and {why}"))
             continue
         text = move.repaired(content)
         path.chmod(mode | stat.S_IWUSR)
         path.write_bytes(text)
         path.chmod(mode)
         if move.mark in text:
-            notes.append(plain(f"{name}: it holds the path of a temporary folder of the sandbox, which is gone"))
+            notes.append(plain(f"{name}: it holds a path of the sandbox that could not be replaced, and is gone"))
         else:
             notes.append(plain(f"{name}: the path of the sandbox in it was replaced by that of the project"))
     more = len(notes) - NOTES

@@ -24,7 +24,9 @@ from dynamo_mcp import jobs
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
-from dynamo_mcp.process import run
+from dynamo_mcp.last_words import printed
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.sandbox.identity import NEUTRAL, git_identity
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
@@ -33,14 +35,11 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
-IDENTITY_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
-NEUTRAL_IDENTITY = ("dynamo-mcp", "dynamo-mcp@localhost")
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
-Say = Callable[[str], Awaitable[None]]
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -73,6 +72,9 @@ class _Worker:
         except _GONE as error:
             raise jobs.died(self.at) from error
 
+    def printed(self, temporary: Path) -> str | None:
+        return printed(self.at.root / temporary.relative_to("/"))
+
     async def greet(self) -> None:
         if (await self.hear()).get("event") != "ready":
             raise jobs.nonsense()
@@ -99,7 +101,7 @@ class Renderers:
         self._numbers = itertools.count()
         self._once = anyio.Lock()
         self._confinement: Confinement | None = None
-        self._identity = NEUTRAL_IDENTITY
+        self._identity = NEUTRAL
 
     async def __aenter__(self) -> Self:
         """Enter."""
@@ -115,18 +117,20 @@ class Renderers:
         """Return what this machine offers; probed once."""
         async with self._once:
             if self._confinement is None:
-                self._identity = await _git_identity(self._settings)
+                self._identity = await git_identity(self._settings)
                 self._confinement = await probe(self._settings, python=self._settings.python)
         return self._confinement
 
     @asynccontextmanager
-    async def render(self, job: Job, decide: Decide, say: Say) -> AsyncIterator[tuple[Rendered, tuple[str, ...]]]:
+    async def render(
+        self, job: Job, decide: Decide, progress: Progress
+    ) -> AsyncIterator[tuple[Rendered, tuple[str, ...]]]:
         """Render one project; what it made is there while the caller stays in the context.
 
         Args:
             job: What to render.
             decide: Called with the project folder's name and the answers before anything is made; it raises to stop.
-            say: Told in words what is being done.
+            progress: Told in words what is being done, and what a hook had printed that was ended.
 
         Yields:
             What was made, and the mechanisms that confined it.
@@ -138,7 +142,7 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
-        async with self._done(job, decide, say) as (heard, worker, output):
+        async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at.root / output.relative_to("/"), output)
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
@@ -146,27 +150,27 @@ class Renderers:
         if heard.last.get("event") != "done":
             raise heard.refusal or jobs.failure(job, heard.last)
 
-    async def resolve(self, job: Job, say: Say) -> Resolved:
+    async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
-        async with self._done(job, None, say) as (heard, _, _):
+        async with self._done(job, None, progress) as (heard, _, _):
             pass
         if heard.resolved is None or heard.last.get("kind") != "stopped":
             raise jobs.failure(job, heard.last)
         return heard.resolved
 
-    async def inspect(self, job: Job, say: Say) -> Inspected:
+    async def inspect(self, job: Job, progress: Progress) -> Inspected:
         """Run a template's `pre_prompt` hook on a copy of the template; return what it left.
 
         Args:
             job: What to look at; its answers are not used.
-            say: Told in words what is being done.
+            progress: Told in words what is being done, and what a hook had printed that was ended.
 
         Raises:
             HookFailed: With what the hook printed.
             InvalidTemplate: What it left can't be read.
             RendererFailed: The worker died, or can't be started.
         """
-        async with self._done(job, None, say, action="inspect") as (heard, _, _):
+        async with self._done(job, None, progress, action="inspect") as (heard, _, _):
             pass
         if heard.last.get("event") != "done":
             raise jobs.failure(job, heard.last)
@@ -174,7 +178,7 @@ class Renderers:
 
     @asynccontextmanager
     async def _done(
-        self, job: Job, decide: Decide | None, say: Say, *, action: str = "create"
+        self, job: Job, decide: Decide | None, progress: Progress, *, action: str = "create"
     ) -> AsyncIterator[tuple[_Heard, _Worker, Path]]:
         """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
         worker = await self._take(job)
@@ -184,7 +188,15 @@ class Renderers:
         try:
             message = self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key))
             await worker.tell({**message, "action": action})
-            yield await self._follow(worker, identity, decide, say), worker, paths[0]
+            try:
+                heard = await self._follow(worker, identity, decide, progress)
+            except anyio.get_cancelled_exc_class():
+                progress.printed = worker.printed(paths[1])
+                raise
+            if heard.last.get("kind") == "died":
+                last = jobs.killed(heard.last, progress.last, worker.printed(paths[1]))
+                heard = msgspec.structs.replace(heard, last=last)
+            yield heard, worker, paths[0]
             healthy = await self._clear(worker, paths)
         finally:
             if healthy:
@@ -211,7 +223,7 @@ class Renderers:
             else None,
         }
 
-    async def _follow(self, worker: _Worker, identity: str, decide: Decide | None, say: Say) -> _Heard:
+    async def _follow(self, worker: _Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
@@ -232,7 +244,7 @@ class Renderers:
                     stop = decide is None or refusal is not None
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
                 case "step":
-                    await say(str(message.get("message"))[:200])
+                    await progress.detail(str(message.get("message"))[:200])
                 case "done" if resolved is None and decide is not None:
                     raise jobs.nonsense()
                 case "done" | "failed":
@@ -331,18 +343,3 @@ def _packages(environment: Path) -> Path:
     for library in (environment / "lib").glob("python3.*"):
         return library / "site-packages"
     raise RendererFailed(f"`{environment}` is not whole", hint="create the project again")
-
-
-async def _git_identity(settings: Settings) -> tuple[str, str]:
-    """Return the operator's name and email for Git, or neutral ones."""
-    found = []
-    for key, neutral in zip(("user.name", "user.email"), NEUTRAL_IDENTITY, strict=True):
-        command = ["git", "config", "--global", "--get", key]
-        environment = {"PATH": settings.search_path, "HOME": settings.environment.get("HOME", "/")}
-        try:
-            answer = await run(command, env=environment, seconds=IDENTITY_SECONDS)
-        except Exception:  # noqa: BLE001 - git is not needed
-            found.append(neutral)
-            continue
-        found.append(answer.stdout.decode("utf-8", "replace").strip() or neutral)
-    return found[0], found[1]

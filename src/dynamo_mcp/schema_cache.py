@@ -15,8 +15,9 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.configuration import CONFIGURATION, compile_schema, fingerprint, parse, read
+from dynamo_mcp.configuration import compile_schema, fingerprint, read
 from dynamo_mcp.errors import DynamoError, InvalidTemplate
+from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
 

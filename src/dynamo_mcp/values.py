@@ -29,7 +29,7 @@ class Values:
             RendererFailed: A renderer does.
         """
         await progress.begin("compute values")
-        resolved = await self._renderers.resolve(request.job(), progress.detail)
+        resolved = await self._renderers.resolve(request.job(), progress)
         found = []
         for variable in request.schema.variables:
             # A `pre_prompt` hook may have taken a question away.

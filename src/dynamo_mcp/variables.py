@@ -223,11 +223,13 @@ class Schema(msgspec.Struct, frozen=True):
     Attributes:
         configuration: The whole `cookiecutter.json`.
         struct: An msgspec struct with a field for each question.
+        lines: The line of each name in `cookiecutter.json`, where they are known.
     """
 
     variables: tuple[Variable, ...]
     configuration: dict[str, Any]
     struct: type[msgspec.Struct]
+    lines: dict[str, int] = {}
 
     def json_schema(self, examples: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the answers: an object, its properties in the order of the questions.

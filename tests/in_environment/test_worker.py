@@ -81,10 +81,10 @@ def test_a_worker_says_once_which_python_and_which_cookiecutter_it_has(tmp_path:
 
 def test_a_job_is_told_as_resolved_then_steps_then_done(worker: Worker, tmp_path: Path) -> None:
     made = worker.create(template(tmp_path, **{"hooks/post_gen_project.py": "print('hooked')"}), {"slug": "chosen"})
-    assert [message["event"] for message in made.messages] == ["resolved", "step", "step", "done"]
+    assert [message["event"] for message in made.messages] == ["step", "resolved", "step", "step", "done"]
     assert made.resolved["directory"] == "chosen"
     assert made.resolved["answers"] == {"slug": "chosen"}
-    assert made.steps == ["rendering files", "running the hook post_gen_project.py"]
+    assert made.steps == ["computing the answers", "rendering files", "running the hook post_gen_project.py"]
     assert made.last["directory"] == "chosen"
     assert made.last["mechanisms"] == []
     assert [(run["hook"], run["output"]) for run in made.last["hooks"]] == [("post_gen_project.py", "hooked\n")]
@@ -96,7 +96,7 @@ def test_a_job_that_is_told_to_stop_makes_nothing_and_runs_no_hook(worker: Worke
     flag = tmp_path / "flag"
     hook = f"open({str(flag)!r}, 'w')"
     made = worker.create(template(tmp_path, **{"hooks/pre_gen_project.py": hook}), order="stop")
-    assert [message["event"] for message in made.messages] == ["resolved", "failed"]
+    assert [message["event"] for message in made.messages] == ["step", "resolved", "failed"]
     assert made.last["kind"] == "stopped"
     assert tree(made.output) == {}
     assert not flag.exists()
@@ -245,7 +245,7 @@ def test_a_job_that_dies_before_it_may_proceed_is_told_as_dead_and_the_next_one_
 ) -> None:
     code = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nsignal.setitimer(signal.ITIMER_REAL, 0.5)"
     asked = worker.begin(with_extension(tmp_path, code))
-    assert worker.hear()["event"] == "resolved"
+    assert [worker.hear()["event"], worker.hear()["event"]] == ["step", "resolved"]
     wait_until_gone(int((tmp_path / "pid").read_text()))
     worker.tell({"action": "proceed", "id": asked["id"]})
     last = worker.hear()
@@ -302,7 +302,7 @@ def test_a_worker_that_is_killed_takes_its_job_with_it(tmp_path: Path) -> None:
     folder = template(tmp_path, **{"hooks/post_gen_project.py": hook})
     with started(tmp_path / "room") as own:
         asked = own.begin(folder)
-        assert own.hear()["event"] == "resolved"
+        assert [own.hear()["event"], own.hear()["event"]] == ["step", "resolved"]
         own.tell({"action": "proceed", "id": asked["id"]})
         deadline = time.monotonic() + SECONDS
         while not pid.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 
 from jinja2.exceptions import SecurityError, TemplateError, TemplateNotFound, TemplateSyntaxError
@@ -27,6 +28,13 @@ class Failure(Exception):
         self.kind = kind
         self.hook = hook
         self.output = output
+
+
+def described(error: BaseException) -> str:
+    """Return any error's type and words, with the file and the line that it comes from."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({os.path.basename(last[0].filename)}, line {last[0].lineno})" if last else ""
+    return f"{type(error).__name__}: {error}{'' if isinstance(error, SyntaxError) else where}"
 
 
 def located(error: BaseException) -> str:

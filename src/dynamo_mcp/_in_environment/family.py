@@ -58,7 +58,7 @@ def bury(child: int, *, alone: bool) -> int:
             ended, how = os.waitpid(-1, 0)
         except ChildProcessError:
             break
-        if ended == child and os.WIFSIGNALED(how) and os.WTERMSIG(how) != signal.SIGKILL:
+        if ended == child and not (os.WIFSIGNALED(how) and os.WTERMSIG(how) == signal.SIGKILL):
             status = how
     return status
 
@@ -88,4 +88,6 @@ def obituary(status: int, otherwise: str) -> str:
         number = signal.Signals(os.WTERMSIG(status))
         meaning = {signal.SIGXCPU: " (it used more processor seconds than it may)", signal.SIGSYS: " (forbidden call)"}
         return "the job was ended by " + number.name + meaning.get(number, "")
+    if os.WEXITSTATUS(status):
+        return f"the job ended itself, with exit status {os.WEXITSTATUS(status)},"
     return otherwise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
 else:
     from failure import Failure, located
 
+PRINTED = ".hook"
+"""Where a hook prints to while it runs; the server reads that of one that it ends (`last_words.py`)."""
 OUTPUT_BYTES = 64 << 10
 """Bytes that are kept of what one hook prints: its end, where the errors are."""
+FULL_BYTES = 1 << 16
+"""Free bytes of a temporary folder that a hook has filled, at most."""
 
 BESIDE = """
 import sys
@@ -39,19 +45,20 @@ exec(globals().pop("code"))
 class Hooks:
     """The hooks of one job."""
 
-    def __init__(self, temporary: str, before: Callable[[], None] | None) -> None:
+    def __init__(self, temporary: str, before: Callable[[], None] | None, say: Callable[[str], None]) -> None:
         """Begin with none.
 
         Args:
             temporary: Existing folder, to which cookiecutter writes rendered hooks.
             before: Called in a hook's process before the hook.
+            say: Told in words what is being done.
         """
         self._before = before
         self._temporary = temporary
         self._name = ""
         self._beside = ""
         self.ran: list[dict[str, Any]] = []
-        self.say: Callable[[str], None] = lambda _text: None
+        self._say = say
 
     def install(self) -> None:
         """Have cookiecutter run hooks this way."""
@@ -62,7 +69,6 @@ class Hooks:
             # cookiecutter renders a hook to a file of another name.
             self._name = os.path.basename(script)
             self._beside = os.path.dirname(script)
-            self.say(f"running the hook {self._name}")
             try:
                 run_rendered(script, folder, context)
             except TemplateError as error:
@@ -82,15 +88,14 @@ class Hooks:
             Failure: It failed; with the end of what it printed.
         """
         name = self._name or os.path.basename(script)
-        if not self._name:  # `pre_prompt` is run as it is
-            self.say(f"running the hook {name}")
         beside = self._beside
         self._name = self._beside = ""
         command = [sys.executable, script] if script.endswith(".py") else [script]
         if script.endswith(".py") and beside and _has_modules(beside):
             # At `full` nothing else keeps bytecode from being written into the template.
             command[1:1] = ["-B", "-c", BESIDE, beside]
-        printed = os.path.join(self._temporary, f".hook-{len(self.ran)}")
+        self._say(f"running the hook {name}")
+        printed = os.path.join(self._temporary, PRINTED)
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)
         problem = ""
@@ -99,6 +104,8 @@ class Hooks:
                 code = subprocess.run(
                     command,
                     cwd=cwd,
+                    # Of one that is ended, what it printed is told, not what its interpreter kept back.
+                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -110,12 +117,14 @@ class Hooks:
                 problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
         text = _tail(printed)
         self.ran.append({"hook": name, "output": text, "seconds": time.perf_counter() - started})
+        full = shutil.disk_usage(self._temporary).free < FULL_BYTES
         with contextlib.suppress(OSError):
             os.unlink(printed)
             if os.path.dirname(script) == self._temporary:
                 os.unlink(script)
         if code:
-            message = f"the hook `{name}` failed: {problem or _ending(code)}"
+            ending = (problem or _ending(code)) + ("; its temporary folder is full" if full else "")
+            message = f"the hook `{name}` failed: {ending}"
             raise Failure("hook", message, hook=name, output=text)
 
 
@@ -136,4 +145,5 @@ def _tail(path: str) -> str:
 
 
 def _ending(code: int) -> str:
-    return f"exit status {code}" if code > 0 else f"ended by signal {-code}"
+    meaning = {-signal.SIGXCPU: " (it used more processor seconds than it may)", -signal.SIGSYS: " (forbidden call)"}
+    return f"exit status {code}" if code > 0 else f"ended by signal {-code}{meaning.get(code, '')}"

@@ -14,17 +14,16 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment import confine, family, render
-    from dynamo_mcp._in_environment.failure import Failure
+    from dynamo_mcp._in_environment.failure import Failure, described
 else:
     import confine
     import family
     import render
-    from failure import Failure
+    from failure import Failure, described
 
 
 def prepare() -> None:
@@ -76,20 +75,19 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
         inert=message["trust"] == "inert",
         variables=message["variables"],
         before_hook=None if alone else family.die_with_parent,
+        say=lambda text: say(replies, {"event": "step", "message": text}),
     )
     if message["action"] == "inspect":
-        inspected = project.inspect(lambda text: say(replies, {"event": "step", "message": text}))
+        inspected = project.inspect()
         seconds = {"inspect": time.perf_counter() - started}
         return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds, "mechanisms": mechanisms}
-    resolved = project.resolve(lambda text: say(replies, {"event": "step", "message": text}))
+    resolved = project.resolve()
     say(replies, {"event": "resolved", **resolved})
     seconds = {"resolve": time.perf_counter() - started}
     if os.read(orders, 1) != b"1":
         return {"event": "failed", "kind": "stopped", "message": "stopped by the server", "output": ""}
     started = time.perf_counter()
-    project.generate(
-        lambda text: say(replies, {"event": "step", "message": text}), accept_hooks=message.get("hooks", True)
-    )
+    project.generate(accept_hooks=message.get("hooks", True))
     seconds["render"] = time.perf_counter() - started
     return {
         "event": "done",
@@ -148,9 +146,7 @@ def failure(error: BaseException) -> dict[str, Any]:
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return {"event": "failed", "kind": "space", "message": f"{error.strerror}: {error.filename}", "output": ""}
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" ({os.path.basename(last[0].filename)}, line {last[0].lineno})" if last else ""
-    return {"event": "failed", "kind": "render", "message": f"{type(error).__name__}: {error}{where}", "output": ""}
+    return {"event": "failed", "kind": "render", "message": described(error), "output": ""}
 
 
 def say(replies: int, message: dict[str, Any]) -> None:

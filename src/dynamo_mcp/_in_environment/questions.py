@@ -6,6 +6,7 @@ rendered: the context is computed as `cookiecutter.prompt.prompt_for_config` doe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,9 +19,9 @@ from cookiecutter.prompt import YesNoPrompt, render_variable
 from jinja2.exceptions import UndefinedError
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment.failure import Failure, located
+    from dynamo_mcp._in_environment.failure import Failure, described, located
 else:
-    from failure import Failure, located
+    from failure import Failure, described, located
 
 INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
 """Extensions that run at `inert`: they compute text and touch nothing."""
@@ -70,7 +71,8 @@ class Questions:
                         raise
                     except Exception as error:  # Jinja runs a stranger's expressions, which raise anything
                         order = _order(name, error, raw)
-                        raise Failure("template", f"the default of `{name}`: {located(error)}{order}") from error
+                        told = located(error).removeprefix("line 1: ")  # which most defaults have no other of
+                        raise Failure("template", f"the default of `{name}`: {told}{order}", variable=name) from error
         for name in asked.keys() & self._answers.keys():
             asked[name] = self._preferred(name, asked[name])
         raw.update(resolved)
@@ -85,7 +87,7 @@ class Questions:
         default = render_variable(environment, raw, resolved)
         if isinstance(raw, list) and not name.startswith("_"):
             if not default:
-                raise Failure("template", f"the choice `{name}` offers nothing")
+                raise Failure("template", f"the choice `{name}` offers nothing", variable=name)
             self.choices[name] = default
             self._chosen[name] = _choose(name, raw, default, self._answers[name]) if given else 0
             return default[self._chosen[name]]
@@ -131,13 +133,18 @@ def create_environment(context: dict[str, Any]) -> Any:
     Raises:
         Failure: Its extensions or its settings are at fault.
     """
+    create = cookiecutter.utils.create_env_with_context
     try:
-        return cookiecutter.utils.create_env_with_context(context)
+        return create(context)
     except CookiecutterException:
         raise
-    except Exception as error:  # a stranger's extensions are imported, which may raise anything
-        said = f"{type(error).__name__}: {error}"
-        raise Failure("template", f"its `_extensions` or `_jinja2_env_vars` can't be used: {said}") from error
+    except (Exception, SystemExit) as error:  # a stranger's extensions are imported, which may raise anything
+        guilty = "_extensions"
+        if context["cookiecutter"].get("_jinja2_env_vars"):
+            with contextlib.suppress(Exception, SystemExit):
+                create({**context, "cookiecutter": {**context["cookiecutter"], "_jinja2_env_vars": {}}})
+                guilty = "_jinja2_env_vars"
+        raise Failure("template", f"its `{guilty}` can't be used: {described(error)}", variable=guilty) from error
 
 
 def _check_settings(raw: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ class Project:
         inert: bool,
         variables: dict[str, Any],
         before_hook: Callable[[], None] | None,
+        say: Callable[[str], None],
     ) -> None:
         """Take a job's values; nothing is read yet.
 
@@ -75,6 +76,7 @@ class Project:
             inert: Use a sandboxed Jinja, refuse unknown extensions, run no hooks.
             variables: `_template`, `_output_dir` and `_checkout`.
             before_hook: Called in a hook's process before the hook.
+            say: Told in words what is being done.
         """
         self._template = template
         self._output = output
@@ -86,18 +88,16 @@ class Project:
         self._choices: dict[str, list[Any]] = {}
         self._directory = ""
         self._repository = template
-        self._hooks = hooks.Hooks(temporary, before_hook)
+        self._say = say
+        self._hooks = hooks.Hooks(temporary, before_hook, say)
 
     @property
     def ran(self) -> list[dict[str, Any]]:
         """The hooks that ran: `hook`, `output` and `seconds` of each."""
         return self._hooks.ran
 
-    def inspect(self, say: Callable[[str], None]) -> dict[str, Any]:
+    def inspect(self) -> dict[str, Any]:
         """Run the template's `pre_prompt` hook on a copy of the template, as cookiecutter does before it asks.
-
-        Args:
-            say: Told in words what is being done.
 
         Returns:
             `configuration`, the text of the `cookiecutter.json` that the hook left, and `names`, those in the
@@ -107,8 +107,7 @@ class Project:
             Failure: The hook failed, or left nothing that can be read.
         """
         self._hooks.install()
-        say("running the hook pre_prompt")
-        with _words(self._template):
+        with _words(self._template, self._template):
             self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
         try:
             with open(os.path.join(self._repository, "cookiecutter.json"), "rb") as file:
@@ -125,11 +124,8 @@ class Project:
             raise Failure("template", f"the cookiecutter.json that `pre_prompt` left has more than {LARGEST} bytes")
         return {"configuration": configuration, "names": sorted(names)[:NAMES]}
 
-    def resolve(self, say: Callable[[str], None]) -> dict[str, Any]:
+    def resolve(self) -> dict[str, Any]:
         """Compute every answer and the project folder's name.
-
-        Args:
-            say: Told in words what is being done.
 
         Returns:
             `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
@@ -137,10 +133,10 @@ class Project:
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
         """
+        self._say("computing the answers")
         cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
-        self._hooks.say = say
         self._hooks.install()
-        with _words(self._output):
+        with _words(self._output, self._template):
             if not self._inert:
                 self._repository = str(cookiecutter.hooks.run_pre_prompt_hook(self._template))
                 # At `inert` no module of the template can be imported, whatever it is called.
@@ -164,17 +160,15 @@ class Project:
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers, "choices": self._choices}
 
-    def generate(self, say: Callable[[str], None], *, accept_hooks: bool = True) -> None:
+    def generate(self, *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.
 
         Args:
-            say: Told in words what is being done.
             accept_hooks: Run the hooks before and after the files, unless nothing of the template may run.
 
         Raises:
             Failure: In words, with what a failing hook printed.
         """
-        self._hooks.say = say
         project = os.path.join(self._output, self._directory)
 
         def checking(context: dict[str, Any]) -> Any:
@@ -185,8 +179,8 @@ class Project:
         cookiecutter.generate.render_and_create_dir = _literal_top(
             cookiecutter.generate.render_and_create_dir, self._output, self._directory
         )
-        say("rendering files")
-        with _words(project):
+        self._say("rendering files")
+        with _words(project, self._repository):
             cookiecutter.generate.generate_files(
                 self._repository, self._context, self._output, accept_hooks=accept_hooks and not self._inert
             )
@@ -249,8 +243,13 @@ def _check_directory(name: str, unrendered: str) -> None:
 
 
 @contextlib.contextmanager
-def _words(root: str) -> Any:
-    """Turn what cookiecutter and Jinja raise into words that name the file and the line; paths are told from `root`."""
+def _words(root: str, template: str) -> Any:
+    """Turn what cookiecutter and Jinja raise into words that name the file and the line.
+
+    Args:
+        root: The folder that paths are told from.
+        template: That from which those of the template are.
+    """
     try:
         yield
     except UndefinedVariableInTemplate as error:
@@ -266,4 +265,8 @@ def _words(root: str) -> Any:
     except OSError as error:
         if error.errno not in PLACES or not isinstance(error.filename, str):
             raise
-        raise Failure("render", f"`{os.path.relpath(error.filename, root)}`: {error.strerror}") from error
+        if not os.path.isdir(root):
+            raise Failure("render", "a hook removed or replaced the project's folder") from error
+        inside = error.filename.startswith(template + os.sep)
+        path = os.path.relpath(error.filename, template if inside else root)
+        raise Failure("render", f"`{path}`: {error.strerror}") from error
