@@ -48,7 +48,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp import __version__, prompts, resources
 from dynamo_mcp.asking import Asked, ask
-from dynamo_mcp.errors import DynamoError, Failed, UsageError
+from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
@@ -159,7 +159,7 @@ class DynamoServer(Server[dict[str, Any]]):
             async for names in changes:
                 for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
                     await self._bus.publish(event)
-                for uri in resources.uris(names):
+                for uri in await resources.uris(self._dynamo, names):
                     await self._bus.publish(ResourceUpdated(uri=uri))
                 for connection in list(self._handshaken):
                     telling.start_soon(_tell, connection)
@@ -246,16 +246,17 @@ class DynamoServer(Server[dict[str, Any]]):
             return ListResourceTemplatesResult(resource_templates=list(found), next_cursor=following)
 
     async def _read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        missing = "Resource not found"
         with _words():
-            contents = await resources.read(self._dynamo, params.uri)
+            try:
+                contents = await resources.read(self._dynamo, params.uri)
+            except (NotFound, InvalidName) as error:
+                contents, missing = None, f"{missing}: {error}"
         if contents is None:
             # MCP specification 2026-07-28, server/resources; the number of the versions before it was another.
             modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-            raise MCPError(
-                INVALID_PARAMS if modern else _RESOURCE_NOT_FOUND_BEFORE_2026,
-                "Resource not found",
-                data={"uri": params.uri},
-            )
+            code = INVALID_PARAMS if modern else _RESOURCE_NOT_FOUND_BEFORE_2026
+            raise MCPError(code, missing, data={"uri": params.uri})
         return ReadResourceResult(contents=[contents])
 
     async def _list_prompts(self, _ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:

@@ -226,6 +226,27 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     registered: bool = False
 
 
+class CategoryInfo(msgspec.Struct, frozen=True):
+    """A category, how many registered templates are of it, and how many more are available in the catalogue."""
+
+    name: str
+    registered: int
+    available: int
+
+
+class Category(msgspec.Struct, frozen=True):
+    """What is of one category.
+
+    Attributes:
+        templates: The registered templates, as summaries.
+        entries: The catalogue's, also those that are registered.
+    """
+
+    name: str
+    templates: tuple[TemplateInfo, ...]
+    entries: tuple[CatalogueEntry, ...]
+
+
 class TemplateChange(msgspec.Struct, frozen=True):
     """What an update did; `from_revision` and `to_revision` are digests where there is no commit.
 

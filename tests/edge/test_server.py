@@ -134,7 +134,12 @@ async def test_a_client_that_listens_is_told_of_a_new_template(transport: Transp
             tools_list_changed=True,
             prompts_list_changed=True,
             resources_list_changed=True,
-            resource_subscriptions=["templates://list", "templates://gamma/info"],
+            resource_subscriptions=[
+                "templates://list",
+                "templates://categories",
+                "templates://category/web",
+                "templates://gamma/info",
+            ],
         ) as events,
     ):
         assert client.server_capabilities.tools is not None
@@ -144,13 +149,15 @@ async def test_a_client_that_listens_is_told_of_a_new_template(transport: Transp
         with anyio.fail_after(10):
             async for event in events:
                 seen.add(getattr(event, "uri", type(event).__name__))
-                if len(seen) == 5:
+                if len(seen) == 7:
                     break
         assert seen == {
             "ToolsListChanged",
             "PromptsListChanged",
             "ResourcesListChanged",
             "templates://list",
+            "templates://categories",
+            "templates://category/web",
             "templates://gamma/info",
         }
         assert "create_gamma" in [tool.name for tool in (await client.list_tools()).tools]
@@ -241,7 +248,13 @@ async def test_an_unknown_tool_resource_and_prompt_are_protocol_errors(
             with pytest.raises(MCPError) as tool:
                 await client.call_tool(name, {})
             assert tool.value.code == -32602
-        for uri in ("templates://nothing/info", "templates://alpha/secrets", "file:///etc/passwd"):
+        for uri in (
+            "templates://nothing/info",
+            "templates://alpha/secrets",
+            "templates://category/nothing",
+            "templates://category",
+            "file:///etc/passwd",
+        ):
             with pytest.raises(MCPError) as resource:
                 await client.read_resource(uri)
             assert resource.value.code == (-32002 if era == "legacy" else -32602)
@@ -362,7 +375,7 @@ async def test_long_lists_come_in_pages_in_a_fixed_order(era: Era, tmp_path: Pat
             for listed in (first, second, third, await client.list_resources(cursor=third.next_cursor))
             for resource in listed.resources
         ]
-        assert len(found) == len(set(found)) == 1 + 2 * 152
+        assert len(found) == len(set(found)) == 2 + 2 * 152
         assert (await client.list_prompts()).next_cursor is not None
         page = await client.call_tool("list_templates")
         assert [template["name"] for template in page.structured_content["templates"]] == templates[:100]
@@ -391,6 +404,7 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
     async with join(transport, era, tmp_path) as client:
         assert [resource.uri for resource in (await client.list_resources()).resources] == [
             "templates://list",
+            "templates://categories",
             "templates://alpha/info",
             "templates://alpha/variables",
             "templates://beta/info",
@@ -398,6 +412,7 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
         ]
         templates = (await client.list_resource_templates()).resource_templates
         assert [template.uri_template for template in templates] == [
+            "templates://category/{category}",
             "templates://{name}/info",
             "templates://{name}/variables",
         ]
@@ -417,6 +432,58 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
             PromptReference(type="ref/prompt", name="create_alpha"), {"name": "license", "value": "b"}
         )
         assert choice.completion.values == ["BSD-3"]
+
+
+@over_every_transport
+@in_both_eras
+async def test_categories_can_be_read_and_completed(transport: Transport, era: Era, tmp_path: Path) -> None:
+    async with join(transport, era, tmp_path) as client:
+        (contents,) = (await client.read_resource("templates://categories")).contents
+        assert json.loads(contents.text) == [  # type: ignore[union-attr]
+            {"name": "data science", "registered": 0, "available": 0},
+            {"name": "web", "registered": 0, "available": 1},
+        ]
+        (contents,) = (await client.read_resource("templates://category/web")).contents
+        assert [entry["name"] for entry in json.loads(contents.text)["entries"]] == ["flask"]  # type: ignore[union-attr]
+        (contents,) = (await client.read_resource("templates://category/data%20science")).contents
+        assert json.loads(contents.text)["name"] == "data science"  # type: ignore[union-attr]
+        reference = ResourceTemplateReference(type="ref/resource", uri="templates://category/{category}")
+        completed = await client.complete(reference, {"name": "category", "value": "W"})
+        assert completed.completion.values == ["web"]
+        with pytest.raises(MCPError, match="Nothing to complete for: name"):
+            await client.complete(reference, {"name": "name", "value": ""})
+
+
+@in_both_eras
+async def test_what_is_not_there_to_be_read_is_told_with_what_may_be_meant(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        with pytest.raises(MCPError, match=r"(?s)no category `wbe`.*did you mean `web`"):
+            await client.read_resource("templates://category/wbe")
+        with pytest.raises(MCPError, match=r"(?s)`alhpa` is not registered.*did you mean `alpha`"):
+            await client.read_resource("templates://alhpa/info")
+
+
+async def test_a_template_may_be_called_as_the_lists_are(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    for name in ("category", "categories", "list"):
+        fake.register(name)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        for name in ("category", "categories", "list"):
+            (contents,) = (await client.read_resource(f"templates://{name}/info")).contents
+            assert json.loads(contents.text)["name"] == name  # type: ignore[union-attr]
+
+
+async def test_the_repository_of_a_template_that_changed_is_announced_too(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with (
+        join("memory", "auto", tmp_path, fake=fake) as client,
+        client.listen(resource_subscriptions=["templates://services/info"]) as events,
+    ):
+        fake.register("services.api")
+        with anyio.fail_after(5):
+            async for event in events:
+                assert getattr(event, "uri", None) == "templates://services/info"
+                break
 
 
 @in_both_eras
