@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from dynamo_mcp.errors import DynamoError, InvalidAnswers, UsageError
+from dynamo_mcp.errors import MOST_PROBLEMS, DynamoError, UsageError
 from dynamo_mcp.text import plain
 from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
 
@@ -128,19 +128,21 @@ def failure(error: DynamoError, answered: Mapping[str, Any] | None = None) -> Ca
     """Tell the model what was wrong and what to do next.
 
     MCP specification 2025-11-25, server/tools: what a model can mend is a result with `isError`, no protocol error.
-    Problems with answers also come as JSON text. They are no structured content: clients built with the TypeScript SDK
-    check that of a failure too against the tool's output schema, and would hide the failure (typescript-sdk#1943).
+    Problems with answers and arguments also come as JSON text. They are no structured content: clients built with the
+    TypeScript SDK check that of a failure too against the tool's output schema, and would hide the failure
+    (typescript-sdk#1943).
 
     Args:
         error: What was wrong.
         answered: What a person answered before that, so that they need not be asked again.
     """
     content = [TextContent(type="text", text=str(error))]
-    if isinstance(error, InvalidAnswers):
-        content.append(TextContent(type="text", text=text_of({"problems": error.problems})))
+    if error.problems:
+        told, more = error.problems[:MOST_PROBLEMS], len(error.problems[MOST_PROBLEMS:])
+        content.append(TextContent(type="text", text=text_of({"problems": told, **({"more": more} if more else {})})))
     if answered:
-        told = f"The person answered {text_of(answered)}; pass that when you call again"
-        content.append(TextContent(type="text", text=told))
+        words = f"The person answered {text_of(answered)}; pass that when you call again"
+        content.append(TextContent(type="text", text=words))
     return CallToolResult(content=[*content], is_error=True)
 
 

@@ -110,8 +110,8 @@ async def test_nobody_is_bothered_for_a_call_that_is_wrong_anyway(era: Era, tmp_
     async with join("memory", era, tmp_path, elicitation_callback=person) as client:
         for name, given, told in (
             ("create_alpha", {"nmae": 1, "_ask": True}, "`nmae` is not a variable"),
-            ("create_alpha", {"_if_exists": 1, "_ask": True}, "`_if_exists` is `1`"),
-            ("create_alpha", {"_ask": "yes"}, '`_ask` is `"yes"`'),
+            ("create_alpha", {"_if_exists": 1, "_ask": True}, "`_if_exists` can't be a number `1`"),
+            ("create_alpha", {"_ask": "yes"}, "`_ask` can't be text `yes`; it is true or false"),
             ("create_project", {"template_name": "alhpa", "ask": True}, "did you mean `alpha`?"),
             ("create_project", {"ask": True}, "`template_name` is missing"),
             ("update_template", {"template_name": "alpha", "_ask": True}, "`_ask` is not an argument"),

@@ -53,6 +53,14 @@ def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+def problems_of(result: CallToolResult) -> list[dict[str, Any]]:
+    assert result.is_error
+    machine = result.content[1]
+    assert isinstance(machine, TextContent)
+    problems: list[dict[str, Any]] = json.loads(machine.text)["problems"]
+    return problems
+
+
 @over_every_transport
 @in_both_eras
 async def test_every_tool_is_listed_with_valid_schemas_and_every_call_gives_what_they_promise(
@@ -294,22 +302,77 @@ async def test_problems_with_answers_are_also_told_as_json_and_never_as_structur
 
 
 @in_both_eras
-async def test_wrong_shapes_are_told_all_at_once_with_what_is_allowed(era: Era, tmp_path: Path) -> None:
+async def test_wrong_arguments_are_told_all_at_once_as_words_and_as_json_in_the_shape_of_wrong_answers(
+    era: Era, tmp_path: Path
+) -> None:
     async with join("memory", era, tmp_path) as client:
-        result = await client.call_tool(
-            "create_project", {"variables": "x=1", "if_exists": "replace", "outputdir": "."}
-        )
-        assert result.is_error
-        message = text(result)
-        assert "`template_name` is missing; it takes a text" in message
-        assert '`variables` is `"x=1"`, which is not an object or null' in message
-        assert '`if_exists` is `"replace"`, which is not one of `error`, `overwrite`, `skip`' in message
-        assert "`outputdir` is not an argument; did you mean `output_dir`?" in message
-        result = await client.call_tool("add_template", {"url": "x:y", "requirements": [1]})
-        assert "`requirements` is `[1]`, which is not a list, each entry a text" in text(result)
-        result = await client.call_tool("create_alpha", {"_output_dirs": ".", "_if_exists": None})
-        assert "`_output_dirs` is not an argument; did you mean `_output_dir`?" in text(result)
-        assert "`_if_exists` is `null`" in text(result)
+        result = await client.call_tool("create_project", {"variables": "x=1", "if_exists": "skp", "outputdir": "."})
+    assert result.is_error
+    assert result.structured_content is None
+    words, machine = result.content
+    assert isinstance(words, TextContent)
+    assert isinstance(machine, TextContent)
+    problems = json.loads(machine.text)["problems"]
+    assert words.text.startswith("The arguments do not fit `create_project`:\n")
+    for problem in problems:
+        assert f"- {problem['message']}\n" in words.text
+        assert set(problem) == {"variable", "message", "given", "allowed", "choices", "nearest"}
+    assert [(p["variable"], p["given"], p["allowed"], p["nearest"]) for p in problems] == [
+        (
+            "outputdir",
+            None,
+            "arguments are `template_name`, `output_dir`, `variables`, `if_exists`, `ask`",
+            "output_dir",
+        ),
+        ("template_name", None, "text", None),
+        ("variables", "x=1", "an object or null", None),
+        ("if_exists", "skp", "one of `error`, `overwrite`, `skip`", "skip"),
+    ]
+    assert [problem["message"] for problem in problems] == [
+        "`outputdir` is not an argument; did you mean `output_dir`?",
+        "`template_name` is missing; it is text",
+        "`variables` can't be text `x=1`; it is an object or null",
+        "`if_exists` can't be text `skp`; it is one of `error`, `overwrite`, `skip`; did you mean `skip`?",
+    ]
+    assert problems[3]["choices"] == ["error", "overwrite", "skip"]
+
+
+@in_both_eras
+async def test_every_item_of_a_list_that_does_not_fit_is_told(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        items = await client.call_tool("add_template", {"url": "x:y", "requirements": ["good", 1, None, "fine", ["x"]]})
+        whole = await client.call_tool("add_template", {"url": "x:y", "requirements": "one"})
+        none = await client.call_tool("discover_templates", {"all": True})
+    assert [problem["message"] for problem in problems_of(items)] == [
+        "`requirements[1]` can't be a number `1`; it is text",
+        "`requirements[2]` can't be null `null`; it is text",
+        '`requirements[4]` can\'t be a list `["x"]`; it is text',
+    ]
+    assert problems_of(whole)[0]["message"] == "`requirements` can't be text `one`; it is a list, each item text"
+    assert problems_of(none)[0]["message"] == "`all` is not an argument; arguments are none"
+
+
+@in_both_eras
+async def test_wrong_arguments_and_wrong_answers_are_told_together(era: Era, tmp_path: Path) -> None:
+    wrong = {"_output_dirs": ".", "_if_exists": None, "nmae": 1}
+    general = {"template_name": "alpha", "if_exists": None, "variables": {"nmae": 1}}
+    async with join("memory", era, tmp_path) as client:
+        own = await client.call_tool("create_alpha", wrong)
+        of_all = await client.call_tool("create_project", general)
+        unknown = await client.call_tool("create_project", {**general, "template_name": "alhpa"})
+    assert [problem["variable"] for problem in problems_of(own)] == ["_output_dirs", "_if_exists", "nmae"]
+    assert problems_of(own)[0]["nearest"] == "_output_dir"
+    assert [problem["variable"] for problem in problems_of(of_all)] == ["if_exists", "nmae"]
+    assert [problem["variable"] for problem in problems_of(unknown)] == ["if_exists"]
+
+
+@in_both_eras
+async def test_of_very_many_problems_the_first_are_told_and_the_others_counted(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("add_template", {"url": "x:y", "requirements": [1] * 150})
+    assert len(problems_of(result)) == 100
+    assert json.loads(result.content[1].text)["more"] == 50  # type: ignore[union-attr]
+    assert "\n- and 50 more\n" in text(result)
 
 
 @in_both_eras
