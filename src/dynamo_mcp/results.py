@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Entries in one page of a list."""
+LISTED = 500
+"""Files of a project that are listed, and existing ones that were kept."""
 
 Item = TypeVar("Item")
 
@@ -91,9 +93,10 @@ def created(project: Project) -> CallToolResult:
         notes.append(f"{len(project.kept)} existing kept")
     if project.left_out:
         notes.append(f"{len(project.left_out)} left out, see `left_out`")
-    if project.notes:
-        notes.append(f"{len(project.notes)} worth knowing, see `notes`")
-    result = success(project, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
+    bounded = _bounded(project)
+    if bounded.notes:
+        notes.append(f"{len(bounded.notes)} worth knowing, see `notes`")
+    result = success(bounded, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
     folder = Path(project.path)
     result.content.append(
         ResourceLink(type="resource_link", name=folder.name, uri=folder.as_uri(), description="The project's folder")
@@ -101,12 +104,26 @@ def created(project: Project) -> CallToolResult:
     return result
 
 
+def _bounded(project: Project) -> Project:
+    """Return a project with lists that a model can read; what is left out is counted, and it is said where it is."""
+    files, kept = project.files[:LISTED], project.kept[:LISTED]
+    more_files, more_kept = len(project.files) - len(files), len(project.kept) - len(kept)
+    notes = project.notes
+    if more_files:
+        notes += (f"`files` lists the first {LISTED} of {len(project.files)}; the others are below `path` too",)
+    if more_kept:
+        notes += (f"`kept` lists the first {LISTED} of {len(project.kept)}; the others are below `path` too",)
+    return msgspec.structs.replace(
+        project, files=files, kept=kept, notes=notes, more_files=more_files, more_kept=more_kept
+    )
+
+
 def noted(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
     """Add to a created project what else the caller should know."""
     if not notes or result.structured_content is None:
         return result
     line, _, *rest = result.content
-    structured = {**result.structured_content, "notes": list(notes)}
+    structured = {**result.structured_content, "notes": [*result.structured_content["notes"], *notes]}
     told = [TextContent(type="text", text=f"note: {note}") for note in notes]
     machine = TextContent(type="text", text=text_of(structured))
     return result.model_copy(update={"content": [line, *told, machine, *rest], "structured_content": structured})

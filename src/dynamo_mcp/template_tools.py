@@ -24,6 +24,7 @@ _NAME = 100
 _TITLE = 100
 _VARIABLE = 600
 _VALUES = 4000
+_TOO_LONG = "Its default and choices are too long to be listed here; `get_template_variables` has them."
 _PLACEMENT: dict[str, Any] = input_schema(Placement)["properties"]
 _OUTPUT = schema_of(Project)
 _HINTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
@@ -136,4 +137,5 @@ def _harmless(variable: Mapping[str, Any]) -> dict[str, Any]:
     if len(text_of(kept)) > _VALUES:
         # The answers are checked all the same, against the whole schema, when the project is created.
         kept = {keyword: kept[keyword] for keyword in ("type", "title", "description") if keyword in kept}
+        kept["description"] = f"{kept.get('description', '')} {_TOO_LONG}".strip()
     return kept

@@ -28,9 +28,11 @@ class Project(msgspec.Struct, frozen=True):
         hooks: What the template's hooks printed.
         left_out: What the template made that was not published, each with the reason.
         kept: Existing files that `skip` left as they were.
-        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced.
         seconds: Seconds spent by step.
-        notes: What else the caller should know, such as what a person could not be asked.
+        notes: What else is worth knowing, such as a file in which the sandbox's own path was replaced, or what a person
+            could not be asked.
+        more_files: How many more files there are than `files` lists.
+        more_kept: How many more were kept than `kept` lists.
     """
 
     id: str
@@ -47,6 +49,8 @@ class Project(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    more_files: int = 0
+    more_kept: int = 0
 
 
 class PreviewFile(msgspec.Struct, frozen=True):

@@ -187,6 +187,8 @@ def _say_needs(template: TemplateInfo) -> None:
         say("may need the network, which it does not get:")
         for where in needs.network:
             say(f"  {where}")
+    for field, more in needs.more.items():
+        say(f"{field}: {more} more than are listed")
     if template.problem is not None:
         say(template.problem)
 
