@@ -115,12 +115,12 @@ def test_an_entry_says_whether_a_template_from_there_is_registered() -> None:
 
 
 def test_a_category_that_is_not_there_is_told_with_the_nearest_or_all() -> None:
-    catalogue.check_category("web", [])
+    assert catalogue.category("web", [], []).templates == ()
     with pytest.raises(NotFound) as near:
-        catalogue.check_category("wbe", [])
+        catalogue.category("wbe", [], [])
     assert str(near.value) == "There is no category `wbe`\n\nhint: did you mean `web`?"
     with pytest.raises(NotFound) as far:
-        catalogue.check_category("x" * 1000, [])
+        catalogue.category("x" * 1000, [], [])
     assert all(f"`{entry.category}`" in far.value.hint for entry in ENTRIES)
     assert len(far.value.message) < 200
 

@@ -20,7 +20,7 @@ from dynamo_mcp.errors import InvalidLocation, NotFound
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import CatalogueEntry, CategoryInfo
+from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateInfo
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"
@@ -111,19 +111,27 @@ def categories(templates: Iterable[Template]) -> tuple[CategoryInfo, ...]:
     return tuple(CategoryInfo(name, registered[name], available[name]) for name in names)
 
 
-def check_category(name: str, templates: Iterable[Template]) -> None:
-    """Check that there is such a category.
+def category(name: str, templates: Iterable[Template], summaries: Iterable[TemplateInfo]) -> Category:
+    """Return what is of one category.
+
+    Args:
+        name: The category.
+        templates: All registered templates.
+        summaries: The same, as clients read them.
 
     Raises:
-        NotFound: There is none, with the nearest.
+        NotFound: There is no such category, with the nearest.
     """
-    known = [category.name for category in categories(templates)]
+    registered = tuple(templates)
+    known = [category.name for category in categories(registered)]
     if name not in known:
         near = difflib.get_close_matches(name[:SHOWN], known, n=1)
         there = "there are " + ", ".join(f"`{each}`" for each in known)
         raise NotFound(
             f"There is no category `{plain(name, SHOWN)}`", hint=f"did you mean `{near[0]}`?" if near else there
         )
+    of_it = tuple(template for template in summaries if template.category == name)
+    return Category(name, of_it, tuple(entry for entry in marked(registered) if entry.category == name))
 
 
 def address_of(entry: CatalogueEntry) -> str:

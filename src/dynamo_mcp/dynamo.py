@@ -74,15 +74,10 @@ class Dynamo:
         return tuple(self._parts.summaries.of(template, confinement) for template in self._parts.registry.all())
 
     async def template_info(self, template_name: str) -> TemplateInfo:
-        """Return one template with its variables; or a repository of several, by the name that it was added by.
-
-        Raises:
-            TemplateNotFound: It is not registered.
-        """
+        """Return one template with its variables, or a repository of several as a whole; raises TemplateNotFound."""
         if members := self._parts.registry.group(template_name):
             return await self._parts.groups.info(template_name, members)
-        template = self._parts.registry.get(template_name)
-        info = self._parts.summaries.of(template, await self.confinement())
+        info = self._parts.summaries.of(self._parts.registry.get(template_name), await self.confinement())
         try:
             variables = await self.get_template_variables(template_name)
         except TemplateBroken:
@@ -267,10 +262,7 @@ class Dynamo:
 
     async def category(self, name: str) -> Category:
         """Return the templates and the catalogue's entries of one category; raises NotFound if there is no such one."""
-        registered = self._parts.registry.all()
-        catalogue.check_category(name, registered)
-        templates = tuple(template for template in await self.list_templates() if template.category == name)
-        return Category(name, templates, tuple(e for e in catalogue.marked(registered) if e.category == name))
+        return catalogue.category(name, self._parts.registry.all(), await self.list_templates())
 
     async def create_project(
         self,
