@@ -77,7 +77,7 @@ class FakeDynamo:
     """`dynamo.Dynamo` without a disk, a process or a template."""
 
     def __init__(self, outputs: Path, *, home: Path | None = None) -> None:
-        self.settings = Settings(home=home or outputs / "home")
+        self.settings = Settings(home=home or outputs.with_name(f"{outputs.name}-home"))
         self.outputs = outputs
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()
