@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import msgspec
 
-from dynamo_mcp.errors import InvalidAnswers, InvalidLocation, NameTaken, Problem, TemplateNotFound
+from dynamo_mcp.errors import InvalidAnswers, InvalidLocation, NameTaken, NotFound, Problem, TemplateNotFound
 from dynamo_mcp.progress import (
     STEPS_OF_ADD,
     STEPS_OF_CREATE,
@@ -24,6 +24,8 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
 from dynamo_mcp.views import (
     CatalogueEntry,
+    Category,
+    CategoryInfo,
     FileText,
     Preview,
     PreviewFile,
@@ -74,8 +76,8 @@ _TYPES = {"string": "string", "boolean": "boolean", "choice": "string", "number"
 class FakeDynamo:
     """`dynamo.Dynamo` without a disk, a process or a template."""
 
-    def __init__(self, outputs: Path) -> None:
-        self.settings = Settings(home=outputs.parent)
+    def __init__(self, outputs: Path, *, home: Path | None = None) -> None:
+        self.settings = Settings(home=home or outputs.with_name(f"{outputs.name}-home"))
         self.outputs = outputs
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()
@@ -99,6 +101,7 @@ class FakeDynamo:
         variables: tuple[VariableInfo, ...] = EVERY_KIND,
         description: str = "Makes a thing",
         active: bool = True,
+        category: str | None = None,
     ) -> None:
         self._templates[name] = TemplateInfo(
             name=name,
@@ -111,6 +114,7 @@ class FakeDynamo:
             tool=f"create_{name}",
             revision="0" * 40,
             digest="1" * 64,
+            category=category,
             problem=None if active else "`cookiecutter.json` is gone",
         )
         self._changed(name)
@@ -202,6 +206,16 @@ class FakeDynamo:
 
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
         return (CatalogueEntry("flask", "https://example.com/flask.git", "A web service", "web", tags=("web",)),)
+
+    async def categories(self) -> tuple[CategoryInfo, ...]:
+        registered = sum(template.category == "web" for template in self._templates.values())
+        return (CategoryInfo("data science", 0, 0), CategoryInfo("web", registered, 1))
+
+    async def category(self, name: str) -> Category:
+        if name not in [category.name for category in await self.categories()]:
+            raise NotFound(f"There is no category `{name}`", hint="did you mean `web`?")
+        templates = tuple(template for template in await self.list_templates() if template.category == name)
+        return Category(name, templates, await self.discover_templates() if name == "web" else ())
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         known = {variable.name: variable for variable in await self.get_template_variables(template_name)}

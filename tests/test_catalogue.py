@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dynamo_mcp import catalogue
+from dynamo_mcp.errors import NotFound
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import CatalogueEntry
+from dynamo_mcp.views import CatalogueEntry, CategoryInfo
 
 ENTRIES = catalogue.entries()
 BUNDLED = [entry for entry in ENTRIES if entry.location.startswith(catalogue.BUNDLED)]
@@ -53,6 +55,7 @@ def test_an_entry_is_well_formed(entry: CatalogueEntry) -> None:
     assert list(entry.tags) == list(dict.fromkeys(entry.tags))
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9.+#-]*", tag) for tag in entry.tags)
     assert entry.directory is None or not entry.directory.startswith(("/", "."))
+    assert entry.category not in {"info", "variables"}  # `templates://category/info` is of a template `category`
     assert not entry.registered
 
 
@@ -92,6 +95,34 @@ def test_what_is_registered_is_not_offered_however_its_address_is_written(change
     for entry in ENTRIES:
         template = _registered(entry, change.format(catalogue.address_of(entry)))
         assert catalogue.unregistered([template]) == tuple(other for other in ENTRIES if other != entry)
+
+
+def test_a_category_counts_what_is_registered_and_what_is_still_available() -> None:
+    web = [entry for entry in ENTRIES if entry.category == "web"]
+    by_address = _registered(web[0])
+    elsewhere = msgspec.structs.replace(_registered(web[0], "https://example.org/mine"), category="own")
+    before, after = (catalogue.categories(templates) for templates in ([], [by_address, elsewhere]))
+    assert [category.name for category in before] == sorted({entry.category for entry in ENTRIES})
+    assert CategoryInfo("web", 0, len(web)) in before
+    assert [category.name for category in after] == sorted({"own", *(category.name for category in before)})
+    assert {CategoryInfo("web", 1, len(web) - 1), CategoryInfo("own", 1, 0)} <= set(after)
+
+
+def test_an_entry_says_whether_a_template_from_there_is_registered() -> None:
+    marked = catalogue.marked([_registered(ENTRIES[0])])
+    assert [entry.name for entry in marked] == [entry.name for entry in ENTRIES]
+    assert [entry.name for entry in marked if entry.registered] == [ENTRIES[0].name]
+
+
+def test_a_category_that_is_not_there_is_told_with_the_nearest_or_all() -> None:
+    assert catalogue.category("web", [], []).templates == ()
+    with pytest.raises(NotFound) as near:
+        catalogue.category("wbe", [], [])
+    assert str(near.value) == "There is no category `wbe`\n\nhint: did you mean `web`?"
+    with pytest.raises(NotFound) as far:
+        catalogue.category("x" * 1000, [], [])
+    assert all(f"`{entry.category}`" in far.value.hint for entry in ENTRIES)
+    assert len(far.value.message) < 200
 
 
 def test_a_bundled_template_moves_with_the_program() -> None:

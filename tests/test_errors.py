@@ -6,11 +6,12 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynamo_mcp import errors
-from dynamo_mcp.errors import DynamoError, InvalidAnswers, Problem
+from dynamo_mcp.errors import MOST_PROBLEMS, DynamoError, InvalidAnswers, InvalidArguments, Problem
 
 SOURCE = Path(inspect.getfile(errors)).parent
 
@@ -34,6 +35,10 @@ def _classes(base: type[DynamoError] = DynamoError) -> list[type[DynamoError]]:
 
 
 LEAVES = [kind for kind in _classes() if not any(issubclass(other, kind) for other in _classes() if other is not kind)]
+SEVERAL: dict[type[DynamoError], str] = {
+    InvalidAnswers: "The answers do not fit template `web`",
+    InvalidArguments: "The arguments do not fit `web`",
+}
 
 
 def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
@@ -47,7 +52,7 @@ def test_every_kind_of_error_has_one_parent_and_says_what_it_means() -> None:
         assert kind.__doc__
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind is not InvalidAnswers])
+@pytest.mark.parametrize("kind", [kind for kind in LEAVES if kind not in SEVERAL])
 def test_an_error_is_a_message_a_blank_line_and_a_hint(kind: type[DynamoError]) -> None:
     error = kind("`x` is not there", hint="look elsewhere")
     assert (error.message, error.hint) == ("`x` is not there", "look elsewhere")
@@ -61,16 +66,20 @@ def test_no_error_can_be_made_without_a_hint(kind: type[DynamoError]) -> None:
     assert parameter.default is inspect.Parameter.empty
 
 
-def test_one_problem_with_the_answers_is_one_line() -> None:
-    error = InvalidAnswers("web", (Problem("port", "`port` is 0"),), hint="choose another")
-    assert error.message == "The answers do not fit template `web`: `port` is 0"
-
-
-def test_several_problems_with_the_answers_are_a_line_each() -> None:
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_one_problem_is_one_line_and_several_are_a_line_each(kind: Any) -> None:
     problems = (Problem("port", "`port` is 0"), Problem("name", "`name` is empty"))
-    error = InvalidAnswers("web", problems, hint="choose others")
-    assert error.message == "The answers do not fit template `web`:\n- `port` is 0\n- `name` is empty"
-    assert error.problems == problems
+    one, two = kind("web", problems[:1], hint="choose another"), kind("web", problems, hint="choose others")
+    assert one.message == f"{SEVERAL[kind]}: `port` is 0"
+    assert two.message == f"{SEVERAL[kind]}:\n- `port` is 0\n- `name` is empty"
+    assert two.problems == problems
+
+
+def test_of_very_many_problems_the_first_are_told_and_the_others_counted() -> None:
+    problems = tuple(Problem(f"p{number}", f"`p{number}` is wrong") for number in range(MOST_PROBLEMS + 7))
+    lines = InvalidAnswers("web", problems, hint="choose others").message.splitlines()
+    assert len(lines) == 1 + MOST_PROBLEMS + 1
+    assert lines[-1] == "- and 7 more"
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,11 @@ async def test_every_template_of_a_repository_is_one_of_its_own(home: Home) -> N
         assert [variable.name for variable in await dynamo.get_template_variables("web.cli")] == ["slug", "of_cli"]
         assert {name: len(held) for name, held in left(home).items()} == {"templates": 2, "checkouts": 1, "venvs": 2}
         await dynamo.create_project("web.cli", str(home.outputs))
-        with pytest.raises(TemplateNotFound) as raised:
-            await dynamo.create_project("web", str(home.outputs))
-        assert raised.value.hint == "its repository holds several: `web.api`, `web.cli`"
+        for operation in (dynamo.create_project, dynamo.preview_project, dynamo.get_template_variables):
+            with pytest.raises(TemplateNotFound) as raised:
+                await operation("web")
+            assert raised.value.message == "`web` is a repository of several templates, and none itself"
+            assert raised.value.hint == "name one of them: `web.api`, `web.cli`"
         assert home.scratch == []
     assert (home.outputs / "cli" / "who").read_text() == "cli"
 
@@ -80,6 +82,23 @@ async def test_what_each_of_them_lacks_is_told_when_all_are_added(home: Home) ->
         assert "It can't run without `utils`" in (cli.problem or "")
         assert [missing.module for missing in cli.needs.missing] == ["utils"]
         assert [(each.name, each.present) for each in cli.needs.executables] == [("no-such-tool", False)]
+
+
+async def test_a_repository_is_described_as_a_whole_with_those_of_its_templates_that_are_registered(home: Home) -> None:
+    folder = write_repository(home.templates / "web", "api", "cli", "doc")
+    async with home.open() as dynamo:
+        added = await dynamo.add_template(str(folder))
+        await dynamo.remove_template("web.doc")
+        (home.checkout("web.cli") / "cookiecutter.json").write_text("{")
+        whole = await dynamo.template_info("web")
+        assert (whole.url, whole.revision, whole.digest) == (added.url, added.revision, added.digest)
+        assert (whole.name, whole.tool, whole.directory, whole.is_active) == ("web", "", None, True)
+        assert [(child.name, child.directory, child.tool) for child in whole.children] == [
+            ("web.api", "api", "create_web.api"),
+            ("web.cli", "cli", None),
+        ]
+        assert "line 1" in (whole.children[1].problem or "")
+        assert whole.children[0].problem is None
 
 
 async def test_one_folder_of_such_a_repository_can_be_added_alone(home: Home) -> None:

@@ -13,6 +13,7 @@ from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequ
 from dynamo_mcp.requirements import (
     COOKIECUTTER,
     MOST_ASKED,
+    MOST_TOLD,
     NOT_GUESSED,
     derive,
     normalise,
@@ -57,6 +58,14 @@ def _hook(folder: Path, code: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(code, "utf-8")
     return folder
+
+
+def test_of_very_many_needs_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    calls = "".join(f"subprocess.run(['tool-{number:03}'])\n" for number in range(MOST_TOLD + 20))
+    imports = "".join(f"import module_{number:03}\n" for number in range(MOST_TOLD + 7))
+    needs = _needs(_hook(tmp_path, f"import subprocess\n{calls}{imports}"), {})
+    assert needs.more == {"missing": 7, "executables": 20}
+    assert [len(each) for each in (needs.missing, needs.executables)] == [MOST_TOLD, MOST_TOLD]
 
 
 class TestNormalising:

@@ -1,22 +1,21 @@
 """What do the tools take, and how does what a model sent become it?
 
-All problems are told at once, each with what was given and what is allowed.
+All problems are told at once, each with what was given, what is allowed and the nearest, as those of answers are.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
-from dynamo_mcp.errors import UsageError
-from dynamo_mcp.results import schema_of, text_of
-from dynamo_mcp.text import plain
+from dynamo_mcp.errors import DynamoError, InvalidAnswers, InvalidArguments, Problem
+from dynamo_mcp.problems import not_offered, not_taken, wrong
+from dynamo_mcp.results import schema_of
 from dynamo_mcp.types import IfExists
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 
@@ -53,7 +52,7 @@ _TYPES = {
     "null": "null",
     "number": "a number",
     "object": "an object",
-    "string": "a text",
+    "string": "text",
 }
 
 
@@ -178,34 +177,79 @@ def parse(kind: type[Arguments], given: Mapping[str, Any], *, tool: str) -> Argu
         tool: The tool's name, for the message.
 
     Raises:
-        UsageError: An argument is missing, unknown, or of the wrong type; the message names every one.
+        InvalidArguments: Some are missing, unknown, or of the wrong type; with every problem.
     """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    properties = schema_of(kind)["properties"]
-    problems = [_unknown(name, list(fields)) for name in given if name not in fields]
+    properties = schema_of(kind)["properties"] if fields else {}
+    problems = [not_taken(name, list(fields)) for name in given if name not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        if name not in given:
-            if field.required:
-                problems.append(f"`{name}` is missing; it takes {_allowed(properties[name])}")
-            continue
-        try:
-            values[field.name] = msgspec.convert(given[name], type=field.type)
-        except msgspec.ValidationError:
-            problems.append(f"`{name}` is `{_shown(given[name])}`, which is not {_allowed(properties[name])}")
+        if name in given:
+            found = _problems(name, given[name], field.type, properties[name])
+            if not found:
+                values[field.name] = msgspec.convert(given[name], type=field.type)
+            problems += found
+        elif field.required:
+            allowed = _allowed(properties[name])
+            problems.append(Problem(name, f"`{name}` is missing; it is {allowed}", None, allowed))
     if problems:
-        head = f"The arguments do not fit `{tool}`"
-        raise UsageError(
-            f"{head}: {problems[0]}" if len(problems) == 1 else "\n".join([f"{head}:", *(f"- {x}" for x in problems)]),
-            hint=f"`{tool}` takes {', '.join(f'`{name}`' for name in fields)}; correct the call and try again",
-        )
+        taken = ", ".join(f"`{name}`" for name in fields) or "no arguments"
+        raise InvalidArguments(tool, tuple(problems), hint=f"`{tool}` takes {taken}; correct the call and try again")
     return kind(**values)
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    suggestion = f"; did you mean `{nearest[0]}`?" if nearest else ""
-    return f"`{plain(name, 80)}` is not an argument{suggestion}"
+async def parse_with_answers(
+    kind: type[Arguments], given: Mapping[str, Any], *, tool: str, check: Callable[[], Awaitable[None]]
+) -> Arguments:
+    """Return the arguments of a call; where they do not fit, tell what is wrong with its answers too.
+
+    Args:
+        kind: As for `parse`, and so are `given` and `tool`.
+        given: As there.
+        tool: As there.
+        check: Raises InvalidAnswers if the call's answers do not fit.
+
+    Raises:
+        InvalidArguments: With every problem of both.
+    """
+    try:
+        return parse(kind, given, tool=tool)
+    except InvalidArguments as error:
+        try:
+            await check()
+        except InvalidAnswers as wrong:
+            raise InvalidArguments(tool, (*error.problems, *wrong.problems), hint=error.hint) from None
+        except DynamoError:
+            pass  # whether there is such a template is told when the arguments fit
+        raise
+
+
+def _problems(name: str, value: Any, kind: Any, schema: Mapping[str, Any]) -> list[Problem]:
+    """Return what is wrong with one argument: msgspec stops at the first item of a list that does not fit."""
+    if _fits(value, kind):
+        return []
+    if isinstance(value, list) and "items" in schema:
+        # Items that do not fit are those of which a list of one does not.
+        return [
+            _problem(f"{name}[{index}]", item, schema["items"])
+            for index, item in enumerate(value)
+            if not _fits([item], kind)
+        ]
+    return [_problem(name, value, schema)]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, type=kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _problem(name: str, value: Any, schema: Mapping[str, Any]) -> Problem:
+    if "enum" in schema:
+        return not_offered(name, value, schema["enum"]).problem
+    return wrong(name, value, _allowed(schema)).problem
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
@@ -214,9 +258,5 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_allowed(alternative) for alternative in schema["anyOf"])
     if "items" in schema:
-        return f"a list, each entry {_allowed(schema['items'])}"
+        return f"a list, each item {_allowed(schema['items'])}"
     return _TYPES.get(schema.get("type", ""), "a value")
-
-
-def _shown(value: object) -> str:
-    return plain(text_of(value), 80)

@@ -40,6 +40,7 @@ GENERAL = f"{TOOL_PREFIX}project"
 """The general tool that creates; no template may be called so."""
 
 _FORM = "form"
+_AGAIN = "What you answered can't be taken: the form was another server's or call's, too old, or has changed since."
 _DEFAULTS_SINCE = "2025-11-25"
 _NAMES = 20
 _NAME = 80
@@ -91,7 +92,9 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         response = (params.input_responses or {}).get(_FORM)
         if params.request_state != form.fingerprint or not isinstance(response, ElicitResult):
-            return InputRequiredResult(input_requests={_FORM: _request(form)}, request_state=form.fingerprint)
+            message = form.message if response is None else f"{_AGAIN} {form.message}"
+            request = _request(msgspec.structs.replace(form, message=message))
+            return InputRequiredResult(input_requests={_FORM: request}, request_state=form.fingerprint)
     else:
         response = await _answer(ctx, form, dynamo.settings.ask_seconds)
     if response.action != "accept":

@@ -1,4 +1,4 @@
-"""Which could we add? The bundled catalogue of verified templates.
+"""Which could we add? The bundled catalogue of verified templates, and the categories of these and of what is there.
 
 Its form, `catalogue.json`: `{"version": 1, "entries": [{"name", "location", "directory", "description", "category",
 "language", "tags"}]}`; `bundled:NAME` is a template that is part of this program.
@@ -6,6 +6,8 @@ Its form, `catalogue.json`: `{"version": 1, "entries": [{"name", "location", "di
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -14,13 +16,16 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp import sources
-from dynamo_mcp.errors import InvalidLocation
+from dynamo_mcp.errors import InvalidLocation, NotFound
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import CatalogueEntry
+from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateInfo
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"
+SHOWN = 80
+"""Characters of an unknown category that are shown."""
 
 
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,15 +84,54 @@ def relocate(location: Location) -> Location:
     return msgspec.structs.replace(location, address=str(BUNDLED_FOLDER / Path(location.address).name))
 
 
+def marked(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
+    """Return every entry, sorted by name, and of each whether a registered template comes from there."""
+    known = {place for template in templates for place in _places(template)}
+    return tuple(
+        msgspec.structs.replace(entry, registered=(_canonical(address_of(entry)), entry.directory) in known)
+        for entry in entries()
+    )
+
+
 def unregistered(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
     """Return the entries that no registered template comes from."""
-    known = {
-        (_canonical(relocate(location).address), directory)
-        for template in templates
-        for location in (template.location,)
-        for directory in (location.directory, *([template.group.directory] if template.group else []))
-    }
-    return tuple(entry for entry in entries() if (_canonical(address_of(entry)), entry.directory) not in known)
+    return tuple(entry for entry in marked(templates) if not entry.registered)
+
+
+def category_of(template: Template) -> str | None:
+    """Return what kind of template it is, also where it was added by its address; None where nobody says."""
+    return template.category or next((_kinds()[place] for place in _places(template) if place in _kinds()), None)
+
+
+def categories(templates: Iterable[Template]) -> tuple[CategoryInfo, ...]:
+    """Return every category of a registered template or of an entry, sorted by name, and how many are of it."""
+    registered = Counter(category for template in templates if (category := category_of(template)) is not None)
+    available = Counter(entry.category for entry in unregistered(templates))
+    names = sorted({*registered, *(entry.category for entry in entries())})
+    return tuple(CategoryInfo(name, registered[name], available[name]) for name in names)
+
+
+def category(name: str, templates: Iterable[Template], summaries: Iterable[TemplateInfo]) -> Category:
+    """Return what is of one category.
+
+    Args:
+        name: The category.
+        templates: All registered templates.
+        summaries: The same, as clients read them.
+
+    Raises:
+        NotFound: There is no such category, with the nearest.
+    """
+    registered = tuple(templates)
+    known = [category.name for category in categories(registered)]
+    if name not in known:
+        near = difflib.get_close_matches(name[:SHOWN], known, n=1)
+        there = "there are " + ", ".join(f"`{each}`" for each in known)
+        raise NotFound(
+            f"There is no category `{plain(name, SHOWN)}`", hint=f"did you mean `{near[0]}`?" if near else there
+        )
+    of_it = tuple(template for template in summaries if template.category == name)
+    return Category(name, of_it, tuple(entry for entry in marked(registered) if entry.category == name))
 
 
 def address_of(entry: CatalogueEntry) -> str:
@@ -99,3 +143,15 @@ def address_of(entry: CatalogueEntry) -> str:
 
 def _canonical(address: str) -> str:
     return address.removesuffix("/").removesuffix(".git").lower()
+
+
+def _places(template: Template) -> tuple[tuple[str, str | None], ...]:
+    """Return what an entry would name that a template comes from: its own folder, or that of its repository."""
+    address = _canonical(relocate(template.location).address)
+    own = (address, template.location.directory)
+    return (own,) if template.group is None else (own, (address, template.group.directory))
+
+
+@cache
+def _kinds() -> dict[tuple[str, str | None], str]:
+    return {(_canonical(address_of(entry)), entry.directory): entry.category for entry in entries()}

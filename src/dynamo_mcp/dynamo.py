@@ -32,7 +32,16 @@ from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
 from dynamo_mcp.turns import Wanted
 from dynamo_mcp.types import Confinement, IfExists, Template, Trust
-from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateChange, TemplateInfo, VariableInfo
+from dynamo_mcp.views import (
+    CatalogueEntry,
+    Category,
+    CategoryInfo,
+    Preview,
+    Project,
+    TemplateChange,
+    TemplateInfo,
+    VariableInfo,
+)
 
 
 @asynccontextmanager
@@ -68,11 +77,9 @@ class Dynamo:
         return tuple(self._parts.summaries.of(template, confinement) for template in templates)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
-        """Return one template with its variables.
-
-        Raises:
-            TemplateNotFound: It is not registered.
-        """
+        """Return one template with its variables, or a repository of several as a whole; raises TemplateNotFound."""
+        if members := self._parts.registry.group(template_name):
+            return await self._parts.groups.info(template_name, members)
         template = self._parts.registry.get(template_name)
         await self._parts.schemas.prepare(template)
         info = self._parts.summaries.of(template, await self.confinement())
@@ -255,6 +262,14 @@ class Dynamo:
     async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
         """Return the catalogue's templates that are not registered, sorted by name."""
         return catalogue.unregistered(self._parts.registry.all())
+
+    async def categories(self) -> tuple[CategoryInfo, ...]:
+        """Return every category of registered templates and of the catalogue, sorted by name."""
+        return catalogue.categories(self._parts.registry.all())
+
+    async def category(self, name: str) -> Category:
+        """Return the templates and the catalogue's entries of one category; raises NotFound if there is no such one."""
+        return catalogue.category(name, self._parts.registry.all(), await self.list_templates())
 
     async def create_project(
         self,

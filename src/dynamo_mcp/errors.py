@@ -4,6 +4,7 @@
     ├── UsageError                 the caller asked for something that can't be meant
     │   ├── InvalidName
     │   ├── InvalidLocation
+    │   ├── InvalidArguments       of a tool: every problem at once
     │   ├── InvalidAnswers         every problem at once
     │   ├── InvalidRequirement
     │   ├── Declined               the person who was asked would not answer
@@ -36,6 +37,9 @@ from typing import ClassVar
 
 import msgspec
 
+MOST_PROBLEMS = 100
+"""Problems that are told at once; of the others it is told how many there are."""
+
 
 class DynamoError(Exception):
     """Base of everything this program raises on purpose.
@@ -43,9 +47,11 @@ class DynamoError(Exception):
     Attributes:
         message: What was wrong, with which value.
         hint: What is allowed, or what to do next.
+        problems: Each thing that is wrong by itself, where there may be several.
         exit_code: What the shell command exits with.
     """
 
+    problems: tuple[Problem, ...] = ()
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str) -> None:
@@ -96,9 +102,10 @@ class TargetExists(UsageError):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with the answers.
+    """One thing that is wrong with the answers, or with a tool's arguments.
 
     Attributes:
+        variable: The variable, or the argument.
         message: All of it, for a person.
         given: What was given, on one line and cut off where it is long.
         allowed: What is allowed, in words.
@@ -114,6 +121,15 @@ class Problem(msgspec.Struct, frozen=True):
     nearest: str | None = None
 
 
+class InvalidArguments(UsageError):
+    """The arguments do not fit the tool; `problems` has every reason at once."""
+
+    def __init__(self, tool: str, problems: tuple[Problem, ...], *, hint: str) -> None:
+        """Join the problems to one message, a line each."""
+        super().__init__(_joined(f"The arguments do not fit `{tool}`", problems), hint=hint)
+        self.problems = problems
+
+
 class InvalidAnswers(UsageError):
     """The answers do not fit the template's questions; `problems` has every reason at once."""
 
@@ -121,13 +137,17 @@ class InvalidAnswers(UsageError):
 
     def __init__(self, template: str, problems: tuple[Problem, ...], *, hint: str) -> None:
         """Join the problems to one message, a line each."""
-        lines = [problem.message for problem in problems]
-        head = f"The answers do not fit template `{template}`"
-        super().__init__(
-            f"{head}: {lines[0]}" if len(lines) == 1 else "\n".join([f"{head}:", *(f"- {x}" for x in lines)]),
-            hint=hint,
-        )
+        super().__init__(_joined(f"The answers do not fit template `{template}`", problems), hint=hint)
         self.problems = problems
+
+
+def _joined(head: str, problems: tuple[Problem, ...]) -> str:
+    if len(problems) == 1:
+        return f"{head}: {problems[0].message}"
+    lines = [problem.message for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    return "\n".join([f"{head}:", *(f"- {line}" for line in lines)])
 
 
 class NotFound(DynamoError):

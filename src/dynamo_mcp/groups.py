@@ -126,6 +126,34 @@ class Groups:
         whole = self._whole(repository, found, registered, failures, confinement)
         return _change(whole, old, registered, vanished)
 
+    async def info(self, name: str, members: tuple[Template, ...]) -> TemplateInfo:
+        """Describe a repository as a whole, with those of its templates that are registered."""
+        newest = max(members, key=lambda template: template.last_updated)
+        directory = _group(newest).directory
+        repository = msgspec.structs.replace(
+            newest,
+            name=name,
+            description=f"The templates of `{name}`",
+            location=msgspec.structs.replace(newest.location, directory=directory),
+            path=newest.checkout / (directory or ""),
+            trust=newest.trust if len({template.trust for template in members}) == 1 else "contained",
+        )
+        confinement = await self._renderers.confinement()
+        told = [self._summaries.of(template, confinement) for template in members]
+        children = tuple(
+            ChildInfo(
+                each.name,
+                each.directory or "",
+                each.description,
+                each.tool if each.is_active else None,
+                each.problem,
+                needs=each.needs,
+                notes=each.notes,
+            )
+            for each in told
+        )
+        return self._summaries.whole(repository, children, (), confinement)
+
     async def remove(self, name: str) -> str:
         """Forget every template of a group.
 

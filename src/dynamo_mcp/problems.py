@@ -1,4 +1,4 @@
-"""How is a wrong answer told? With the variable, what was given, what is allowed, and the nearest that is."""
+"""How is a wrong answer or argument told? With its name, what was given, what is allowed, and the nearest that is."""
 
 from __future__ import annotations
 
@@ -56,13 +56,12 @@ def not_offered(name: str, given: Any, choices: Sequence[str]) -> Unfit:
 
 def not_asked(name: str, known: Sequence[str]) -> Problem:
     """Return the problem with an answer to no question, with the nearest that is asked."""
-    near = nearest(name, known)
-    told = f"`{shown(name)}` is not asked"
-    allowed = "asked are " + (", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or "no questions")
-    if len(known) > MOST_CHOICES:
-        allowed += f" and {len(known) - MOST_CHOICES} more"
-    told += f"; {allowed}" if near is None else f"; did you mean `{near}`?"
-    return Problem(shown(name), told, None, allowed, (), near)
+    return _unknown(name, known, "is not asked", "asked are", "no questions")
+
+
+def not_taken(name: str, known: Sequence[str]) -> Problem:
+    """Return the problem with an argument that a tool does not take, with the nearest that it does."""
+    return _unknown(name, known, "is not an argument", "arguments are", "none")
 
 
 def nearest(word: str, offered: Sequence[str], cutoff: float = 0.6) -> str | None:
@@ -93,6 +92,16 @@ def shown(value: Any) -> str:
         return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), SHOWN)
     except (ValueError, RecursionError):  # Python writes no number of thousands of digits
         return "…"
+
+
+def _unknown(name: str, known: Sequence[str], what: str, there: str, none: str) -> Problem:
+    near = nearest(name, known)
+    told = f"`{shown(name)}` {what}"
+    allowed = f"{there} " + (", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or none)
+    if len(known) > MOST_CHOICES:
+        allowed += f" and {len(known) - MOST_CHOICES} more"
+    told += f"; {allowed}" if near is None else f"; did you mean `{near}`?"
+    return Problem(shown(name), told, None, allowed, (), near)
 
 
 def _beginning(name: str, given: Any) -> str:

@@ -87,9 +87,10 @@ async def _template(dynamo: Dynamo, prompt: str) -> TemplateInfo | None:
     if name == prompt:
         return None
     try:
-        return await dynamo.template_info(name)
+        template = await dynamo.template_info(name)
     except (TemplateNotFound, InvalidName):
         return None
+    return template if template.tool else None  # a repository of several is no template itself
 
 
 def _prompt(template: TemplateInfo, variables: tuple[VariableInfo, ...]) -> Prompt:

@@ -71,14 +71,15 @@ class Registry:
         template = self._read(name) if NAME.fullmatch(name) else None
         if template is None:
             known = [other.name for other in self.all()]
-            near = difflib.get_close_matches(name, known, n=3)
-            if children := [f"`{child.name}`" for child in self.group(name)]:
-                hint = f"its repository holds several: {', '.join(children[:NAMED])}"
-            elif near:
+            if children := [child.name for child in self.group(name)]:
+                raise TemplateNotFound(
+                    f"`{name}` is a repository of several templates, and none itself",
+                    hint=f"name one of them: {_listed(children)}",
+                )
+            if near := difflib.get_close_matches(name, known, n=3):
                 hint = "did you mean " + " or ".join(f"`{other}`" for other in near) + "?"
             elif known:
-                more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-                hint = "known are " + ", ".join(f"`{other}`" for other in known[:NAMED]) + more
+                hint = f"known are {_listed(known)}"
             else:
                 hint = "no template is registered yet: add one with `add_template` (in a shell: `dynamo-mcp add`)"
             raise TemplateNotFound(f"There is no template `{name}`", hint=hint)
@@ -184,6 +185,11 @@ class Registry:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{SUFFIX}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"`{name}`" for name in names[:NAMED]) + more
 
 
 def _path(wanted: type, text: str) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -121,12 +121,19 @@ async def derive(
     told = {need.requirement for need in requirements}
     requirements += [Need(each, None, "named by whoever added it", "named") for each in named if each not in told]
     executables, network = _reach(surveyed)
+    found: dict[str, Sequence[object]] = {
+        "missing": missing,
+        "optional": optional,
+        "executables": executables,
+        "network": network,
+    }
     return Needs(
         tuple(sorted(requirements, key=lambda need: need.requirement)),
         tuple(missing[:MOST_TOLD]),
         tuple(optional[:MOST_TOLD]),
         executables[:MOST_TOLD],
         network[:MOST_TOLD],
+        {field: len(each) - MOST_TOLD for field, each in found.items() if len(each) > MOST_TOLD},
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from dynamo_mcp.errors import DynamoError, InvalidAnswers, UsageError
+from dynamo_mcp.errors import MOST_PROBLEMS, DynamoError, UsageError
 from dynamo_mcp.text import plain
 from dynamo_mcp.views import CatalogueEntry, Preview, Project, TemplateInfo, VariableInfo
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Entries in one page of a list."""
+LISTED = 500
+"""Files of a project that are listed, and existing ones that were kept."""
 
 Item = TypeVar("Item")
 
@@ -91,14 +93,29 @@ def created(project: Project) -> CallToolResult:
         notes.append(f"{len(project.kept)} existing kept")
     if project.left_out:
         notes.append(f"{len(project.left_out)} left out, see `left_out`")
-    if project.notes:
-        notes.append(f"{len(project.notes)} worth knowing, see `notes`")
-    result = success(project, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
+    bounded = _bounded(project)
+    if bounded.notes:
+        notes.append(f"{len(bounded.notes)} worth knowing, see `notes`")
+    result = success(bounded, f"Created `{project.path}` from template `{project.template}` ({'; '.join(notes)})")
     folder = Path(project.path)
     result.content.append(
         ResourceLink(type="resource_link", name=folder.name, uri=folder.as_uri(), description="The project's folder")
     )
     return result
+
+
+def _bounded(project: Project) -> Project:
+    """Return a project with lists that a model can read; what is left out is counted, and it is said where it is."""
+    files, kept = project.files[:LISTED], project.kept[:LISTED]
+    more_files, more_kept = len(project.files) - len(files), len(project.kept) - len(kept)
+    notes = project.notes
+    if more_files:
+        notes += (f"`files` lists the first {LISTED} of {len(project.files)}; the others are below `path` too",)
+    if more_kept:
+        notes += (f"`kept` lists the first {LISTED} of {len(project.kept)}; the others are below `path` too",)
+    return msgspec.structs.replace(
+        project, files=files, kept=kept, notes=notes, more_files=more_files, more_kept=more_kept
+    )
 
 
 def noted(result: CallToolResult, notes: Sequence[str]) -> CallToolResult:
@@ -130,19 +147,21 @@ def failure(error: DynamoError, answered: Mapping[str, Any] | None = None) -> Ca
     """Tell the model what was wrong and what to do next.
 
     MCP specification 2025-11-25, server/tools: what a model can mend is a result with `isError`, no protocol error.
-    Problems with answers also come as JSON text. They are no structured content: clients built with the TypeScript SDK
-    check that of a failure too against the tool's output schema, and would hide the failure (typescript-sdk#1943).
+    Problems with answers and arguments also come as JSON text. They are no structured content: clients built with the
+    TypeScript SDK check that of a failure too against the tool's output schema, and would hide the failure
+    (typescript-sdk#1943).
 
     Args:
         error: What was wrong.
         answered: What a person answered before that, so that they need not be asked again.
     """
     content = [TextContent(type="text", text=str(error))]
-    if isinstance(error, InvalidAnswers):
-        content.append(TextContent(type="text", text=text_of({"problems": error.problems})))
+    if error.problems:
+        told, more = error.problems[:MOST_PROBLEMS], len(error.problems[MOST_PROBLEMS:])
+        content.append(TextContent(type="text", text=text_of({"problems": told, **({"more": more} if more else {})})))
     if answered:
-        told = f"The person answered {text_of(answered)}; pass that when you call again"
-        content.append(TextContent(type="text", text=told))
+        words = f"The person answered {text_of(answered)}; pass that when you call again"
+        content.append(TextContent(type="text", text=words))
     return CallToolResult(content=[*content], is_error=True)
 
 

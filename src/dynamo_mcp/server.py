@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import weakref
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -48,7 +49,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp import __version__, prompts, resources
 from dynamo_mcp.asking import Asked, ask
-from dynamo_mcp.errors import DynamoError, Failed, UsageError
+from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
+from dynamo_mcp.keys import shared
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
@@ -81,6 +83,9 @@ _CHANGING = CacheHint(ttl_ms=0, scope="private")
 _COMPLETIONS = 100
 _SHOWN = 100
 _SECONDS_TO_TELL = 2.0
+
+# What the SDK says of a state that it can't open, whatever the reason.
+_FOREIGN_STATE = {"reason": "invalid_request_state"}
 
 _log = logging.getLogger(__name__)
 _rank = {name: f"{index:02}" for index, name in enumerate(GENERAL_TOOLS)}
@@ -128,8 +133,10 @@ class DynamoServer(Server[dict[str, Any]]):
             on_subscriptions_listen=self._listeners,
         )
         self.middleware.append(self._remember)
-        # What was asked comes back through the client, which must not be able to change it.
-        security = RequestStateSecurity.ephemeral(ttl=dynamo.settings.ask_seconds)
+        self.middleware.append(_without_foreign_state)
+        # What was asked comes back through the client, which must not change it, and maybe to another server.
+        key = shared(dynamo.settings.home, "forms")
+        security = RequestStateSecurity(keys=[key], ttl=dynamo.settings.ask_seconds)
         self.middleware.append(RequestStateBoundary(security, default_audience="dynamo-mcp"))
 
     def create_initialization_options(
@@ -159,7 +166,7 @@ class DynamoServer(Server[dict[str, Any]]):
             async for names in changes:
                 for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
                     await self._bus.publish(event)
-                for uri in resources.uris(names):
+                for uri in await resources.uris(self._dynamo, names):
                     await self._bus.publish(ResourceUpdated(uri=uri))
                 for connection in list(self._handshaken):
                     telling.start_soon(_tell, connection)
@@ -246,16 +253,17 @@ class DynamoServer(Server[dict[str, Any]]):
             return ListResourceTemplatesResult(resource_templates=list(found), next_cursor=following)
 
     async def _read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        missing = "Resource not found"
         with _words():
-            contents = await resources.read(self._dynamo, params.uri)
+            try:
+                contents = await resources.read(self._dynamo, params.uri)
+            except (NotFound, InvalidName) as error:
+                contents, missing = None, f"{missing}: {error}"
         if contents is None:
             # MCP specification 2026-07-28, server/resources; the number of the versions before it was another.
             modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-            raise MCPError(
-                INVALID_PARAMS if modern else _RESOURCE_NOT_FOUND_BEFORE_2026,
-                "Resource not found",
-                data={"uri": params.uri},
-            )
+            code = INVALID_PARAMS if modern else _RESOURCE_NOT_FOUND_BEFORE_2026
+            raise MCPError(code, missing, data={"uri": params.uri})
         return ReadResourceResult(contents=[contents])
 
     async def _list_prompts(self, _ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
@@ -288,6 +296,16 @@ class DynamoServer(Server[dict[str, Any]]):
                 values=fitting[:_COMPLETIONS], total=len(fitting), has_more=len(fitting) > _COMPLETIONS
             )
         )
+
+
+async def _without_foreign_state(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Take a call whose state is not ours, or too old, as one without: nothing is believed, and it is asked anew."""
+    try:
+        return await call_next(ctx)
+    except MCPError as error:
+        if error.error.data != _FOREIGN_STATE or ctx.params is None:
+            raise
+    return await call_next(replace(ctx, params={k: v for k, v in ctx.params.items() if k != "requestState"}))
 
 
 async def _tell(connection: Connection) -> None:

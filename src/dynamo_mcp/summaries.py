@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp import sources
-from dynamo_mcp.catalogue import BUNDLED
+from dynamo_mcp.catalogue import BUNDLED, category_of
 from dynamo_mcp.configuration import has_pre_prompt
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
@@ -62,7 +62,7 @@ class Summaries:
             hooks=hooks(template.path),
             requirements=template.requirements,
             needs=msgspec.structs.replace(template.needs, executables=look(template, environment, self._settings)),
-            category=template.category,
+            category=category_of(template),
             tags=template.tags,
             problem=problem,
             group=template.group.name if template.group else None,
@@ -88,7 +88,7 @@ class Summaries:
             live=repository.location.live,
             trust=repository.trust,
             tier=_tier(repository, confinement),
-            category=repository.category,
+            category=category_of(repository),
             tags=repository.tags,
             children=children,
             notes=notes,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
-from dynamo_mcp.arguments import Placement, input_schema, parse
+from dynamo_mcp.arguments import Placement, input_schema, parse_with_answers
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
 from dynamo_mcp.results import created, quoted, schema_of, text_of
 from dynamo_mcp.text import plain
@@ -24,6 +24,7 @@ _NAME = 100
 _TITLE = 100
 _VARIABLE = 600
 _VALUES = 4000
+_TOO_LONG = "Its default and choices are too long to be listed here; `get_template_variables` has them."
 _PLACEMENT: dict[str, Any] = input_schema(Placement)["properties"]
 _OUTPUT = schema_of(Project)
 _HINTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
@@ -81,8 +82,13 @@ class TemplateTools:
         if template == tool or not await self._is_registered(template):
             return None
         # No variable that can be set begins with `_`: cookiecutter keeps those names private.
-        placement = parse(Placement, {name: given[name] for name in given if name.startswith("_")}, tool=tool)
         variables = {name: value for name, value in given.items() if not name.startswith("_")}
+        placement = await parse_with_answers(
+            Placement,
+            {name: given[name] for name in given if name.startswith("_")},
+            tool=tool,
+            check=lambda: self._dynamo.check_answers(template, variables),
+        )
         return created(
             await self._dynamo.create_project(
                 template, placement.output_dir, variables, if_exists=placement.if_exists, sink=sink
@@ -131,4 +137,5 @@ def _harmless(variable: Mapping[str, Any]) -> dict[str, Any]:
     if len(text_of(kept)) > _VALUES:
         # The answers are checked all the same, against the whole schema, when the project is created.
         kept = {keyword: kept[keyword] for keyword in ("type", "title", "description") if keyword in kept}
+        kept["description"] = f"{kept.get('description', '')} {_TOO_LONG}".strip()
     return kept

@@ -17,7 +17,7 @@ from dynamo_mcp.arguments import (
     RemoveTemplate,
     UpdateTemplate,
     input_schema,
-    parse,
+    parse_with_answers,
 )
 from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, previewed, schema_of, success
 from dynamo_mcp.views import Preview, Project, TemplateChange, TemplateInfo
@@ -121,7 +121,15 @@ class Spec(msgspec.Struct, frozen=True):
         Raises:
             DynamoError: The arguments do not fit, or it can't be done.
         """
-        return await self.act(dynamo, parse(self.arguments, given, tool=self.name), sink)
+
+        async def check() -> None:
+            template, answers = given.get("template_name"), given.get("variables", given.get("answers"))
+            if isinstance(template, str) and isinstance(answers, dict):
+                await dynamo.check_answers(template, answers)
+
+        return await self.act(
+            dynamo, await parse_with_answers(self.arguments, given, tool=self.name, check=check), sink
+        )
 
 
 def _hints(

@@ -31,6 +31,8 @@ class Project(msgspec.Struct, frozen=True):
         seconds: Seconds spent by step.
         notes: What else the caller should know, such as a file in which the sandbox's own path was replaced, or what
             a person could not be asked.
+        more_files: How many more files there are than `files` lists.
+        more_kept: How many more were kept than `kept` lists.
     """
 
     id: str
@@ -47,6 +49,8 @@ class Project(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    more_files: int = 0
+    more_kept: int = 0
 
 
 class PreviewFile(msgspec.Struct, frozen=True):
@@ -229,6 +233,27 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     language: str | None = None
     tags: tuple[str, ...] = ()
     registered: bool = False
+
+
+class CategoryInfo(msgspec.Struct, frozen=True):
+    """A category, how many registered templates are of it, and how many more are available in the catalogue."""
+
+    name: str
+    registered: int
+    available: int
+
+
+class Category(msgspec.Struct, frozen=True):
+    """What is of one category.
+
+    Attributes:
+        templates: The registered templates, as summaries.
+        entries: The catalogue's, also those that are registered.
+    """
+
+    name: str
+    templates: tuple[TemplateInfo, ...]
+    entries: tuple[CatalogueEntry, ...]
 
 
 class TemplateChange(msgspec.Struct, frozen=True):

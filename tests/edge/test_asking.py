@@ -118,8 +118,8 @@ async def test_nobody_is_bothered_for_a_call_that_is_wrong_anyway(era: Era, tmp_
     async with join("memory", era, tmp_path, elicitation_callback=person) as client:
         for name, given, told in (
             ("create_alpha", {"nmae": 1, "_ask": True}, "`nmae` is not a variable"),
-            ("create_alpha", {"_if_exists": 1, "_ask": True}, "`_if_exists` is `1`"),
-            ("create_alpha", {"_ask": "yes"}, '`_ask` is `"yes"`'),
+            ("create_alpha", {"_if_exists": 1, "_ask": True}, "`_if_exists` can't be a number `1`"),
+            ("create_alpha", {"_ask": "yes"}, "`_ask` can't be text `yes`; it is true or false"),
             ("create_project", {"template_name": "alhpa", "ask": True}, "did you mean `alpha`?"),
             ("create_project", {"ask": True}, "`template_name` is missing"),
             ("update_template", {"template_name": "alpha", "_ask": True}, "`_ask` is not an argument"),
@@ -211,7 +211,9 @@ class TestRounds:
             assert again.structured_content["answers"]["port"] == 7
         assert len(fake.created) == 1
 
-    async def test_a_state_that_is_not_ours_or_of_another_call_is_refused(self, tmp_path: Path) -> None:
+    async def test_with_a_state_that_is_forged_or_of_another_call_nothing_is_made_and_the_form_comes_again(
+        self, tmp_path: Path
+    ) -> None:
         fake = FakeDynamo(tmp_path)
         async with join("http", "2026-07-28", tmp_path, fake=fake, elicitation_callback=Person()) as client:
             form = await self.call(client, self.GIVEN)
@@ -219,9 +221,49 @@ class TestRounds:
             assert form.request_state is not None
             answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
             forged = form.request_state[:-4] + "AAAA"
-            for given, state in ((self.GIVEN, forged), (self.GIVEN | {"port": 1}, form.request_state)):
-                with pytest.raises(MCPError, match="requestState"):
-                    await self.call(client, given, answers, state)
+            for given, state in (
+                (self.GIVEN, forged),
+                (self.GIVEN, "nonsense"),
+                (self.GIVEN | {"port": 1}, form.request_state),
+            ):
+                again = await self.call(client, given, answers, state)
+                assert isinstance(again, t.InputRequiredResult)
+                assert self.message(again).startswith("What you answered can't be taken: ")
+                assert self.message(again).endswith(self.message(form))
+                made = await self.call(client, given, answers, again.request_state)
+                assert isinstance(made, t.CallToolResult)
+        assert len(fake.created) == 3
+
+    @pytest.mark.parametrize("same_home", [True, False])
+    async def test_another_server_takes_the_answers_if_it_has_the_same_home_and_otherwise_asks_again(
+        self, tmp_path: Path, *, same_home: bool
+    ) -> None:
+        homes = (tmp_path / "one", tmp_path / ("one" if same_home else "other"))
+        first, second = (FakeDynamo(tmp_path, home=home) for home in homes)
+        async with join("http", "2026-07-28", tmp_path, fake=first, elicitation_callback=Person()) as client:
+            form = await self.call(client, self.GIVEN)
+        assert isinstance(form, t.InputRequiredResult)
+        answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
+        async with join("http", "2026-07-28", tmp_path, fake=second, elicitation_callback=Person()) as client:
+            result = await self.call(client, self.GIVEN, answers, form.request_state)
+            if not same_home:
+                assert isinstance(result, t.InputRequiredResult)
+                assert "another server's" in self.message(result)
+                assert second.created == []
+                result = await self.call(client, self.GIVEN, answers, result.request_state)
+        assert isinstance(result, t.CallToolResult)
+        assert result.structured_content["answers"]["port"] == 7
+
+    async def test_answers_that_come_too_late_are_asked_for_again(self, tmp_path: Path) -> None:
+        fake = FakeDynamo(tmp_path)
+        fake.settings = msgspec.structs.replace(fake.settings, ask_seconds=1e-6)
+        async with join("http", "2026-07-28", tmp_path, fake=fake, elicitation_callback=Person()) as client:
+            form = await self.call(client, self.GIVEN)
+            assert isinstance(form, t.InputRequiredResult)
+            answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
+            again = await self.call(client, self.GIVEN, answers, form.request_state)
+        assert isinstance(again, t.InputRequiredResult)
+        assert "too old" in self.message(again)
         assert fake.created == []
 
     async def test_without_answers_or_state_or_after_the_template_changed_the_form_comes_again(
@@ -239,7 +281,15 @@ class TestRounds:
             assert isinstance(changed, t.InputRequiredResult)
             assert "license" in json.dumps(form.model_dump())
             assert "license" not in json.dumps(changed.model_dump())
+            assert "has changed since" in self.message(changed)
+            assert "can't be taken" not in self.message(form)
         assert fake.created == []
+
+    @staticmethod
+    def message(form: t.InputRequiredResult) -> str:
+        (request,) = (form.input_requests or {}).values()
+        assert isinstance(request, t.ElicitRequest)
+        return request.params.message
 
     @staticmethod
     async def call(

@@ -53,6 +53,14 @@ def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+def problems_of(result: CallToolResult) -> list[dict[str, Any]]:
+    assert result.is_error
+    machine = result.content[1]
+    assert isinstance(machine, TextContent)
+    problems: list[dict[str, Any]] = json.loads(machine.text)["problems"]
+    return problems
+
+
 @over_every_transport
 @in_both_eras
 async def test_every_tool_is_listed_with_valid_schemas_and_every_call_gives_what_they_promise(
@@ -134,7 +142,12 @@ async def test_a_client_that_listens_is_told_of_a_new_template(transport: Transp
             tools_list_changed=True,
             prompts_list_changed=True,
             resources_list_changed=True,
-            resource_subscriptions=["templates://list", "templates://gamma/info"],
+            resource_subscriptions=[
+                "templates://list",
+                "templates://categories",
+                "templates://category/web",
+                "templates://gamma/info",
+            ],
         ) as events,
     ):
         assert client.server_capabilities.tools is not None
@@ -144,13 +157,15 @@ async def test_a_client_that_listens_is_told_of_a_new_template(transport: Transp
         with anyio.fail_after(10):
             async for event in events:
                 seen.add(getattr(event, "uri", type(event).__name__))
-                if len(seen) == 5:
+                if len(seen) == 7:
                     break
         assert seen == {
             "ToolsListChanged",
             "PromptsListChanged",
             "ResourcesListChanged",
             "templates://list",
+            "templates://categories",
+            "templates://category/web",
             "templates://gamma/info",
         }
         assert "create_gamma" in [tool.name for tool in (await client.list_tools()).tools]
@@ -241,7 +256,13 @@ async def test_an_unknown_tool_resource_and_prompt_are_protocol_errors(
             with pytest.raises(MCPError) as tool:
                 await client.call_tool(name, {})
             assert tool.value.code == -32602
-        for uri in ("templates://nothing/info", "templates://alpha/secrets", "file:///etc/passwd"):
+        for uri in (
+            "templates://nothing/info",
+            "templates://alpha/secrets",
+            "templates://category/nothing",
+            "templates://category",
+            "file:///etc/passwd",
+        ):
             with pytest.raises(MCPError) as resource:
                 await client.read_resource(uri)
             assert resource.value.code == (-32002 if era == "legacy" else -32602)
@@ -281,22 +302,77 @@ async def test_problems_with_answers_are_also_told_as_json_and_never_as_structur
 
 
 @in_both_eras
-async def test_wrong_shapes_are_told_all_at_once_with_what_is_allowed(era: Era, tmp_path: Path) -> None:
+async def test_wrong_arguments_are_told_all_at_once_as_words_and_as_json_in_the_shape_of_wrong_answers(
+    era: Era, tmp_path: Path
+) -> None:
     async with join("memory", era, tmp_path) as client:
-        result = await client.call_tool(
-            "create_project", {"variables": "x=1", "if_exists": "replace", "outputdir": "."}
-        )
-        assert result.is_error
-        message = text(result)
-        assert "`template_name` is missing; it takes a text" in message
-        assert '`variables` is `"x=1"`, which is not an object or null' in message
-        assert '`if_exists` is `"replace"`, which is not one of `error`, `overwrite`, `skip`' in message
-        assert "`outputdir` is not an argument; did you mean `output_dir`?" in message
-        result = await client.call_tool("add_template", {"url": "x:y", "requirements": [1]})
-        assert "`requirements` is `[1]`, which is not a list, each entry a text" in text(result)
-        result = await client.call_tool("create_alpha", {"_output_dirs": ".", "_if_exists": None})
-        assert "`_output_dirs` is not an argument; did you mean `_output_dir`?" in text(result)
-        assert "`_if_exists` is `null`" in text(result)
+        result = await client.call_tool("create_project", {"variables": "x=1", "if_exists": "skp", "outputdir": "."})
+    assert result.is_error
+    assert result.structured_content is None
+    words, machine = result.content
+    assert isinstance(words, TextContent)
+    assert isinstance(machine, TextContent)
+    problems = json.loads(machine.text)["problems"]
+    assert words.text.startswith("The arguments do not fit `create_project`:\n")
+    for problem in problems:
+        assert f"- {problem['message']}\n" in words.text
+        assert set(problem) == {"variable", "message", "given", "allowed", "choices", "nearest"}
+    assert [(p["variable"], p["given"], p["allowed"], p["nearest"]) for p in problems] == [
+        (
+            "outputdir",
+            None,
+            "arguments are `template_name`, `output_dir`, `variables`, `if_exists`, `ask`",
+            "output_dir",
+        ),
+        ("template_name", None, "text", None),
+        ("variables", "x=1", "an object or null", None),
+        ("if_exists", "skp", "one of `error`, `overwrite`, `skip`", "skip"),
+    ]
+    assert [problem["message"] for problem in problems] == [
+        "`outputdir` is not an argument; did you mean `output_dir`?",
+        "`template_name` is missing; it is text",
+        "`variables` can't be text `x=1`; it is an object or null",
+        "`if_exists` can't be text `skp`; it is one of `error`, `overwrite`, `skip`; did you mean `skip`?",
+    ]
+    assert problems[3]["choices"] == ["error", "overwrite", "skip"]
+
+
+@in_both_eras
+async def test_every_item_of_a_list_that_does_not_fit_is_told(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        items = await client.call_tool("add_template", {"url": "x:y", "requirements": ["good", 1, None, "fine", ["x"]]})
+        whole = await client.call_tool("add_template", {"url": "x:y", "requirements": "one"})
+        none = await client.call_tool("discover_templates", {"all": True})
+    assert [problem["message"] for problem in problems_of(items)] == [
+        "`requirements[1]` can't be a number `1`; it is text",
+        "`requirements[2]` can't be null `null`; it is text",
+        '`requirements[4]` can\'t be a list `["x"]`; it is text',
+    ]
+    assert problems_of(whole)[0]["message"] == "`requirements` can't be text `one`; it is a list, each item text"
+    assert problems_of(none)[0]["message"] == "`all` is not an argument; arguments are none"
+
+
+@in_both_eras
+async def test_wrong_arguments_and_wrong_answers_are_told_together(era: Era, tmp_path: Path) -> None:
+    wrong = {"_output_dirs": ".", "_if_exists": None, "nmae": 1}
+    general = {"template_name": "alpha", "if_exists": None, "variables": {"nmae": 1}}
+    async with join("memory", era, tmp_path) as client:
+        own = await client.call_tool("create_alpha", wrong)
+        of_all = await client.call_tool("create_project", general)
+        unknown = await client.call_tool("create_project", {**general, "template_name": "alhpa"})
+    assert [problem["variable"] for problem in problems_of(own)] == ["_output_dirs", "_if_exists", "nmae"]
+    assert problems_of(own)[0]["nearest"] == "_output_dir"
+    assert [problem["variable"] for problem in problems_of(of_all)] == ["if_exists", "nmae"]
+    assert [problem["variable"] for problem in problems_of(unknown)] == ["if_exists"]
+
+
+@in_both_eras
+async def test_of_very_many_problems_the_first_are_told_and_the_others_counted(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("add_template", {"url": "x:y", "requirements": [1] * 150})
+    assert len(problems_of(result)) == 100
+    assert json.loads(result.content[1].text)["more"] == 50  # type: ignore[union-attr]
+    assert "\n- and 50 more\n" in text(result)
 
 
 @in_both_eras
@@ -362,7 +438,7 @@ async def test_long_lists_come_in_pages_in_a_fixed_order(era: Era, tmp_path: Pat
             for listed in (first, second, third, await client.list_resources(cursor=third.next_cursor))
             for resource in listed.resources
         ]
-        assert len(found) == len(set(found)) == 1 + 2 * 152
+        assert len(found) == len(set(found)) == 2 + 2 * 152
         assert (await client.list_prompts()).next_cursor is not None
         page = await client.call_tool("list_templates")
         assert [template["name"] for template in page.structured_content["templates"]] == templates[:100]
@@ -391,6 +467,7 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
     async with join(transport, era, tmp_path) as client:
         assert [resource.uri for resource in (await client.list_resources()).resources] == [
             "templates://list",
+            "templates://categories",
             "templates://alpha/info",
             "templates://alpha/variables",
             "templates://beta/info",
@@ -398,6 +475,7 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
         ]
         templates = (await client.list_resource_templates()).resource_templates
         assert [template.uri_template for template in templates] == [
+            "templates://category/{category}",
             "templates://{name}/info",
             "templates://{name}/variables",
         ]
@@ -417,6 +495,58 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
             PromptReference(type="ref/prompt", name="create_alpha"), {"name": "license", "value": "b"}
         )
         assert choice.completion.values == ["BSD-3"]
+
+
+@over_every_transport
+@in_both_eras
+async def test_categories_can_be_read_and_completed(transport: Transport, era: Era, tmp_path: Path) -> None:
+    async with join(transport, era, tmp_path) as client:
+        (contents,) = (await client.read_resource("templates://categories")).contents
+        assert json.loads(contents.text) == [  # type: ignore[union-attr]
+            {"name": "data science", "registered": 0, "available": 0},
+            {"name": "web", "registered": 0, "available": 1},
+        ]
+        (contents,) = (await client.read_resource("templates://category/web")).contents
+        assert [entry["name"] for entry in json.loads(contents.text)["entries"]] == ["flask"]  # type: ignore[union-attr]
+        (contents,) = (await client.read_resource("templates://category/data%20science")).contents
+        assert json.loads(contents.text)["name"] == "data science"  # type: ignore[union-attr]
+        reference = ResourceTemplateReference(type="ref/resource", uri="templates://category/{category}")
+        completed = await client.complete(reference, {"name": "category", "value": "W"})
+        assert completed.completion.values == ["web"]
+        with pytest.raises(MCPError, match="Nothing to complete for: name"):
+            await client.complete(reference, {"name": "name", "value": ""})
+
+
+@in_both_eras
+async def test_what_is_not_there_to_be_read_is_told_with_what_may_be_meant(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        with pytest.raises(MCPError, match=r"(?s)no category `wbe`.*did you mean `web`"):
+            await client.read_resource("templates://category/wbe")
+        with pytest.raises(MCPError, match=r"(?s)`alhpa` is not registered.*did you mean `alpha`"):
+            await client.read_resource("templates://alhpa/info")
+
+
+async def test_a_template_may_be_called_as_the_lists_are(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    for name in ("category", "categories", "list"):
+        fake.register(name)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        for name in ("category", "categories", "list"):
+            (contents,) = (await client.read_resource(f"templates://{name}/info")).contents
+            assert json.loads(contents.text)["name"] == name  # type: ignore[union-attr]
+
+
+async def test_the_repository_of_a_template_that_changed_is_announced_too(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with (
+        join("memory", "auto", tmp_path, fake=fake) as client,
+        client.listen(resource_subscriptions=["templates://services/info"]) as events,
+    ):
+        fake.register("services.api")
+        with anyio.fail_after(5):
+            async for event in events:
+                assert getattr(event, "uri", None) == "templates://services/info"
+                break
 
 
 @in_both_eras

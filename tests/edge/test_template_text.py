@@ -118,3 +118,7 @@ async def test_labels_are_left_out_before_choices_where_both_are_too_many(tmp_pa
     assert len(tools["create_alpha"]["enum"]) == 30
     assert set(tools["create_alpha"]) == {"title", "description", "type", "enum", "default"}
     assert set(tools["create_beta"]) == {"title", "description", "type"}
+    assert tools["create_beta"]["description"].endswith(
+        "Its default and choices are too long to be listed here; `get_template_variables` has them."
+    )
+    assert "too long" not in tools["create_alpha"]["description"]

@@ -12,7 +12,7 @@ from dynamo_mcp.errors import InvalidTemplate, UsageError
 from dynamo_mcp.results import PAGE, created, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.views import Project
-from edge.joining import join
+from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
@@ -103,6 +103,35 @@ async def test_a_created_project_is_told_to_a_person_to_a_machine_and_as_a_link(
     assert msgspec.json.decode(machine.text, type=Project) == project
     assert isinstance(link, ResourceLink)
     assert link.uri == "file:///out/my%20project"
+
+
+class Huge(FakeDynamo):
+    """A fake that makes, and keeps, more files than a model can read."""
+
+    async def create_project(self, *given: Any, **options: Any) -> Project:
+        project = await super().create_project(*given, **options)
+        files = tuple(f"{number:05}" for number in range(20_000))
+        return msgspec.structs.replace(project, files=files, kept=files[:501], notes=("one of the project",))
+
+
+@in_both_eras
+async def test_of_very_many_files_the_first_are_listed_and_the_others_counted(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path, fake=Huge(tmp_path)) as client:
+        schema = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}["create_beta"]
+        result = await client.call_tool("create_beta", {"_ask": True})
+    project = result.structured_content
+    Draft202012Validator(schema or {}).validate(project)
+    assert project["files"] == [f"{number:05}" for number in range(500)]
+    assert (project["more_files"], len(project["kept"]), project["more_kept"]) == (19_500, 500, 1)
+    assert project["notes"] == [
+        "one of the project",
+        "`files` lists the first 500 of 20000; the others are below `path` too",
+        "`kept` lists the first 500 of 501; the others are below `path` too",
+        "the client can't show a form: the defaults were taken for `project_name`",
+    ]
+    assert isinstance(result.content[0], TextContent)
+    assert "(20000 files;" in result.content[0].text
+    assert "501 existing kept; 3 worth knowing, see `notes`)" in result.content[0].text
 
 
 async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> None:

@@ -486,7 +486,7 @@ def test_an_undefined_variable_in_a_default_is_told_with_the_variable(worker: Wo
 
 
 def test_a_default_that_uses_a_later_variable_is_told_so(worker: Worker, tmp_path: Path) -> None:
-    fails(worker, single(tmp_path, "x", {"a": "{{ cookiecutter.b }}", "b": "x"}), "template", "`a`", "'b'")
+    fails(worker, single(tmp_path, "x", {"a": "{{ cookiecutter.b }}", "b": "x"}), "template", "`a`", "`cookiecutter.b`")
 
 
 def test_an_undefined_variable_in_a_folder_name_is_told_with_the_folder(worker: Worker, tmp_path: Path) -> None:

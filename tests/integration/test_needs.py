@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamo_mcp.requirements import MOST_TOLD
 from integration.places import Place, write_template
 from wheels import publish
 
@@ -53,12 +54,14 @@ async def test_what_a_hook_imports_is_there_at_the_first_create_without_a_word(
 
 
 async def test_a_module_that_nobody_holds_is_told_when_the_template_is_added(place: Place) -> None:
-    template = _template(place, f"import subprocess\nimport {UNKNOWN}\nsubprocess.run(['no-such-tool'])\n")
+    more = "".join(f"subprocess.run(['t-{number:03}'])\n" for number in range(MOST_TOLD + 1))
+    template = _template(place, f"import subprocess\nimport {UNKNOWN}\nsubprocess.run(['no-such-tool'])\n{more}")
     said, _ = await place.run("add", template)
     where = "hooks/post_gen_project.py, line"
     assert f"missing: module `{UNKNOWN}` ({where} 2)" in said
     assert "was not found in the package registry" in said
     assert f"absent: executable `no-such-tool` ({where} 3); install it where jobs look" in said
+    assert "executables: 2 more than are listed" in said
     (listed,) = json.loads((await place.run("list", "--json"))[0])["templates"]
     assert not listed["is_active"]
     assert f"`{UNKNOWN}`" in listed["problem"]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import ResourceTemplateReference
 
 from integration.places import CONFIGURATION, Place, write_template
 from integration.test_main_job import Told, add_and_hear, repository
@@ -82,9 +84,18 @@ async def test_a_repository_of_several_templates_becomes_several_tools_and_is_re
             ("services.api", "services"),
             ("services.cli", "services"),
         ]
-        missed = await client.call_tool("create_project", {"template_name": "services"})
-        assert missed.is_error
-        assert "`services.api`, `services.cli`" in missed.content[0].text  # type: ignore[union-attr]
+        for tool in ("create_project", "preview_project", "get_template_variables"):
+            missed = await client.call_tool(tool, {"template_name": "services"})
+            assert missed.is_error
+            assert "name one of them: `services.api`, `services.cli`" in missed.content[0].text  # type: ignore[union-attr]
+        (whole,) = (await client.read_resource("templates://services/info")).contents
+        children = json.loads(whole.text)["children"]  # type: ignore[union-attr]
+        assert [child["name"] for child in children] == ["services.api", "services.cli"]
+        reference = ResourceTemplateReference(type="ref/resource", uri="templates://{name}/info")
+        completed = await client.complete(reference, {"name": "name", "value": "ser"})
+        assert completed.completion.values == ["services", "services.api", "services.cli"]
+        with pytest.raises(MCPError, match="Unknown prompt"):
+            await client.get_prompt("create_services")
         change = await call(client, "update_template", template_name="services")
         assert not change["changed"]
         assert "`services.api`, `services.cli`" in (
@@ -124,6 +135,9 @@ async def test_a_shell_says_what_of_a_repository_can_be_used(place: Place) -> No
     assert "dynamo-mcp create services.api -o FOLDER" in said
     assert f"{folder} in services/api" in (await place.run("list"))[0]
     await place.run("create", "services.cli", "-o", "made")
+    for command in ("create", "preview", "variables"):
+        _, shown = await place.run(command, "services", code=3)
+        assert "name one of them: `services.api`, `services.cli`" in shown
     (folder / "gone").mkdir()
     (folder / "services" / "api" / "cookiecutter.json").write_text('{"slug": "s", "more": "m"}')
     said, _ = await place.run("update", "services")

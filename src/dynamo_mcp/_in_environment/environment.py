@@ -6,15 +6,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from cookiecutter.environment import ExtensionLoaderMixin, StrictEnvironment
-from jinja2 import StrictUndefined
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment.failure import Failure, located
+    from dynamo_mcp._in_environment.undefined import naming
 else:
     from failure import Failure, located
+    from undefined import naming
 
 
 class _Plain:
@@ -69,26 +70,35 @@ class _Quick:
 
 
 class ContainedEnvironment(_Quick, StrictEnvironment):  # type: ignore[misc]
-    """cookiecutter's environment."""
+    """cookiecutter's environment, with better words for what is not there."""
+
+    def __init__(self, *, context: dict[str, Any], **options: Any) -> None:
+        """Make it as `StrictEnvironment` makes itself, and be as strict."""
+        super().__init__(context=context, **options)
+        self.undefined = naming(context["cookiecutter"])
 
 
 class InertEnvironment(_Quick, ExtensionLoaderMixin, ImmutableSandboxedEnvironment):  # type: ignore[misc]
     """The same, in which templates can reach no attribute that leads out of their values."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, context: dict[str, Any], **options: Any) -> None:
         """Make it as `StrictEnvironment` makes itself."""
-        super().__init__(undefined=StrictUndefined, **options)
+        super().__init__(undefined=naming(context["cookiecutter"]), context=context, **options)
 
 
 class _Name:
     """A template for the name of a file or folder; rendering checks that it stays in the project."""
 
-    def __init__(self, template: Any, project: str) -> None:
+    def __init__(self, template: Any, source: str, project: str) -> None:
         self._template = template
+        self._source = source
         self._project = project
 
     def render(self, **context: Any) -> str:
-        name = self._template.render(**context)
+        try:
+            name = self._template.render(**context)
+        except TemplateError as error:
+            raise Failure("render", f"the name `{self._source}`: {located(error)}") from error
         if "\0" in name:
             raise Failure("render", f"the file name {name!r} holds a NUL character")
         whole = os.path.normpath(os.path.join(self._project, name))
@@ -111,10 +121,11 @@ def check_names(environment: Any, project: str) -> Any:
 
     def name(source: str, *arguments: Any, **options: Any) -> Any:
         relative = source[len(project) + 1 :] if source.startswith(project + os.sep) else source
+        shown = relative.removeprefix(f".{os.sep}")
         try:
-            return _Name(from_string(relative, *arguments, **options), project)
+            return _Name(from_string(relative, *arguments, **options), shown, project)
         except TemplateSyntaxError as error:
-            raise Failure("render", f"the name `{relative}`: {located(error)}") from error
+            raise Failure("render", f"the name `{shown}`: {located(error)}") from error
 
     environment.from_string = name
     return environment

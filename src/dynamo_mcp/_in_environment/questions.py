@@ -20,8 +20,10 @@ from jinja2.exceptions import UndefinedError
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment.failure import Failure, described, located
+    from dynamo_mcp._in_environment.undefined import NOT_YET, naming
 else:
     from failure import Failure, described, located
+    from undefined import NOT_YET, naming
 
 INERT_EXTENSIONS = ("cookiecutter.extensions.", "jinja2.ext.", "jinja2_time.")
 """Extensions that run at `inert`: they compute text and touch nothing."""
@@ -60,6 +62,7 @@ class Questions:
         environment = create_environment(context)
         asked = {name: value for name, value in raw.items() if not name.startswith("_")}
         resolved: OrderedDict[str, Any] = OrderedDict()
+        environment.undefined = naming(raw, resolved)
         for second_pass in (False, True):
             for name, value in raw.items():
                 if name.startswith("_") and not name.startswith("__"):
@@ -197,8 +200,8 @@ def _merge(name: str, default: Any, given: Any) -> Any:
 
 def _order(name: str, error: Exception, raw: dict[str, Any]) -> str:
     """Say of an undefined variable that it is one that is asked later, where it is."""
-    used = re.search(r"has no attribute '(.+)'", str(error)) if isinstance(error, UndefinedError) else None
-    if used is None or used[1] not in raw:
+    used = re.fullmatch(rf"`cookiecutter\.(.+)` {NOT_YET}", str(error)) if isinstance(error, UndefinedError) else None
+    if used is None:
         return ""
     if used[1] == name:
         return "; it is computed from itself"

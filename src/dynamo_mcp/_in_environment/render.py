@@ -253,7 +253,9 @@ def _words(root: str, template: str) -> Any:
     try:
         yield
     except UndefinedVariableInTemplate as error:
-        raise Failure("render", f"{error.message}: {located(error.error)}") from error
+        said = located(error.error)
+        # cookiecutter names the file, too.
+        raise Failure("render", said if said.startswith("`") else f"{error.message}: {said}") from error
     except FailedHookException as error:
         raise error.__cause__ if isinstance(error.__cause__, Failure) else Failure("hook", str(error)) from error
     except UnknownExtension as error:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.errors import DynamoError, Failed, InvalidAnswers
+from dynamo_mcp.errors import DynamoError, Failed
 from dynamo_mcp.progress import Sink, Step
 from dynamo_mcp.settings import Settings, load
 
@@ -119,9 +119,8 @@ async def _until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
 def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
     """Say what was wrong and end the process."""
     if as_json:
-        problems = error.problems if isinstance(error, InvalidAnswers) else ()
         kind = type(error).__name__
-        emit({"error": {"kind": kind, "message": error.message, "hint": error.hint, "problems": problems}})
+        emit({"error": {"kind": kind, "message": error.message, "hint": error.hint, "problems": error.problems}})
     else:
         errors.print(visible(f"error: {error}"), markup=False)
     raise SystemExit(error.exit_code) from None

@@ -190,6 +190,7 @@ def _lacks(needs: Needs, trust: Trust) -> Iterator[str]:
     if needs.network and trust != "full":
         yield "may need the network, which it does not get:"
         yield from (f"  {where}" for where in needs.network)
+    yield from (f"{field}: {more} more than are listed" for field, more in needs.more.items())
 
 
 def _say_change(name: str, change: TemplateChange) -> None:
