@@ -40,6 +40,12 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
+async def added(home: Home, configuration: dict[str, Any], *, create_seconds: float | None = None) -> None:
+    """Have a template that another server has added, whose renderers are gone."""
+    async with home.open(create_seconds=create_seconds) as dynamo:
+        await home.add(dynamo, "one", configuration=configuration)
+
+
 async def values(dynamo: Dynamo, answers: dict[str, Any], name: str = "one") -> dict[str, Any]:
     return {variable.name: variable.value for variable in await dynamo.get_template_variables(name, answers)}
 
@@ -70,8 +76,8 @@ async def test_every_variable_has_its_value_given_the_answers_and_nothing_is_mad
 
 
 async def test_without_answers_nothing_runs_and_no_value_is_told(home: Home) -> None:
+    await added(home, EVERY_KIND)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration=EVERY_KIND)
         variables = await dynamo.get_template_variables("one")
         assert not set(workers()) & set(processes_of(home.path))
     assert {variable.value for variable in variables} == {None}
@@ -92,8 +98,8 @@ async def test_values_that_are_given_back_as_answers_stay_and_are_what_a_create_
 
 
 async def test_all_problems_are_told_at_once_before_anything_runs(home: Home) -> None:
+    await added(home, EVERY_KIND)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration=EVERY_KIND)
         with pytest.raises(InvalidAnswers) as raised:
             await values(dynamo, {"titel": "x", "port": "many", "licence": "GPL"})
         assert not set(workers()) & set(processes_of(home.path))
@@ -129,8 +135,8 @@ async def test_computing_that_never_ends_is_ended(home: Home) -> None:
 
 
 async def test_a_caller_that_leaves_leaves_nothing_behind(home: Home) -> None:
+    await added(home, {"slug": "s", "never": ENDLESS}, create_seconds=1)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration={"slug": "s", "never": ENDLESS})
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(values, dynamo, {})

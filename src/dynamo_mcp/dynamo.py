@@ -111,7 +111,9 @@ class Dynamo:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
         template = self._parts.registry.get(template_name)
         schema = self._parts.schemas.get(template)
-        return self._parts.defaults.show_schema(schema, schema.json_schema(template.examples))
+        # A live template may have been edited since they were computed.
+        examples = template.examples if template.asked == schema.fingerprints() else {}
+        return self._parts.defaults.show_schema(schema, schema.json_schema(examples))
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         """Check answers as `create_project` does first, and do nothing else.

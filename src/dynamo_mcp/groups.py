@@ -198,7 +198,8 @@ class Groups:
             tool = f"{TOOL_PREFIX}{child.name}" if problem is None else None
             children.append(ChildInfo(child.name, child.directory, description, tool, problem))
         confinement = await self._renderers.confinement()
-        return self._summaries.whole(repository, tuple(children), found.notes, confinement)
+        notes = [plain(f"`{template.name}`: {note}") for template in registered for note in template.notes]
+        return self._summaries.whole(repository, tuple(children), (*found.notes, *notes), confinement)
 
 
 def _usable(found: Found) -> list[Child]:

@@ -11,6 +11,7 @@ import msgspec
 from dynamo_mcp import defaults
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
+from dynamo_mcp.examples import Examples
 from dynamo_mcp.groups import Groups
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.previews import Previews
@@ -73,7 +74,16 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
     given = defaults.read(settings.user_config)
     summaries = Summaries(schemas, environments, settings)
     slots = Slots(settings.concurrent_creates, settings.lock_seconds)
-    registration = Registration(store, registry, environments, Inspection(settings, renderers, slots))
+    registration = Registration(
+        store,
+        registry,
+        environments,
+        inspection=Inspection(settings, renderers, slots),
+        examples=Examples(
+            settings, slots, schemas=schemas, defaults=given, environments=environments, renderers=renderers
+        ),
+        compute_seconds=settings.create_seconds,
+    )
     return Parts(
         settings,
         store,

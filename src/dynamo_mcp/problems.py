@@ -78,6 +78,14 @@ def shown(value: Any) -> str:
         return "…"
 
 
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is short, and shows all that is in it."""
+    try:
+        return shown(value) == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return False
+
+
 def _beginning(name: str, given: Any) -> str:
     return f"`{name}` can't be {kind_of(given)} `{shown(given)}`"
 

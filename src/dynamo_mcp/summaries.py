@@ -115,9 +115,8 @@ def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
 
 
 def _notes(template: Template) -> tuple[str, ...]:
-    if template.configuration is None and has_pre_prompt(template.path):
-        return (NOT_RUN,)
-    return ()
+    not_run = template.configuration is None and has_pre_prompt(template.path)
+    return (*((NOT_RUN,) if not_run else ()), *template.notes)
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:
