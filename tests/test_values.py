@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import InvalidAnswers, InvalidTemplate, Refused, TimedOut, UsageError
+from dynamo_mcp.errors import InvalidAnswers, InvalidTemplate, Refused, RendererFailed, TimedOut, UsageError
 from homes import SECONDS, Home, base_environments, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +143,43 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(home: Home) -> None:
                 await until(lambda: set(workers()) & set(processes_of(home.path)))
                 tasks.cancel_scope.cancel()
         await until(lambda: not processes_of(home.path), 10)
+        assert home.scratch == []
+
+
+LYING = """
+import json, os, signal, stat
+from jinja2.ext import Extension
+
+class Ours(Extension):
+    def __init__(self, environment):
+        super().__init__(environment)
+        for message in MESSAGES:
+            for descriptor in range(3, 40):
+                try:
+                    flags = [line for line in open('/proc/self/fdinfo/%d' % descriptor) if line.startswith('flags')][0]
+                    if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and int(flags.split()[1], 8) & 1:
+                        os.write(descriptor, json.dumps(message).encode() + bytes([10]))
+                except OSError:
+                    pass
+        os._exit(0)
+"""
+DONE = {"event": "done", "directory": "d", "answers": {"slug": "x"}, "hooks": [], "seconds": {}, "mechanisms": []}
+RESOLVED = {"event": "resolved", "directory": "d", "answers": {"slug": "x"}, "choices": {}}
+
+
+@pytest.mark.parametrize("messages", [[DONE], [RESOLVED, DONE]])
+async def test_a_job_that_says_it_is_done_where_it_can_not_be_is_no_answer(
+    home: Home, messages: list[dict[str, Any]]
+) -> None:
+    lying = {"lying.py": LYING.replace("MESSAGES", repr(messages))}
+    configuration = {"slug": "s", "_extensions": ["lying.Ours"]}
+    async with home.open() as dynamo:
+        await home.add(dynamo, "lying", lying, configuration=configuration)
+        await home.add(dynamo, "one")
+        assert "answered nonsense" in (await dynamo.template_info("lying")).notes[0]
+        with pytest.raises(RendererFailed, match="answered nonsense"):
+            await values(dynamo, {}, "lying")
+        assert await values(dynamo, {}) == {"slug": "made"}
         assert home.scratch == []
 
 

@@ -108,6 +108,6 @@ class Examples:
                     return (await self._renderers.resolve(request.job(), progress.detail)).answers
             except TimeoutError as error:
                 raise TimedOut(
-                    f"that took more than {seconds:g} seconds and was ended",
+                    f"that took more than {seconds:.3g} seconds and was ended",
                     hint="mend a default that is never done",
                 ) from error

@@ -168,7 +168,7 @@ def _titles(variable: VariableInfo, value: VariableInfo | None) -> dict[Any, str
     titles: dict[Any, str] = {}
     for choice, shown in zip(choices, rendered or choices, strict=True):
         words = variable.labels.get(shown) or variable.labels.get(choice) or str(shown)
-        titles.setdefault(choice, plain(words, _TITLE))
+        titles.setdefault(choice, plain(words, _TITLE) or plain(str(choice), _TITLE))
     return titles
 
 

@@ -125,6 +125,8 @@ def test_what_a_stranger_s_job_tells_is_shown_plain_and_bounded_and_only_where_i
     assert titles == ["b", "y" * 99 + "…", "Nowhere"]
     assert "it is: a[31m xxx" in fields["slug"]["description"]
     assert len(fields["slug"]["description"]) < 200
+    nothing = form_of(COMPUTED, values=values_of(COMPUTED, layout=["", "\u200b", "flat"])).schema["properties"]
+    assert [option["title"] for option in nothing["layout"]["oneOf"]] == [*COMPUTED["layout"][:2], "Nowhere"]
     fewer = form_of(COMPUTED, values=values_of(COMPUTED, layout=["only one"])).schema["properties"]
     assert [option["title"] for option in fewer["layout"]["oneOf"]] == [*COMPUTED["layout"][:2], "Nowhere"]
 
