@@ -82,6 +82,7 @@ class FakeDynamo:
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()
         self.created: list[dict[str, Any]] = []
+        self.computed: list[dict[str, Any]] = []
         self.previewed: list[dict[str, Any]] = []
         self._templates: dict[str, TemplateInfo] = {}
         self._released = anyio.Event()
@@ -144,9 +145,17 @@ class FakeDynamo:
         if answers is None:
             return variables
         _refuse_unknown(template_name, answers, variables)
+        self.computed.append({"template": template_name, "answers": answers})
         await _walk(STEPS_OF_RESOLVE, sink)
+        number = len(self.computed)  # like the time, what is computed is another each time
         return tuple(
-            msgspec.structs.replace(variable, value=answers.get(variable.name, variable.default))
+            msgspec.structs.replace(
+                variable,
+                value=answers.get(variable.name, f"computed-{number}" if variable.derived else variable.default),
+                choices=tuple(f"choice-{number}-{index}" for index, _ in enumerate(variable.choices))
+                if variable.derived and variable.choices
+                else variable.choices,
+            )
             for variable in variables
         )
 

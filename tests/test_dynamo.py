@@ -193,6 +193,7 @@ async def test_only_a_person_can_say_how_much_of_a_template_may_run(home: Home) 
 async def test_answers_that_do_not_fit_are_told_all_at_once_and_nothing_runs(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one", configuration={"slug": "made", "flag": True, "pick": ["a", "b"]})
+    async with home.open() as dynamo:
         with pytest.raises(InvalidAnswers) as raised:
             await dynamo.create_project("one", str(home.outputs), {"slag": "x", "flag": 7, "pick": "c"})
         assert [problem.variable for problem in raised.value.problems] == ["slag", "flag", "pick"]

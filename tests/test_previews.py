@@ -333,6 +333,7 @@ async def test_hooks_never_run_unconfined_for_a_preview(home: Home) -> None:
 async def test_a_caller_that_leaves_leaves_nothing_behind(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project="import time\ntime.sleep(600)")
+    async with home.open() as dynamo:
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as tasks:
 

@@ -93,7 +93,7 @@ async def test_a_worker_that_is_killed_during_a_job_is_said_and_the_next_create_
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(create)
                 await until(lambda: hooks_running(home))
-                # The worker itself is the one whose parent is bubblewrap; its death ends all of the namespace.
+                # The worker itself came before its jobs; its death ends all of the namespace.
                 for worker in sorted(own_workers(home)):
                     with suppress(ProcessLookupError):
                         os.kill(worker, signal.SIGKILL)
@@ -110,6 +110,7 @@ async def test_a_cancelled_create_leaves_no_process_and_nothing_in_scratch(home:
     async with home.open(person=True) as dynamo:
         await home.add(dynamo, "endless", post_gen_project=ENDLESS)
         await home.add(dynamo, "one")
+    async with home.open(person=True) as dynamo:
 
         async def create() -> None:
             await dynamo.create_project("endless", str(home.outputs), {"slug": "half"}, trust=trust)
@@ -145,6 +146,7 @@ async def test_a_hook_that_takes_too_long_is_ended_with_all_that_it_started(home
     async with home.open(person=True, create_seconds=3) as dynamo:
         await home.add(dynamo, "looping", post_gen_project="while True: pass")
         await home.add(dynamo, "one")
+    async with home.open(person=True, create_seconds=3) as dynamo:
         with pytest.raises(TimedOut, match=r"while running the hook post_gen_project\.py") as raised:
             await dynamo.create_project("looping", str(home.outputs), {"slug": "half"}, trust=trust)
         assert "more than 3 seconds" in raised.value.message

@@ -89,9 +89,12 @@ def test_a_json_schema_is_made_once_while_its_file_and_its_examples_stay_the_sam
     made = cache.json_schema(template)
     assert made == cache.get(template).json_schema()
     assert cache.json_schema(msgspec.structs.replace(template, examples={})) is made
-    shown = msgspec.structs.replace(template, examples={"second": "x"})
+    asked = cache.get(template).fingerprints()
+    shown = msgspec.structs.replace(template, examples={"second": "x"}, asked=asked)
     assert cache.json_schema(shown)["properties"]["second"]["examples"] == ["x"]
     assert "examples" not in cache.json_schema(template)["properties"]["second"]
+    edited = msgspec.structs.replace(shown, asked={**asked, "second": "another"})
+    assert "examples" not in cache.json_schema(edited)["properties"]["second"]
     path.write_text('{"third": "x"}')
     assert list(cache.json_schema(template)["properties"]) == ["third"]
 

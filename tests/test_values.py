@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import InvalidAnswers, InvalidTemplate, Refused, TimedOut, UsageError
+from dynamo_mcp.errors import InvalidAnswers, InvalidTemplate, Refused, RendererFailed, TimedOut, UsageError
 from homes import SECONDS, Home, base_environments, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +38,12 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+async def added(home: Home, configuration: dict[str, Any], *, create_seconds: float | None = None) -> None:
+    """Have a template that another server has added, whose renderers are gone."""
+    async with home.open(create_seconds=create_seconds) as dynamo:
+        await home.add(dynamo, "one", configuration=configuration)
 
 
 async def values(dynamo: Dynamo, answers: dict[str, Any], name: str = "one") -> dict[str, Any]:
@@ -70,8 +76,8 @@ async def test_every_variable_has_its_value_given_the_answers_and_nothing_is_mad
 
 
 async def test_without_answers_nothing_runs_and_no_value_is_told(home: Home) -> None:
+    await added(home, EVERY_KIND)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration=EVERY_KIND)
         variables = await dynamo.get_template_variables("one")
         assert not set(workers()) & set(processes_of(home.path))
     assert {variable.value for variable in variables} == {None}
@@ -92,8 +98,8 @@ async def test_values_that_are_given_back_as_answers_stay_and_are_what_a_create_
 
 
 async def test_all_problems_are_told_at_once_before_anything_runs(home: Home) -> None:
+    await added(home, EVERY_KIND)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration=EVERY_KIND)
         with pytest.raises(InvalidAnswers) as raised:
             await values(dynamo, {"titel": "x", "port": "many", "licence": "GPL"})
         assert not set(workers()) & set(processes_of(home.path))
@@ -106,7 +112,9 @@ async def test_what_only_rendering_can_find_names_the_variable(home: Home) -> No
         await home.add(dynamo, "broken", configuration={"slug": "s", "worse": "{{ cookiecutter.nowhere }}"})
         with pytest.raises(InvalidAnswers, match=r"`layout` can't be text `other`; it is one of `a`, `src/a`, `flat`"):
             await values(dynamo, {"package": "a", "layout": "other"})
-        with pytest.raises(InvalidTemplate, match=r"the default of `worse`: .*'nowhere'"):
+        with pytest.raises(
+            InvalidTemplate, match=r"the default of `worse`: there is no variable `cookiecutter.nowhere`"
+        ):
             await values(dynamo, {}, "broken")
         assert home.scratch == []
 
@@ -129,14 +137,51 @@ async def test_computing_that_never_ends_is_ended(home: Home) -> None:
 
 
 async def test_a_caller_that_leaves_leaves_nothing_behind(home: Home) -> None:
+    await added(home, {"slug": "s", "never": ENDLESS}, create_seconds=1)
     async with home.open() as dynamo:
-        await home.add(dynamo, "one", configuration={"slug": "s", "never": ENDLESS})
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(values, dynamo, {})
                 await until(lambda: set(workers()) & set(processes_of(home.path)))
                 tasks.cancel_scope.cancel()
         await until(lambda: not processes_of(home.path), 10)
+        assert home.scratch == []
+
+
+LYING = """
+import json, os, signal, stat
+from jinja2.ext import Extension
+
+class Ours(Extension):
+    def __init__(self, environment):
+        super().__init__(environment)
+        for message in MESSAGES:
+            for descriptor in range(3, 40):
+                try:
+                    flags = [line for line in open('/proc/self/fdinfo/%d' % descriptor) if line.startswith('flags')][0]
+                    if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and int(flags.split()[1], 8) & 1:
+                        os.write(descriptor, json.dumps(message).encode() + bytes([10]))
+                except OSError:
+                    pass
+        os._exit(0)
+"""
+DONE = {"event": "done", "directory": "d", "answers": {"slug": "x"}, "hooks": [], "seconds": {}, "mechanisms": []}
+RESOLVED = {"event": "resolved", "directory": "d", "answers": {"slug": "x"}, "choices": {}}
+
+
+@pytest.mark.parametrize("messages", [[DONE], [RESOLVED, DONE]])
+async def test_a_job_that_says_it_is_done_where_it_can_not_be_is_no_answer(
+    home: Home, messages: list[dict[str, Any]]
+) -> None:
+    lying = {"lying.py": LYING.replace("MESSAGES", repr(messages))}
+    configuration = {"slug": "s", "_extensions": ["lying.Ours"]}
+    async with home.open() as dynamo:
+        await home.add(dynamo, "lying", lying, configuration=configuration)
+        await home.add(dynamo, "one")
+        assert "answered nonsense" in (await dynamo.template_info("lying")).notes[0]
+        with pytest.raises(RendererFailed, match="answered nonsense"):
+            await values(dynamo, {}, "lying")
+        assert await values(dynamo, {}) == {"slug": "made"}
         assert home.scratch == []
 
 

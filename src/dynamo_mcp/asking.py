@@ -7,6 +7,7 @@ what was asked comes back, sealed, as the request's state.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -22,7 +23,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp.arguments import CreateProject, Placement, parse
-from dynamo_mcp.errors import Declined, Failed, InvalidName, TemplateNotFound, TimedOut
+from dynamo_mcp.errors import Declined, DynamoError, Failed, InvalidName, TemplateNotFound, TimedOut
 from dynamo_mcp.forms import Form, compose
 from dynamo_mcp.text import plain
 from dynamo_mcp.views import TOOL_PREFIX
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
     from dynamo_mcp.dynamo import Dynamo
+    from dynamo_mcp.views import VariableInfo
 
     Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
 GENERAL = f"{TOOL_PREFIX}project"
 """The general tool that creates; no template may be called so."""
+
+COMPUTE_SECONDS = 20.0
+"""Seconds that what a form shows may take to be computed; a person waits for it."""
 
 _FORM = "form"
 _AGAIN = "What you answered can't be taken: the form was another server's or call's, too old, or has changed since."
@@ -82,20 +87,21 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
         variables = await dynamo.get_template_variables(template)
     except (TemplateNotFound, InvalidName):
         return Asked(given)  # the call itself says what is wrong with it
-    form = compose(template, variables, answers, defaults=ctx.protocol_version >= _DEFAULTS_SINCE)
-    notes = (f"a form can't ask for {_listed(form.left)}: the defaults were taken",) if form.left else ()
-    if not form.asked:
-        return Asked(given, notes)
-    if not _can_ask(ctx):
-        missing = _listed([*form.asked, *form.left])
+    form_of = partial(compose, template, variables, answers, defaults=ctx.protocol_version >= _DEFAULTS_SINCE)
+    whole = form_of(values=())
+    if whole.asked and not _can_ask(ctx):
+        missing = _listed([*whole.asked, *whole.left])
         return Asked(given, (f"the client can't show a form: the defaults were taken for {missing}",))
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        response = (params.input_responses or {}).get(_FORM)
-        if params.request_state != form.fingerprint or not isinstance(response, ElicitResult):
-            message = form.message if response is None else f"{_AGAIN} {form.message}"
-            request = _request(msgspec.structs.replace(form, message=message))
+    modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+    form, response = _answered(params, (whole, form_of())) if modern else (None, None)
+    if form is None or response is None:
+        form = form_of(values=await _computed(dynamo, template, answers, whole))
+        if not form.asked:
+            return Asked(given, _notes(form))
+        if modern:
+            again = f"{_AGAIN} " if (params.input_responses or {}).get(_FORM) else ""
+            request = _request(msgspec.structs.replace(form, message=again + form.message))
             return InputRequiredResult(input_requests={_FORM: request}, request_state=form.fingerprint)
-    else:
         response = await _answer(ctx, form, dynamo.settings.ask_seconds)
     if response.action != "accept":
         did = "declined to answer" if response.action == "decline" else "closed the form"
@@ -103,8 +109,8 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
     answered = form.answers(response.content)
     complete = {**answered, **answers}  # what was given was not asked for, and stays
     if params.name == GENERAL:
-        return Asked({**given, "variables": complete}, notes, answered)
-    return Asked({**given, **complete}, notes, answered)
+        return Asked({**given, "variables": complete}, _notes(form), answered)
+    return Asked({**given, **complete}, _notes(form), answered)
 
 
 def _wanted(tool: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -123,6 +129,41 @@ def _can_ask(ctx: Context) -> bool:
     if elicitation is None or (elicitation.form is None and elicitation.url is not None):
         return False
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.session.can_send_request
+
+
+async def _computed(
+    dynamo: Dynamo, template: str, answers: dict[str, Any], form: Form
+) -> tuple[VariableInfo, ...] | None:
+    """Return what the variables come to as long as a form is not answered; None where that can't be known."""
+    if not form.computed:
+        return ()
+    try:
+        with anyio.fail_after(COMPUTE_SECONDS):
+            return await dynamo.get_template_variables(template, answers)
+    except (DynamoError, TimeoutError):
+        return None  # the create says what is wrong, if what the person answers leaves anything wrong
+
+
+def _answered(params: CallToolRequestParams, forms: tuple[Form, ...]) -> tuple[Form, ElicitResult] | tuple[None, None]:
+    """Return which form a call brings the answers to, and the answers.
+
+    What is computed, which may be something else each time, is not computed again to read them.
+    """
+    response = (params.input_responses or {}).get(_FORM)
+    for form in forms:
+        if form.fingerprint == params.request_state and isinstance(response, ElicitResult):
+            return form, response
+    return None, None
+
+
+def _notes(form: Form) -> tuple[str, ...]:
+    """Return what the caller should know of a form."""
+    notes = []
+    if form.left:
+        notes.append(f"a form can't ask for {_listed(form.left)}: the defaults were taken")
+    if not form.shows_computed:
+        notes.append("the form could not show what is computed, which failed with the answers given so far")
+    return tuple(notes)
 
 
 def _request(form: Form) -> ElicitRequest:

@@ -258,7 +258,9 @@ def _variable(name: str, raw: Any, prompt: Any) -> Variable:
     labels: dict[str, str] = {}
     if isinstance(prompt, dict):
         offered = {text_of(item) for item in raw} if isinstance(raw, list) else set()
-        labels = {key: plain(str(label)) for key, label in prompt.items() if key in offered}
+        # An author labels what a computed choice comes to, which is not known here.
+        known = {key for key in prompt if key != "__prompt__"} if offered and is_jinja(raw) else offered
+        labels = {key: plain(str(label)) for key, label in prompt.items() if key in known}
         prompt = prompt.get("__prompt__")
     question = plain(str(prompt)) if prompt else name.replace("_", " ").capitalize()
     references = tuple(dict.fromkeys(dotted or keyed for dotted, keyed in _REFERENCE.findall("\n".join(_texts(raw)))))

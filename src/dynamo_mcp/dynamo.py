@@ -245,11 +245,7 @@ class Dynamo:
     async def remove_template(self, template_name: str) -> str:
         """Forget a template, or all of a repository by the name it was added by; the projects made from it stay.
 
-        Returns:
-            What was done, as a sentence.
-
-        Raises:
-            TemplateNotFound: It is not registered.
+        Returns what was done, as a sentence; raises TemplateNotFound.
         """
         if self._parts.registry.group(template_name):
             return await self._parts.groups.remove(template_name)

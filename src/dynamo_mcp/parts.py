@@ -12,6 +12,7 @@ from dynamo_mcp import defaults
 from dynamo_mcp.attempts import Attempts
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
+from dynamo_mcp.examples import Examples
 from dynamo_mcp.groups import Groups
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.previews import Previews
@@ -73,8 +74,18 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
     schemas = SchemaCache()
     given = defaults.read(settings.user_config)
     summaries = Summaries(schemas, environments, settings)
-    attempts = Attempts(settings, Slots(settings.concurrent_creates, settings.lock_seconds), environments)
-    registration = Registration(store, registry, environments, Inspection(renderers, attempts))
+    slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+    attempts = Attempts(settings, slots, environments)
+    registration = Registration(
+        store,
+        registry,
+        environments,
+        inspection=Inspection(renderers, attempts),
+        examples=Examples(
+            settings, slots, schemas=schemas, defaults=given, environments=environments, renderers=renderers
+        ),
+        compute_seconds=settings.create_seconds,
+    )
     return Parts(
         settings,
         store,

@@ -94,6 +94,14 @@ def shown(value: Any) -> str:
         return "…"
 
 
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is short, and shows all that is in it."""
+    try:
+        return shown(value) == (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return False
+
+
 def _unknown(name: str, known: Sequence[str], what: str, there: str, none: str) -> Problem:
     near = nearest(name, known)
     told = f"`{shown(name)}` {what}"

@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import msgspec
 
-STEPS_OF_ADD = ("resolve", "fetch", "read variables", "make environment", "register")
+STEPS_OF_ADD = ("resolve", "fetch", "read variables", "make environment", "compute values", "register")
 STEPS_OF_CREATE = ("resolve", "check answers", "prepare environment", "start renderer", "render", "publish")
 STEPS_OF_PREVIEW = ("resolve", "check answers", "prepare environment", "start renderer", "render", "compare")
 STEPS_OF_RESOLVE = ("check answers", "prepare environment", "start renderer", "compute values")
-STEPS_OF_UPDATE = ("resolve", "fetch", "read variables", "make environment", "register")
+STEPS_OF_UPDATE = STEPS_OF_ADD
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from dynamo_mcp.configuration import (
 )
 from dynamo_mcp.environments import Environments, modules, packages_of
 from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidTemplate, StorageFailed
+from dynamo_mcp.examples import Examples
 from dynamo_mcp.holds import Holds
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.nesting import none_usable
@@ -37,9 +38,29 @@ from dynamo_mcp.variables import Schema
 class Registration:
     """Prepares and records templates, and keeps their folders for as long as somebody uses them."""
 
-    def __init__(self, store: Store, registry: Registry, environments: Environments, inspection: Inspection) -> None:
-        """Begin with nothing in use."""
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        environments: Environments,
+        *,
+        inspection: Inspection,
+        examples: Examples,
+        compute_seconds: float,
+    ) -> None:
+        """Begin with nothing in use.
+
+        Args:
+            store: Where what templates rest on is.
+            registry: Where they are recorded.
+            environments: Makes what they run in.
+            inspection: Runs their `pre_prompt` hooks.
+            examples: Computes their defaults.
+            compute_seconds: Seconds that the defaults of all templates of one repository may take.
+        """
         self._registry = registry
+        self._examples = examples
+        self._compute_seconds = compute_seconds
         self._environments = environments
         self._inspection = inspection
         self._holds = Holds(store, self._wanted)
@@ -95,6 +116,8 @@ class Registration:
                     prepared = await self._each(self._read, prepared, failures, progress)
                     await progress.begin("make environment", "making its environment")
                     prepared = await self._each(self._equip, prepared, failures, progress)
+                    await progress.begin("compute values", "computing its defaults")
+                    prepared = await self._computed(prepared, progress)
                 await progress.begin("register", "registering " + ", ".join(f"`{new.name}`" for new in prepared))
                 prepared = _together(prepared)
                 self._save(prepared)
@@ -210,6 +233,17 @@ class Registration:
             present,
         )
         return msgspec.structs.replace(template, needs=needs)
+
+    async def _computed(self, templates: Sequence[Template], progress: Progress) -> list[Template]:
+        """Return templates with what their defaults come to, as far as that is known in time."""
+        deadline = anyio.current_time() + self._compute_seconds
+        done = []
+        for template in templates:
+            async with self.using(template):
+                left = deadline - anyio.current_time()
+                computed = await self._examples.of(template, progress, seconds=left)
+            done.append(msgspec.structs.replace(template, examples=computed.examples, notes=computed.notes))
+        return done
 
     def _save(self, templates: Sequence[Template]) -> None:
         """Write records; when one can't be written, those of templates that are new are not there either."""

@@ -153,7 +153,8 @@ class Renderers:
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
         async with self._done(job, None, progress) as (heard, _, _):
-            pass
+            if heard.last.get("event") == "done":  # it was told to stop, or said nothing of what it has resolved
+                raise jobs.nonsense()
         if heard.resolved is None or heard.last.get("kind") != "stopped":
             raise jobs.failure(job, heard.last)
         return heard.resolved

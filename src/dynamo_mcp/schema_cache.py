@@ -36,6 +36,7 @@ class _Kept(msgspec.Struct, frozen=True):
 class _Shown(msgspec.Struct, frozen=True):
     schema: Schema
     examples: dict[str, Any]
+    asked: dict[str, str]
     json_schema: dict[str, Any]
 
 
@@ -83,8 +84,11 @@ class SchemaCache:
         """Return the JSON Schema of a template's answers, which nobody may change; raises as `get`."""
         schema = self.get(template)
         shown = self._shown.get(template.path)
-        if shown is None or shown.schema is not schema or shown.examples != template.examples:
-            shown = _Shown(schema, template.examples, schema.json_schema(template.examples))
+        of = (template.examples, template.asked)
+        if shown is None or shown.schema is not schema or (shown.examples, shown.asked) != of:
+            # A live template may have been edited since its examples were computed.
+            examples = template.examples if template.asked == schema.fingerprints() else {}
+            shown = _Shown(schema, *of, schema.json_schema(examples))
             self._shown[template.path] = shown
         self._shown.move_to_end(template.path)
         while len(self._shown) > self._most:

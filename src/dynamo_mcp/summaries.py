@@ -124,6 +124,7 @@ def _notes(template: Template) -> tuple[str, ...]:
             "may have published; it runs in the sandbox only. Name the right one in `requirements`"
             for need in guessed
         ),
+        *template.notes,
     )
 
 

@@ -150,7 +150,8 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named_by_person: A person did, in a shell.
         needs: Where each of them was found, and what else it needs.
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
-        examples: What each derived default came to when it was last rendered with all defaults.
+        examples: What derived defaults came to with no answers, when it was prepared: short and plain values.
+        notes: What was found wrong with it then that does not keep it from being of use.
         last_updated: When it was last fetched, ISO 8601 in UTC.
         group: What it came with, where the repository holds several.
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
@@ -171,6 +172,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs: Needs = Needs()
     asked: dict[str, str] = {}
     examples: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
     trust: Trust = "contained"
     category: str | None = None
     tags: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, Problem
-from dynamo_mcp.problems import Unfit, not_asked, not_offered, shown, wrong
+from dynamo_mcp.problems import Unfit, is_plain, not_asked, not_offered, shown, wrong
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind, VariableType
 from dynamo_mcp.views import VariableInfo
@@ -158,8 +158,7 @@ class Variable(msgspec.Struct, frozen=True):
         if self.derived:
             source = json.dumps(shown(self.raw), ensure_ascii=False)
             schema["description"] += f" Unless given, it is computed from {source}."
-            written = example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)
-            if example is not None and written == shown(example):  # whole, and nothing hidden in it
+            if example is not None and is_plain(example):
                 schema["examples"] = [example]
         elif self.raw is not None:
             schema["default"] = self.default

@@ -11,9 +11,11 @@ import msgspec
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.results import noted
+from dynamo_mcp.views import VariableInfo
 from edge.joining import Era, Transport, in_both_eras, join, over_every_transport
-from fakes import FakeDynamo
+from fakes import EVERY_KIND, FakeDynamo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,6 +194,80 @@ async def test_a_client_that_fails_to_ask_is_told_so(transport: Transport, tmp_p
     async with join(transport, "legacy", tmp_path, elicitation_callback=broken) as client:
         result = await client.call_tool("create_alpha", {"_ask": True})
     assert "The client could not ask the person, and nothing was created: no[31m screen" in text(result)
+
+
+COMPUTED = (
+    *EVERY_KIND[:2],
+    VariableInfo(
+        "layout", "Where?", "{{ a }}", ("{{ a }}", "src/{{ a }}"), required=False, type="choice", derived=True
+    ),
+)
+"""What follows from other answers: a default, and what a choice offers."""
+
+
+@over_every_transport
+@in_both_eras
+async def test_what_is_computed_is_asked_as_it_comes_to_with_the_answers_given(
+    transport: Transport, era: Era, tmp_path: Path
+) -> None:
+    person = Person(slug="", port=1)
+    async with join(transport, era, tmp_path, elicitation_callback=person) as client:
+        result = await client.call_tool("create_alpha", {"docker": True, "_ask": True})
+    assert not result.is_error, result.content
+    (form,) = person.forms
+    described = form.requested_schema["properties"]["slug"]["description"]
+    assert described == "Leave it empty to have it computed from the other answers; with those so far it is: computed-1"
+
+
+@in_both_eras
+async def test_a_computed_choice_is_asked_by_what_it_comes_to_and_computed_once(era: Era, tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    fake.register("gamma", variables=COMPUTED)
+    person = Person(layout="src/{{ a }}")
+    async with join("http", era, tmp_path, fake=fake, elicitation_callback=person) as client:
+        result = await client.call_tool("create_gamma", {"project_name": "P", "_ask": True})
+    assert result.structured_content["notes"] == []
+    assert person.forms[0].requested_schema["properties"]["layout"]["oneOf"] == [
+        {"const": "{{ a }}", "title": "choice-1-0"},
+        {"const": "src/{{ a }}", "title": "choice-1-1"},
+    ]
+    assert fake.computed == [{"template": "gamma", "answers": {"project_name": "P"}}]
+    assert [created["variables"] for created in fake.created] == [{"layout": "src/{{ a }}", "project_name": "P"}]
+
+
+@in_both_eras
+async def test_where_it_can_not_be_computed_the_rest_is_asked_and_a_note_says_so(era: Era, tmp_path: Path) -> None:
+    class Failing(FakeDynamo):
+        async def get_template_variables(
+            self, template_name: str, answers: dict[str, Any] | None = None, **options: Any
+        ) -> tuple[VariableInfo, ...]:
+            if answers is not None:
+                raise RenderFailed("the default of `slug`: undefined", hint="mend it")
+            return await super().get_template_variables(template_name, **options)
+
+    fake = Failing(tmp_path)
+    fake.register("gamma", variables=COMPUTED)
+    person = Person(project_name="P")
+    async with join("http", era, tmp_path, fake=fake, elicitation_callback=person) as client:
+        result = await client.call_tool("create_gamma", {"_ask": True})
+        fake.register("gamma", variables=COMPUTED[2:])
+        nothing = await client.call_tool("create_gamma", {"_ask": True})
+    assert [list(form.requested_schema["properties"]) for form in person.forms] == [["project_name", "slug"]]
+    failed = "the form could not show what is computed, which failed with the answers given so far"
+    left = "a form can't ask for `layout`: the defaults were taken"
+    assert result.structured_content["notes"] == [left, failed]
+    assert nothing.structured_content["notes"] == [left, failed]
+
+
+async def test_nothing_is_computed_for_a_form_that_nobody_sees_or_that_shows_nothing_of_it(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        await client.call_tool("create_alpha", {"_ask": True})
+    async with join("memory", "auto", tmp_path, fake=fake, elicitation_callback=Person()) as client:
+        await client.call_tool("create_alpha", {"slug": "s", "_ask": True})
+        await client.call_tool("create_beta", {"_ask": True})
+    assert len(fake.created) == 3
+    assert fake.computed == []
 
 
 class TestRounds:
