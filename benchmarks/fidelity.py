@@ -289,12 +289,14 @@ def reason(problem: str | None) -> str | None:
     return " … ".join(plain(line, REASON) for line in chosen)
 
 
-def _grant(problem: str) -> str:
-    if _NETWORK.search(problem):
-        return "network"
-    if missing := _EXECUTABLE.search(problem):
-        return f"the executable `{plain(missing[1] or missing[2], REASON)}`"
-    return "full trust"
+def _grant(said: str) -> str:
+    """Name what was missing, by what was said when it was: trust `full` gives all of that at once."""
+    missing = []
+    if found := _EXECUTABLE.search(said):
+        missing.append(f"the executable `{plain(found[1] or found[2], REASON)}`")
+    if _NETWORK.search(said):
+        missing.append("the network")
+    return " and ".join(missing) or "full trust"
 
 
 def words(rows: Sequence[Row]) -> list[str]:
