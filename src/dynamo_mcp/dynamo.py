@@ -178,6 +178,7 @@ class Dynamo:
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
+                left_out=tree.left_out,
                 last_updated=_now(),
                 named_requirements=named,
                 trust=trust,
@@ -218,6 +219,7 @@ class Dynamo:
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
+                left_out=tree.left_out,
                 last_updated=_now(),
                 # A raised trust is bound to what was looked at when it was given.
                 trust="contained" if moved and old.trust == "full" else old.trust,

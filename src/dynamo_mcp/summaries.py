@@ -91,7 +91,7 @@ class Summaries:
             category=repository.category,
             tags=repository.tags,
             children=children,
-            notes=notes,
+            notes=(*notes, *_left_out(repository)),
         )
 
 
@@ -115,9 +115,13 @@ def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
 
 
 def _notes(template: Template) -> tuple[str, ...]:
-    if template.configuration is None and has_pre_prompt(template.path):
-        return (NOT_RUN,)
-    return ()
+    not_run = template.configuration is None and has_pre_prompt(template.path)
+    return (*((NOT_RUN,) if not_run else ()), *_left_out(template))
+
+
+def _left_out(template: Template) -> tuple[str, ...]:
+    inside = f"{template.location.directory}/" if template.location.directory else ""
+    return tuple(plain(f"left out: {line}") for line in template.left_out if line.startswith(inside))
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:
