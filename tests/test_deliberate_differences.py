@@ -49,6 +49,14 @@ PINNED = {
         "test_of_a_folders_template_only_a_repositorys_own_folder_is_left_out_and_the_notes_say_so",
     ),
     "keeps whatever a hook made": ("test_projects.py", "test_what_leaves_the_project_is_left_out_and_told"),
+    "lets a hook make what is set-uid, a FIFO or a device": (
+        "test_projects.py",
+        "test_a_hook_that_makes_what_the_sandbox_permits_nobody_fails_with_a_hint",
+    ),
+    "writes through links in an existing folder": (
+        "test_copying.py",
+        "test_a_link_that_is_there_is_not_written_through",
+    ),
     "gives `_template` as it was typed, `_repo_dir` in `~/.cookiecutters`": (
         "test_deliberate_differences.py",
         "test_a_template_is_told_its_address_its_checkout_and_the_real_output_folder",
