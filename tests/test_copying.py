@@ -65,7 +65,7 @@ class TestWhatIsTaken:
         (source / "a" / "empty").mkdir(parents=True)
         copied = copy_tree(source, target, limits=PLENTY)
         assert (target / "a" / "empty").is_dir()
-        assert copied.files == []
+        assert (copied.files, copied.empty) == ([], ["a/empty"])
 
     @pytest.mark.parametrize("mode", [0o644, 0o755, 0o600, 0o640, 0o777, 0o444])
     def test_modes_are_kept(self, mode: int, source: Path, target: Path) -> None:
@@ -87,14 +87,18 @@ class TestWhatIsTaken:
         assert _mode(target / "folder" / "file") == 0o400
 
     @pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o1755, 0o7777])
-    def test_set_uid_set_gid_and_sticky_bits_are_dropped(self, mode: int, source: Path, target: Path) -> None:
+    def test_set_uid_set_gid_and_sticky_bits_are_dropped_and_told(self, mode: int, source: Path, target: Path) -> None:
         (source / "file").touch()
         (source / "file").chmod(mode)
         (source / "folder").mkdir()
         (source / "folder").chmod(mode)
         source.chmod(mode)
-        copy_tree(source, target, limits=PLENTY)
+        copied = copy_tree(source, target, limits=PLENTY)
         assert _mode(target / "file") == _mode(target / "folder") == _mode(target) == mode & 0o777
+        bits = [name for bit, name in ((0o4000, "set-uid"), (0o2000, "set-gid"), (0o1000, "sticky")) if mode & bit]
+        assert copied.left_out == [
+            f"{path}: it is there without its {bit} bit" for path in ("file", "folder", ".") for bit in bits
+        ]
 
     @pytest.mark.parametrize("name", ["größe", "文件", "🎉", "-rf", "a b", "\\", "x" * 255, "é" * 127, "a'\"$`", "..."])
     def test_names_that_people_use_are_kept(self, name: str, source: Path, target: Path) -> None:
@@ -407,8 +411,9 @@ class TestMerging:
         copied = copy_tree(source, target, limits=PLENTY, if_exists=if_exists)
         assert (secret / "key").read_text() == "secret"
         assert _paths(secret) == ["key"]
-        assert (target / "shared").is_symlink() == (target / "folder").is_symlink() == (if_exists == "skip")
-        assert copied.kept == (["folder", "shared"] if if_exists == "skip" else [])
+        assert (target / "shared").is_symlink() == (if_exists == "skip")
+        assert (target / "folder").is_symlink()
+        assert copied.kept == (["folder", "shared"] if if_exists == "skip" else ["folder"])
 
     @pytest.mark.parametrize("if_exists", ["skip", "overwrite"])
     def test_a_folder_of_a_person_is_never_removed_for_a_file(
@@ -421,14 +426,14 @@ class TestMerging:
         assert copied.kept == ["shared"]
 
     @pytest.mark.parametrize("if_exists", ["skip", "overwrite"])
-    def test_a_file_where_the_template_has_a_folder_is_kept_or_replaced(
+    def test_a_file_of_a_person_is_never_removed_for_a_folder(
         self, if_exists: IfExists, source: Path, target: Path
     ) -> None:
         target.mkdir()
         (target / "folder").write_text("mine")
         copied = copy_tree(source, target, limits=PLENTY, if_exists=if_exists)
-        assert (target / "folder").is_file() == (if_exists == "skip")
-        assert ("folder/new" in copied.files) == (if_exists == "overwrite")
+        assert (target / "folder").read_text() == "mine"
+        assert (copied.files, copied.kept) == (["shared"], ["folder"])
 
     def test_skip_leaves_the_modes_of_folders_that_are_there_as_they_were(self, source: Path, existing: Path) -> None:
         (existing / "folder").chmod(0o700)

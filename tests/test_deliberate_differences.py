@@ -68,7 +68,19 @@ PINNED = {
         "test_relocation.py",
         "test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project",
     ),
+    "copies a `.git` that lies in a folder's template": (
+        "test_deliberate_differences.py",
+        "test_of_a_folders_template_only_a_repositorys_own_folder_is_left_out_and_the_notes_say_so",
+    ),
     "keeps whatever a hook made": ("test_projects.py", "test_what_leaves_the_project_is_left_out_and_told"),
+    "lets a hook make what is set-uid, a FIFO or a device": (
+        "test_projects.py",
+        "test_a_hook_that_makes_what_the_sandbox_permits_nobody_fails_with_a_hint",
+    ),
+    "writes through links in an existing folder": (
+        "test_copying.py",
+        "test_a_link_that_is_there_is_not_written_through",
+    ),
     "gives `_template` as it was typed, `_repo_dir` in `~/.cookiecutters`": (
         "test_deliberate_differences.py",
         "test_a_template_is_told_its_address_its_checkout_and_the_real_output_folder",
@@ -213,3 +225,19 @@ async def test_a_create_writes_nothing_to_the_home_folder(home: Home, monkeypatc
         await home.add(dynamo, "one")
         await dynamo.create_project("one", str(home.outputs), trust="full")
     assert list(own.rglob("*")) == []
+
+
+@pytest.mark.anyio
+async def test_of_a_folders_template_only_a_repositorys_own_folder_is_left_out_and_the_notes_say_so(
+    home: Home,
+) -> None:
+    names = (".venv/x", ".hg/x", "__pycache__/z.pyc")
+    files: dict[str, str | bytes] = {f"{SLUG}/{name}": "x" for name in (*names, "vendored/.git/HEAD")}
+    folder = write_template(home.templates / "one", files)
+    async with home.open() as dynamo:
+        added = await dynamo.add_template(str(folder), name="one")
+        project = await dynamo.create_project("one", str(home.outputs))
+        assert (await dynamo.template_info("one")).notes == added.notes
+    assert project.files == tuple(sorted((*names, "README.md")))
+    said = "a repository's own `.git` is no part of a template"
+    assert added.notes == (f"left out: {SLUG}/vendored/.git: {said}",)

@@ -192,6 +192,7 @@ COMPARED: dict[str, str | bytes] = {
     f"{SLUG}/new.txt": "new\n",
     f"{SLUG}/to-a-file": "mine\n",
     f"{SLUG}/to-a-folder/secret": "mine\n",
+    f"{SLUG}/own.txt/new": "not a file\n",
     f"{SLUG}/folder": "not a folder\n",
 }
 
@@ -208,6 +209,10 @@ async def test_each_file_says_what_a_create_would_do_with_it(home: Home, if_exis
         said = changes(preview)
         if if_exists != "error":
             project = await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+            kept = {path for path in said if said[path] == "kept"}
+            assert kept <= {path for path in said if any((path + "/").startswith(f"{held}/") for held in project.kept)}
+            assert (target / "to-a-folder").is_symlink()
+            assert (target / "own.txt").read_text() == "own"
             assert set(project.files) <= {path for path in said if said[path] in {"new", "changed", "same"}}
             assert {path for path in said if said[path] in {"new", "changed"}} <= set(project.files)
     replaced = "kept" if if_exists == "skip" else "changed"
@@ -216,10 +221,11 @@ async def test_each_file_says_what_a_create_would_do_with_it(home: Home, if_exis
         "folder": "kept",
         "logo.png": replaced,
         "new.txt": "new",
+        "own.txt/new": "kept",
         "run.sh": replaced,
         "src/main.py": replaced,
         "to-a-file": replaced,
-        "to-a-folder/secret": "kept" if if_exists == "skip" else "new",
+        "to-a-folder/secret": "kept",
     }
     assert preview.exists
     assert (preview.problem is None) == (if_exists != "error")
@@ -356,3 +362,11 @@ async def test_what_would_be_left_out_is_told(home: Home) -> None:
     assert [line.partition(":")[0] for line in preview.left_out] == ["absolute"]
     assert {file.path: file.link for file in preview.files} == {"README.md": None, "fine": "README.md"}
     assert os.path.lexists(home.path / "outputs" / "made") is False
+
+
+async def test_folders_that_would_be_empty_are_shown(home: Home) -> None:
+    async with home.open() as dynamo:
+        checkout = await home.add(dynamo, "one")
+        (checkout / SLUG / "logs" / "old").mkdir(parents=True)
+        preview = await dynamo.preview_project("one", str(home.outputs))
+    assert preview.empty_folders == ("logs/old",)

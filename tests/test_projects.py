@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import DynamoError, OutputRefused, RenderFailed, TargetExists
+from dynamo_mcp.errors import DynamoError, HookFailed, OutputRefused, RenderFailed, TargetExists
 from dynamo_mcp.types import IfExists
 from dynamo_mcp.views import Project
-from homes import SECONDS, SLUG, Home, base_environments
+from homes import SECONDS, SLUG, Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -229,6 +229,52 @@ async def test_a_pipe_is_left_out_at_any_trust(home: Home) -> None:
         await home.add(dynamo, "one", post_gen_project="import os\nos.mkfifo('fifo')")
         project = await dynamo.create_project("one", str(home.outputs), trust="full")
     assert project.left_out == ("fifo: it is neither a file, a folder nor a link",)
+
+
+async def test_a_hook_may_set_the_set_gid_bit_which_gains_nothing_and_is_left_out_and_told(home: Home) -> None:
+    hook = (
+        "import os\nos.mkdir('shared')\nos.chmod('shared', 0o2775)\nopen('shared/file', 'w').close()\n"
+        "os.chmod('shared/file', 0o3644)\nassert os.statvfs('.').f_flag & os.ST_NOSUID\n"
+    )
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        project = await dynamo.create_project("one", str(home.outputs))
+    assert project.left_out == (
+        "shared/file: it is there without its set-gid bit",
+        "shared/file: it is there without its sticky bit",
+        "shared: it is there without its set-gid bit",
+    )
+    made = home.outputs / "made" / "shared"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (made, made / "file")] == [0o775, 0o644]
+
+
+async def test_only_its_user_reaches_what_a_renderer_makes(home: Home) -> None:
+    (home.path / "scratch").mkdir()
+    (home.path / "scratch").chmod(0o2777)
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.create_project("one", str(home.outputs))
+        (room,) = (home.path / "scratch").glob("*/renderer-*")
+        assert stat.S_IMODE(room.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("code", ["os.mkfifo('fifo')", "os.mknod('device', 0o60600)", "os.chmod('README.md', 0o4755)"])
+async def test_a_hook_that_makes_what_the_sandbox_permits_nobody_fails_with_a_hint(home: Home, code: str) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=f"import os\n{code}")
+        with pytest.raises(HookFailed) as raised:
+            await dynamo.create_project("one", str(home.outputs))
+    assert "nothing can be made set-uid, a FIFO, a socket or a device" in raised.value.hint
+
+
+async def test_a_live_template_with_a_set_uid_file_fails_with_a_hint(home: Home) -> None:
+    folder = write_template(home.templates / "one", {f"{SLUG}/run": "x"})
+    (folder / SLUG / "run").chmod(0o4755)
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True)
+        with pytest.raises(RenderFailed, match="Operation not permitted") as raised:
+            await dynamo.create_project("one", str(home.outputs))
+    assert "nothing can be made set-uid" in raised.value.hint
 
 
 async def test_a_hook_that_removes_its_project_is_the_templates_fault(home: Home) -> None:

@@ -60,8 +60,8 @@ class Existing:
                 if _same(made / path, folder, name, there):
                     return "same"
         except OSError as error:
-            if error.errno in _IN_THE_WAY:  # of one of its folders: a file or a link is replaced, or stays
-                return "kept" if if_exists == "skip" else "new"
+            if error.errno in _IN_THE_WAY:  # a file or a link, which is never removed for a folder
+                return "kept"
             if error.errno == errno.ENOENT:
                 return "new"
             raise

@@ -2,8 +2,8 @@
 
 What a template wrote is a stranger's: between two looks at it anything may have changed, so every step is taken
 relative to a descriptor that is already open. Regular files, folders and links that stay inside the project are taken,
-links that leave it only where everything may be written anyway; the rest is left out and reported. Set-uid, set-gid and
-sticky bits are dropped, other modes kept.
+links that leave it only where everything may be written anyway; the rest is left out and reported, and so are set-uid,
+set-gid and sticky bits; other modes are kept.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ REASONS = 100
 """Entries of which it is told that and why they were left out."""
 STRAYS = 10
 
+_BITS = {stat.S_ISUID: "set-uid", stat.S_ISGID: "set-gid", stat.S_ISVTX: "sticky"}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,12 +61,14 @@ class Copied(msgspec.Struct):
     Attributes:
         files: Paths of files and links, relative to the project.
         left_out: What was not taken, each with the reason.
-        kept: Existing files that were not replaced.
+        empty: Paths of folders without anything in them.
+        kept: What was there and was not replaced.
         marked: Files that hold a path of the job's own.
     """
 
     files: list[str] = []
     left_out: list[str] = []
+    empty: list[str] = []
     kept: list[str] = []
     marked: list[str] = []
     bytes: int = 0
@@ -101,9 +104,10 @@ def copy_tree(
     try:
         there = os.open(target, _FOLDER)
         try:
-            _Copier(limits, if_exists, copied, move).folder(here, there, "", 0)
+            copier = _Copier(limits, if_exists, copied, move)
+            copier.folder(here, there, "", 0)
             if not merging:  # a person's folder keeps its mode
-                _copy_mode(here, there)
+                copier.mode(here, there, ".", stat.S_IRWXU)
         finally:
             os.close(there)
     finally:
@@ -180,8 +184,10 @@ class _Copier:
             outer = os.open(name, _FOLDER, dir_fd=there)
             try:
                 self.folder(inner, outer, path + "/", depth + 1)
+                if not os.listdir(outer):
+                    self._copied.empty.append(path)
                 if new:
-                    _copy_mode(inner, outer)
+                    self.mode(inner, outer, path, stat.S_IRWXU)
             finally:
                 os.close(outer)
         finally:
@@ -200,7 +206,7 @@ class _Copier:
             try:
                 if self._content(inner, outer):
                     self._copied.marked.append(path)
-                os.fchmod(outer, stat.S_IMODE(status.st_mode) & 0o777 | stat.S_IRUSR)
+                self.mode(inner, outer, path, stat.S_IRUSR)
             finally:
                 os.close(outer)
         finally:
@@ -235,6 +241,13 @@ class _Copier:
             os.symlink(destination, name, dir_fd=there)
             self._copied.files.append(path)
 
+    def mode(self, here: int, there: int, path: str, always: int) -> None:
+        """Copy a mode but for the bits that nothing gets; its owner keeps those of `always`."""
+        mode = os.fstat(here).st_mode
+        os.fchmod(there, mode & 0o777 | always)
+        for bit in (name for number, name in _BITS.items() if mode & number):
+            self._leave_out(path, f"it is there without its {bit} bit")
+
     def _make_room(self, there: int, name: str, path: str, *, folder: bool) -> bool:
         """Decide about what is there already: True when the new one may be written."""
         try:
@@ -244,8 +257,8 @@ class _Copier:
         is_folder = stat.S_ISDIR(existing.st_mode)
         if folder and is_folder:
             return True
-        if self._if_exists == "skip" or is_folder:
-            # A folder is never removed for a file: it may hold a person's work.
+        if self._if_exists == "skip" or folder or is_folder:
+            # Only a file or a link is replaced by one: a person's work is lost nowhere but where they said so.
             self._copied.kept.append(path)
             return False
         os.unlink(name, dir_fd=there)
@@ -256,10 +269,6 @@ class _Copier:
             self._copied.left_out.append(plain(f"{path}: {reason}"))
         elif len(self._copied.left_out) == REASONS:
             self._copied.left_out.append("and more")
-
-
-def _copy_mode(here: int, there: int) -> None:
-    os.fchmod(there, stat.S_IMODE(os.fstat(here).st_mode) & 0o777 | stat.S_IRWXU)
 
 
 def _exists(folder: int, name: str) -> bool:

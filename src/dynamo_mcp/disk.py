@@ -22,12 +22,13 @@ _RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def words(doing: str, path: Path) -> Iterator[None]:
+def words(doing: str, path: Path, *, hint: str | None = None) -> Iterator[None]:
     """Turn an `OSError` into words.
 
     Args:
         doing: What was being done, as in "write the record".
         path: What it was done to.
+        hint: What to do, whatever the error; None where something was to be written.
 
     Raises:
         StorageFailed: The disk is full, the folder is read-only, or the like.
@@ -44,7 +45,7 @@ def words(doing: str, path: Path) -> Iterator[None]:
         }
         raise StorageFailed(
             f"Can't {doing} at `{path}`: {error.strerror or error}",
-            hint=hints.get(error.errno or 0, "check that the folder exists and can be written"),
+            hint=hint or hints.get(error.errno or 0, "check that the folder exists and can be written"),
         ) from error
 
 

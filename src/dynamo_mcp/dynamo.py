@@ -166,8 +166,7 @@ class Dynamo:
             FetchFailed: It can't be fetched.
             NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
             HookFailed: Its `pre_prompt` hook failed.
-            MissingRequirement: It needs a package that nobody named.
-            EnvironmentFailed: uv failed.
+            EnvironmentFailed: uv failed; MissingRequirement where a package is needed that nobody named.
         """
         progress = Progress(STEPS_OF_ADD, sink)
         await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
@@ -190,6 +189,7 @@ class Dynamo:
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
+                left_out=tree.left_out,
                 last_updated=_now(),
                 named_requirements=named,
                 named_by_person=self.settings.person,
@@ -212,8 +212,7 @@ class Dynamo:
             sink: Where progress goes.
 
         Raises:
-            TemplateNotFound: It is not registered.
-            FetchFailed: As in `add_template`, and so are the others.
+            TemplateNotFound: It is not registered; the others are those of `add_template`.
         """
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
@@ -231,6 +230,7 @@ class Dynamo:
                 checkout=tree.path,
                 digest=tree.digest,
                 revision=tree.revision,
+                left_out=tree.left_out,
                 last_updated=_now(),
                 # A raised trust is bound to what was looked at when it was given.
                 trust="contained" if moved and old.trust == "full" else old.trust,

@@ -190,6 +190,7 @@ class Groups:
             checkout=tree.path,
             digest=tree.digest,
             revision=tree.revision,
+            left_out=tree.left_out,
             last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             named_requirements=first.named_requirements,
             named_by_person=first.named_by_person,
@@ -303,6 +304,7 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
         checkout=repository.checkout,
         digest=repository.digest,
         revision=repository.revision,
+        left_out=repository.left_out,
         last_updated=repository.last_updated,
         # A raised trust is bound to what was looked at when it was given.
         trust="contained" if changed and old.trust == "full" else old.trust,

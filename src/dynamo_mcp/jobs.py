@@ -147,7 +147,7 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
         case "hook":
             return HookFailed(
                 f"Template `{name}`: {message}; it printed:\n{output.strip() or '(nothing)'}",
-                hint="answer as the hook asks, or mend the template",
+                hint="answer as the hook asks, or mend the template" + _not_permitted(job, output),
             )
         case "template":
             variable = last.get("variable")
@@ -157,7 +157,8 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
                 f"Template `{name}`: {where}{message}", hint="mend the template, or use another revision"
             )
         case "render":
-            return RenderFailed(f"Template `{name}`: {message}", hint="mend the template, or answer differently")
+            hint = "mend the template, or answer differently" + _not_permitted(job, message)
+            return RenderFailed(f"Template `{name}`: {message}", hint=hint)
         case "space":
             return RenderFailed(
                 f"Template `{name}` made more than it may: {message}",
@@ -169,6 +170,13 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return RenderFailed(
                 f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
             )
+
+
+def _not_permitted(job: Job, said: str) -> str:
+    """Say what the sandbox permits nobody, where that may be what failed (errno.EPERM, in the C library's words)."""
+    if not job.confined or "Operation not permitted" not in said:
+        return ""
+    return "; in the sandbox nothing can be made set-uid, a FIFO, a socket or a device"
 
 
 def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, Any]:

@@ -102,7 +102,8 @@ class Previews:
                 copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
             target = request.folder / rendered.directory
             await progress.begin("compare", "looking at what is there")
-            with words("compare with", target):
+            readable = "make the folder readable, or choose another `output_dir`"
+            with words("compare the project with what is", target, hint=readable):
                 notes = await anyio.to_thread.run_sync(_repair, request, staged, copied, move)
                 seen = await anyio.to_thread.run_sync(_look, request, look, staged, copied, target)
         return Preview(
@@ -113,6 +114,7 @@ class Previews:
             problem=_problem(request, target),
             files=tuple(seen.files[:FILES]),
             more=len(seen.files[FILES:]),
+            empty_folders=tuple(sorted(copied.empty)[:FILES]),
             bytes=seen.bytes,
             answers=rendered.answers,
             hooks=look.hooks if request.permission.trust != "inert" else (),
@@ -153,14 +155,19 @@ def _look(request: Request, look: Look, made: Path, copied: Copied, target: Path
         seen.text = _text(made, _find(look.file, copied.files))
     with Existing(target) as existing:
         for path in copied.files:
-            change = existing.change(made, path, request.if_exists)
+            reason = None
+            try:
+                change = existing.change(made, path, request.if_exists)
+                if change == "changed" and seen.differences is not None:
+                    reason = _differ(made, path, existing, seen.differences)
+            except OSError:
+                change = "kept" if request.if_exists == "skip" else "changed"
+                reason = "it can't be read"
             seen.files.append(_file(made, path, change))
             seen.bytes += seen.files[-1].bytes
-            if change == "changed" and seen.differences is not None:
-                reason = _differ(made, path, existing, seen.differences)
-                if reason is not None and len(seen.not_compared) <= REASONS:
-                    full = len(seen.not_compared) == REASONS
-                    seen.not_compared.append("and more" if full else plain(f"{path}: {reason}"))
+            if reason is not None and len(seen.not_compared) <= REASONS:
+                full = len(seen.not_compared) == REASONS
+                seen.not_compared.append("and more" if full else plain(f"{path}: {reason}"))
     return seen
 
 

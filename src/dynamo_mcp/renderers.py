@@ -288,6 +288,7 @@ class Renderers:
     async def _start(self, key: _Key, job: Job) -> _Worker:
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
         room.mkdir()
+        room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
         home = self._settings.home
         launch = Launch(
             python=job.environment.base / "bin" / "python",

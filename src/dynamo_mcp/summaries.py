@@ -91,7 +91,7 @@ class Summaries:
             category=category_of(repository),
             tags=repository.tags,
             children=children,
-            notes=notes,
+            notes=(*notes, *_left_out(repository)),
         )
 
 
@@ -125,7 +125,13 @@ def _notes(template: Template) -> tuple[str, ...]:
             for need in guessed
         ),
         *template.notes,
+        *_left_out(template),
     )
+
+
+def _left_out(template: Template) -> tuple[str, ...]:
+    inside = f"{template.location.directory}/" if template.location.directory else ""
+    return tuple(plain(f"left out: {line}") for line in template.left_out if line.startswith(inside))
 
 
 def _tier(template: Template, confinement: Confinement) -> Tier:

@@ -35,3 +35,8 @@ def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
     folded = " ".join(visible.split())
     whole = len(folded) <= limit and len(text) <= len(beginning)
     return folded if whole else folded[: limit - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 file` or `2 files`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -44,11 +44,13 @@ class Checkout(msgspec.Struct, frozen=True):
         path: The tree's root: a folder in `checkouts/`, or the folder itself when the location is live.
         revision: The commit, for git; None otherwise.
         digest: SHA-256 of the tree's names, modes and contents, in hexadecimal.
+        left_out: What was not taken of a folder that projects are made of: each path, and why.
     """
 
     path: Path
     revision: str | None
     digest: str
+    left_out: tuple[str, ...] = ()
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -156,6 +158,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         group: What it came with, where the repository holds several.
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
         configured_from: SHA-256 of the `cookiecutter.json` that the hook has found, in hexadecimal.
+        left_out: What its checkout lacks of its location: each path in the checkout, and why.
     """
 
     name: str
@@ -179,6 +182,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     group: Group | None = None
     configuration: str | None = None
     configured_from: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ class Project(msgspec.Struct, frozen=True):
         mechanisms: What confined it.
         hooks: What the template's hooks printed.
         left_out: What the template made that was not published, each with the reason.
-        kept: Existing files that `skip` left as they were.
+        kept: What was there already and was left as it was.
         seconds: Seconds spent by step.
         notes: What else the caller should know, such as a file in which the sandbox's own path was replaced, or what
             a person could not be asked.
@@ -90,6 +90,7 @@ class Preview(msgspec.Struct, frozen=True):
         problem: Why a create would refuse to write there, and what to do.
         files: The first 500 files and links, sorted by path.
         more: How many more there are.
+        empty_folders: Folders that a create would make and put nothing in, at most 500.
         bytes: Bytes in all files.
         answers: The complete answers.
         hooks: The names of the hooks that a create would run.
@@ -98,7 +99,7 @@ class Preview(msgspec.Struct, frozen=True):
         text: The file that was asked for.
         diff: Unified diff of the changed text files against what is there, if it was asked for; 64 KiB at most.
         diff_cut: Not all of the diff is there.
-        not_compared: Changed files that are not in the diff, each with the reason.
+        not_compared: Changed files that are not in the diff, or could not be compared, each with the reason.
         notes: What else is worth knowing, as a created project has it.
         trust: How much of the template was allowed to run.
         tier: How well the machine confined it.
@@ -127,6 +128,7 @@ class Preview(msgspec.Struct, frozen=True):
     mechanisms: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    empty_folders: tuple[str, ...] = ()
 
 
 class VariableInfo(msgspec.Struct, frozen=True):

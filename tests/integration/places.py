@@ -123,11 +123,13 @@ class Place:
         """What is left in scratch folders."""
         return sorted(str(path.relative_to(self.home / "scratch")) for path in (self.home / "scratch").rglob("*"))
 
-    async def run(self, *arguments: str, code: int = 0, more: dict[str, str] | None = None) -> tuple[str, str]:
-        """Run the command line to its end; return what it wrote."""
+    async def run(
+        self, *arguments: str, code: int = 0, more: dict[str, str] | None = None, before: tuple[str, ...] = ()
+    ) -> tuple[str, str]:
+        """Run the command line to its end, started by what comes `before` it; return what it wrote."""
         with anyio.fail_after(SECONDS):
             done = await anyio.run_process(
-                [sys.executable, "-m", "dynamo_mcp", *arguments],
+                [*before, sys.executable, "-m", "dynamo_mcp", *arguments],
                 env={**self.environment, **(more or {})},
                 check=False,
                 cwd=self.root,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,51 @@ async def test_a_preview_shows_the_files_one_file_or_a_diff_and_makes_nothing(pl
     ]
     assert "exists already" in seen["problem"]
     assert place.scratch == []
+
+
+async def test_what_is_there_and_cannot_be_read_is_named_and_the_rest_previewed(place: Place) -> None:
+    template = write_template(place.templates / "one", hook=None)
+    (template / "{{cookiecutter.slug}}" / "empty").mkdir()
+    await place.run("add", str(template))
+    await place.run("create", "one", "-o", "made", "--set", "slug=p")
+    made = place.root / "made" / "p"
+    (made / "README.md").chmod(0o000)
+    (made / "src").chmod(0o000)
+    anybody = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.getuid() == 0 else ()
+    asked = ("preview", "one", "-o", "made", "--set", "slug=p", "--if-exists", "overwrite")
+    said, _ = await place.run(*asked, "--diff", before=anybody)
+    assert said == "not compared: README.md: it can't be read\nnot compared: src/p.txt: it can't be read\n"
+    said, _ = await place.run(*asked, before=anybody)
+    assert "  not compared: src/p.txt: it can't be read\n" in said
+    assert "  empty folder: empty\n" in said
+    seen = json.loads((await place.run(*asked, "--json", before=anybody))[0])
+    assert seen["empty_folders"] == ["empty"]
+    assert [(file["path"], file["change"]) for file in seen["files"]] == [
+        ("README.md", "changed"),
+        ("src/p.txt", "changed"),
+    ]
+    made.chmod(0o000)
+    _, said = await place.run(*asked, before=anybody, code=1)
+    assert f"Can't compare the project with what is at `{made}`: Permission denied" in said
+    assert "make the folder readable" in said
+    for path in (made, made / "src"):
+        path.chmod(0o755)
+
+
+async def test_an_output_folder_without_a_name_is_refused(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one", hook=None)))
+    for command in ("create", "preview"):
+        assert "`''` is not a folder" in (await place.run(command, "one", "-o", "", code=5))[1]
+    assert sorted(path.name for path in place.root.iterdir()) == ["home", "templates"]
+
+
+async def test_one_file_is_one_file(place: Place) -> None:
+    template = write_template(place.templates / "one", hook=None)
+    (template / "{{cookiecutter.slug}}" / "README.md").unlink()
+    await place.run("add", str(template))
+    asked = ("one", "-o", "made", "--set", "slug=p")
+    assert ": 1 file, 2 bytes; " in (await place.run("preview", *asked))[0]
+    assert "\n1 file; " in (await place.run("create", *asked))[0]
 
 
 async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> None:

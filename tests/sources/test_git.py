@@ -245,7 +245,7 @@ async def test_too_many_bytes_are_refused_while_they_are_fetched_or_listed(
         await fetch(of(repository), template_bytes=100_000)
 
 
-async def test_filters_hooks_and_attributes_do_nothing(
+async def test_filters_and_hooks_do_nothing(
     fetch: Fetch, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     witness = tmp_path / "witness"
@@ -258,17 +258,11 @@ async def test_filters_hooks_and_attributes_do_nothing(
         for folder in (tmp_path / "hooks", repository.path / ".git" / "hooks"):
             folder.mkdir(exist_ok=True)
             (folder / hook).write_text(f"#!/bin/sh\ntouch {witness}\n")
-    repository.write(
-        ".gitattributes", "* filter=evil\n*.bat text eol=crlf\n*.id ident\n*.u working-tree-encoding=UTF-16\n"
-    )
-    plain = {"a.bat": "one\ntwo\n", "b.id": "$Id$\n", "c.txt": "x\r\n", "d.u": "u\n"}
-    for name, content in plain.items():
-        (repository.path / name).write_bytes(content.encode())
-    blobs = {name: repository.blob(content.encode()) for name, content in plain.items()}
-    repository.git("add", ".gitattributes")
-    for name, blob in blobs.items():
-        repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
-    repository.git("commit", "--quiet", "-m", "attributes")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    repository.write(".gitattributes", "*.txt filter=evil\n*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    repository.write("a.txt", "$Id$\n")
+    repository.write("b.bin", pointer)
+    repository.commit()
     for folder in (tmp_path / "hooks", repository.path / ".git" / "hooks"):
         for script in folder.iterdir():
             script.chmod(0o755)
@@ -278,9 +272,55 @@ async def test_filters_hooks_and_attributes_do_nothing(
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "filter.evil.smudge")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", f"touch {witness}")
     checkout = await fetch(of(repository))
-    for name, content in plain.items():
-        assert (checkout.path / name).read_bytes() == content.encode()
+    assert (checkout.path / "a.txt").read_text() == "$Id$\n"
+    assert (checkout.path / "b.bin").read_text() == pointer
     assert not witness.exists()
+
+
+async def test_attributes_make_of_a_file_what_they_make_of_it_in_a_clone(
+    fetch: Fetch, repository: Repository, tmp_path: Path
+) -> None:
+    repository.write(
+        ".gitattributes",
+        "* text=auto\n*.bat text eol=crlf\n*.id ident\n*.u working-tree-encoding=UTF-16LE-BOM eol=crlf\n"
+        "*.wrong working-tree-encoding=UTF-99\n*.raw -text\n[attr]windows eol=crlf\n*.cmd windows\n"
+        "left.bat export-ignore\n*.subst export-subst\n",
+    )
+    repository.write("inner/.gitattributes", "*.bat eol=lf\n*.txt eol=crlf\n")
+    repository.write("-first/.gitattributes", "* eol=crlf\n")  # is checked out before the root's
+    blobs = {f"{folder}{name}": b"one\ntwo\n" for folder in ("", "inner/", "-first/") for name in ("a.bat", "a.txt")}
+    blobs |= dict.fromkeys(("!a.bat", "left.bat", "a.cmd", "a.u", "a.wrong"), b"one\n")
+    blobs |= {"mixed.txt": b"one\r\ntwo\n", "crlf.raw": b"one\r\n", "binary.bat": b"\0\n"}
+    blobs |= {"a.id": b"$Id$\n$Id: old $\n", "a.subst": b"$Format:%H$\n"}
+    for name, content in blobs.items():
+        repository.git("update-index", "--add", "--cacheinfo", f"100644,{repository.blob(content)},{name}")
+    repository.git("add", "--", "*.gitattributes")
+    repository.git("commit", "--quiet", "-m", "attributes")
+    clone = tmp_path / "clone"
+    repository.git("clone", "--quiet", repository.url, str(clone))
+    checkout = await fetch(of(repository))
+    made = {name: (checkout.path / name).read_bytes() for name in blobs}
+    assert made == {name: (clone / name).read_bytes() for name in blobs}
+    assert made["a.bat"] == made["-first/a.bat"] == b"one\r\ntwo\r\n"
+    assert made["inner/a.bat"] == b"one\ntwo\n"
+    assert made["a.u"] == b"\xff\xfe" + "one\r\n".encode("utf-16-le")
+    assert made["a.id"].startswith(b"$Id: ")
+
+
+async def test_what_attributes_make_grow_is_bounded_too(fetch: Fetch, repository: Repository, store: Store) -> None:
+    repository.write(".gitattributes", "*.id ident working-tree-encoding=UTF-32\n")
+    blob = repository.blob(b"$Id$" * 20_000)
+    repository.git("add", ".gitattributes")
+    repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},a.id")
+    repository.git("commit", "--quiet", "-m", "grows")
+    with pytest.raises(InvalidTemplate, match="more than 100000 bytes") as caught:
+        await fetch(of(repository), template_bytes=100_000)
+    assert "DYNAMO_MCP_TEMPLATE_BYTES" in caught.value.hint
+    repository.git("update-index", "--cacheinfo", f"100644,{repository.blob(b'$Id$' * 2_000_000)},a.id")
+    repository.git("commit", "--quiet", "-m", "grows beyond memory")
+    with pytest.raises(FetchFailed, match=r"could not check out .*Out of memory"):
+        await fetch(of(repository), template_bytes=10_000_000)
+    assert list((store.home / "checkouts").iterdir()) == []
 
 
 async def test_a_repository_of_this_machine_cannot_make_its_server_run_anything(
@@ -530,4 +570,4 @@ async def test_every_git_gets_every_flag_and_nothing_of_the_environment(
             "GIT_TERMINAL_PROMPT",
         }
         assert {"HOME=/nonexistent", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=file"} <= set(environment)
-    assert len(calls) == 7
+    assert len(calls) == 6

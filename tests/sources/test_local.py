@@ -67,10 +67,55 @@ async def test_history_environments_and_bytecode_are_left_out(fetch: Fetch, fold
     assert list((checkout.path / "run.d").iterdir()) == []
 
 
-async def test_set_uid_bits_are_dropped(fetch: Fetch, folder: Path) -> None:
-    (folder / "run").chmod(0o6755)
+async def test_in_what_a_project_is_made_of_only_a_repositorys_own_folder_is_left_out_and_told(
+    fetch: Fetch, folder: Path
+) -> None:
+    inside = folder / "{{cookiecutter.slug}}"
+    for name in (".hg", ".venv", "__pycache__", ".git", "größe/.git"):
+        (inside / name).mkdir()
+        (inside / name / "x").write_text("x")
+    checkout = await fetch(at(folder))
+    assert sorted(path.name for path in (checkout.path / inside.name).iterdir()) == [
+        ".hg",
+        ".venv",
+        "__pycache__",
+        "größe",
+    ]
+    assert (checkout.path / inside.name / ".hg" / "x").read_text() == "x"
+    said = "a repository's own `.git` is no part of a template"
+    assert checkout.left_out == (f"{inside.name}/.git: {said}", f"{inside.name}/größe/.git: {said}")
+    with pytest.raises(InvalidTemplate, match=r"slug\}\}/.git` is a repository's own, which only a copy"):
+        await fetch(at(folder, live=True))
+
+
+async def test_bytecode_that_a_run_writes_changes_no_digest(fetch: Fetch, folder: Path) -> None:
+    for name in ("hooks", "local_extensions"):
+        (folder / name).mkdir()
+    before = await fetch(at(folder, live=True))
+    for name in ("hooks", "local_extensions", "."):
+        (folder / name / "__pycache__").mkdir()
+        (folder / name / "__pycache__" / "x.pyc").write_text("x")
+    assert (await fetch(at(folder, live=True))).digest == before.digest
+    (folder / "{{cookiecutter.slug}}" / "__pycache__").mkdir()
+    assert (await fetch(at(folder, live=True))).digest != before.digest
+
+
+async def test_set_uid_bits_are_dropped_and_those_of_a_projects_files_told(fetch: Fetch, folder: Path) -> None:
+    inside = folder / "{{cookiecutter.slug}}" / "run"
+    inside.write_text("x")
+    for file, mode in ((folder / "run", 0o6755), (inside, 0o4755)):
+        file.chmod(mode)
     checkout = await fetch(at(folder))
     assert stat.S_IMODE((checkout.path / "run").stat().st_mode) == 0o755
+    assert stat.S_IMODE((checkout.path / inside.relative_to(folder)).stat().st_mode) == 0o755
+    assert checkout.left_out == ("{{cookiecutter.slug}}/run: no file gets a set-uid, set-gid or sticky bit",)
+
+
+async def test_what_was_left_out_is_told_up_to_what_a_person_reads(fetch: Fetch, folder: Path) -> None:
+    for number in range(30):
+        (folder / "{{cookiecutter.slug}}" / str(number) / ".git").mkdir(parents=True)
+    told = (await fetch(at(folder))).left_out
+    assert (len(told), told[-1]) == (21, "and more")
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -10,7 +10,7 @@ import pytest
 
 from dynamo_mcp.errors import InvalidLocation, InvalidTemplate
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.tree import Entry, Lint, digest
+from dynamo_mcp.sources.tree import Entry, Lint, digest, is_beside, is_rendered
 
 
 @pytest.fixture
@@ -215,10 +215,28 @@ def test_the_digest_ignores_what_is_no_part_of_a_template(tmp_path: Path) -> Non
     assert digest(one) == before
 
 
-def test_the_digest_passes_over_names_only_when_asked(tmp_path: Path) -> None:
+def test_the_digest_passes_over_what_is_no_part_of_the_template_only_when_asked(tmp_path: Path) -> None:
     one = make(tmp_path / "one")
     before = digest(one)
     (one / "a" / "__pycache__").mkdir()
     (one / "a" / "__pycache__" / "x.pyc").write_text("")
     assert digest(one) != before
-    assert digest(one, leave_out={"__pycache__"}) == before
+    assert digest(one, leave_out=is_beside) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".git", ".hg", ".venv", "__pycache__", "one/.venv", "hooks/__pycache__", "local_extensions/__pycache__"),
+        *("cookiecutter-python/hooks/__pycache__", "vendored/.git", "{{cookiecutter.slug}}/vendored/.git"),
+    ],
+)
+def test_history_environments_and_bytecode_lie_beside_a_template(path: str) -> None:
+    assert is_beside(path)
+
+
+@pytest.mark.parametrize("folder", ["{{cookiecutter.slug}}", "one/{{ cookiecutter.slug }}/b", "<<cookiecutter.slug>>"])
+@pytest.mark.parametrize("name", [".hg", ".venv", "__pycache__", ".gitignore"])
+def test_in_what_a_project_is_made_of_they_are_the_template(folder: str, name: str) -> None:
+    assert is_rendered(f"{folder}/{name}")
+    assert not is_beside(f"{folder}/{name}")

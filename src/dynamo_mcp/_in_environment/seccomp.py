@@ -139,7 +139,9 @@ _X32_BIT = 0x40000000
 _NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEW* of linux/sched.h: NS, CGROUP, UTS, IPC, USER, PID, NET; TIME can't be asked of `clone`."""
 
-_SET_ID_BITS = 0o6000
+_SET_UID_BIT = 0o4000
+"""Set-gid is let through: on folders it is common, no job gains from it (no_new_privs, and output that only its user
+reaches), and it does not leave the sandbox."""
 _MAY_CREATE = 0o100 | 0o20000000
 """O_CREAT and what tells O_TMPFILE (asm-generic/fcntl.h): only with them does `open` have a mode."""
 
@@ -256,11 +258,11 @@ def assemble(machine: str, *, network: bool) -> Program:
 def _examinations(*, network: bool) -> dict[str, Program]:
     """Return what is asked of a call's arguments, by the call's name; each ends with an answer."""
 
-    def no_set_id(mode: int) -> Program:
-        return [*_load_argument(mode), *_when_any_bit(_SET_ID_BITS, _REFUSE), *_ALLOW]
+    def no_set_uid(mode: int) -> Program:
+        return [*_load_argument(mode), *_when_any_bit(_SET_UID_BIT, _REFUSE), *_ALLOW]
 
-    def no_set_id_when_created(flags: int, mode: int) -> Program:
-        return [*_load_argument(flags), *_when_any_bit(_MAY_CREATE, no_set_id(mode)), *_ALLOW]
+    def no_set_uid_when_created(flags: int, mode: int) -> Program:
+        return [*_load_argument(flags), *_when_any_bit(_MAY_CREATE, no_set_uid(mode)), *_ALLOW]
 
     internet = [*_load_argument(0), *_when_equal(_AF_INET, _ALLOW), *_when_equal(_AF_INET6, _ALLOW), *_REFUSE]
     connected_pair = [
@@ -274,13 +276,13 @@ def _examinations(*, network: bool) -> dict[str, Program]:
         *_REFUSE,
     ]
     return {
-        "open": no_set_id_when_created(flags=1, mode=2),
-        "openat": no_set_id_when_created(flags=2, mode=3),
-        "creat": no_set_id(mode=1),
-        "chmod": no_set_id(mode=1),
-        "fchmod": no_set_id(mode=1),
-        "fchmodat": no_set_id(mode=2),
-        "fchmodat2": no_set_id(mode=2),
+        "open": no_set_uid_when_created(flags=1, mode=2),
+        "openat": no_set_uid_when_created(flags=2, mode=3),
+        "creat": no_set_uid(mode=1),
+        "chmod": no_set_uid(mode=1),
+        "fchmod": no_set_uid(mode=1),
+        "fchmodat": no_set_uid(mode=2),
+        "fchmodat2": no_set_uid(mode=2),
         "clone": [*_load_argument(0), *_when_any_bit(_NAMESPACE_FLAGS, _REFUSE), *_ALLOW],
         "ioctl": [*_load_argument(1), *_when_equal(_TIOCSTI, _REFUSE), *_when_equal(_TIOCLINUX, _REFUSE), *_ALLOW],
         # Process 0 is the caller; lowering the limits of another process of the same user can kill it.

@@ -13,6 +13,7 @@ from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visibl
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.text import counted
 from dynamo_mcp.types import IfExists
 from dynamo_mcp.views import Preview, Project
 
@@ -26,8 +27,8 @@ def create(
     name: Name,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder in which the project's folder is made.", show_default=".")
-    ] = Path(),
+        str, typer.Option("--output", "-o", help="The folder in which the project's folder is made.", show_default=".")
+    ] = ".",
     assignments: Annotated[list[str] | None, assignments_of("create")] = None,
     answers: AnswersFile = None,
     replay: Annotated[Path | None, typer.Option(help="A replay file of cookiecutter with answers.")] = None,
@@ -49,7 +50,7 @@ def create(
         variables = {**replayed, **collect(answers, assignments, asked)}
         with bar(f"create {name}") as sink:
             return await dynamo.create_project(
-                name, str(output), variables, if_exists=parse_if_exists(if_exists), trust=parse_trust(trust), sink=sink
+                name, output, variables, if_exists=parse_if_exists(if_exists), trust=parse_trust(trust), sink=sink
             )
 
     project = perform(operation, as_json=json)
@@ -57,7 +58,7 @@ def create(
         emit(project)
         return
     say(project.path)
-    say(f"{len(project.files)} files; {describe(project)}")
+    say(f"{counted(len(project.files), 'file')}; {describe(project)}")
     for hook in project.hooks:
         for line in hook.output.strip().splitlines():
             say(f"  {hook.hook}: {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from dynamo_mcp.cli.create import describe, parse_if_exists
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.cli.templates import Name, Trusted, parse_trust
 from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.text import counted
 from dynamo_mcp.views import FileText, Preview
 
 
@@ -24,8 +24,8 @@ def preview(
     name: Name,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder that the project's would be in.", show_default=".")
-    ] = Path(),
+        str, typer.Option("--output", "-o", help="The folder that the project's would be in.", show_default=".")
+    ] = ".",
     assignments: Annotated[list[str] | None, assignments_of("preview")] = None,
     answers: AnswersFile = None,
     if_exists: Annotated[
@@ -44,7 +44,7 @@ def preview(
         with bar(f"preview {name}") as sink:
             return await dynamo.preview_project(
                 name,
-                str(output),
+                output,
                 variables,
                 if_exists=parse_if_exists(if_exists),
                 file=file,
@@ -84,19 +84,21 @@ def _say_diff(seen: Preview) -> None:
 
 
 def _say_files(seen: Preview) -> None:
-    say(f"{seen.path} would be made: {len(seen.files) + seen.more} files, {seen.bytes} bytes; {describe(seen)}")
+    size = f"{counted(len(seen.files) + seen.more, 'file')}, {counted(seen.bytes, 'byte')}"
+    say(f"{seen.path} would be made: {size}; {describe(seen)}")
     for file in seen.files:
         say(f"  {file.change:<8} {file.mode} {file.bytes:>10} {file.path}{f' -> {file.link}' if file.link else ''}")
     if seen.more:
         say(f"  and {seen.more} more")
-    for name in seen.hooks:
-        say(f"  hook: {name}")
-    for run in seen.ran:
-        for line in run.output.strip().splitlines():
-            say(f"  {run.hook}: {line}")
-    for line in seen.left_out:
-        say(f"  left out: {line}")
-    for line in seen.notes:
-        say(f"  note: {line}")
+    for kind, lines in (
+        ("empty folder", seen.empty_folders),
+        ("hook", seen.hooks),
+        *((run.hook, run.output.strip().splitlines()) for run in seen.ran),
+        ("left out", seen.left_out),
+        ("not compared", seen.not_compared),
+        ("note", seen.notes),
+    ):
+        for line in lines:
+            say(f"  {kind}: {line}")
     if seen.problem:
         say(f"a create would refuse: {seen.problem}")

@@ -64,9 +64,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         await anyio.to_thread.run_sync(lint.finish, location.directory)
         await progress.detail("checking out")
         await anyio.to_thread.run_sync(tree.mkdir)
-        await git.must("read-tree", commit, work_tree=tree)
-        # `checkout-index` runs no hook, and links may be links now that each of them was looked at.
-        await git.must("-c", "core.symlinks=true", "checkout-index", "--all", "--force", work_tree=tree)
+        await git.check_out(commit, tree)
     return commit
 
 

@@ -12,7 +12,12 @@ may not forward anything, run a local command, or leave a connection behind.
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -22,10 +27,15 @@ from dynamo_mcp import process
 from dynamo_mcp.errors import FetchFailed, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.git_errors import last_words
 
 SECONDS_BETWEEN_REPORTS = 0.5
 PACK_FACTOR = 4
 """Bytes fetched per byte a template may have, at most: an old commit comes with its history when not offered alone."""
+MEMORY_FACTOR = 8
+LEAST_MEMORY_BYTES = 256 << 20
+"""Address space that a checkout may have, per byte that a template may have, and at least: `ident` and an encoding make
+a file dozens of times as long, and git does that in memory."""
 
 _CHOICES = (
     "core.hooksPath=/dev/null",
@@ -95,38 +105,22 @@ class Git(msgspec.Struct, frozen=True):
     settings: Settings
     address: str
 
-    async def run(self, *arguments: str, work_tree: Path | None = None) -> process.Completed:
+    async def run(self, *arguments: str) -> process.Completed:
         """Run one command to its end.
 
         Args:
             arguments: The command and its arguments.
-            work_tree: The folder that it checks out into.
 
         Raises:
             TimedOut: It took too long.
             Failed: It can't be started.
         """
-        place = (f"--git-dir={self.repository}", *((f"--work-tree={work_tree}",) if work_tree else ()))
         return await process.run(
-            [*self.prefix, *place, *arguments],
+            [*self.prefix, f"--git-dir={self.repository}", *arguments],
             env=self.env,
             seconds=self.settings.fetch_seconds,
-            cwd=work_tree or self.repository,
+            cwd=self.repository,
         )
-
-    async def must(self, *arguments: str, work_tree: Path | None = None) -> bytes:
-        """Run one command and return its output.
-
-        Raises:
-            FetchFailed: It failed.
-        """
-        done = await self.run(*arguments, work_tree=work_tree)
-        if done.code:
-            raise FetchFailed(
-                f"git could not {arguments[0]} `{self.address}`: {done.error}",
-                hint="see what git says; the repository may be broken, or the disk full",
-            )
-        return done.stdout
 
     async def fetch(self, *arguments: str, progress: Progress) -> str | None:
         """Fetch, reporting how much has come.
@@ -142,28 +136,90 @@ class Git(msgspec.Struct, frozen=True):
             InvalidTemplate: What comes is more than a template and its history may have; git was stopped.
         """
         command = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", *arguments]
+        weigh = partial(_weigh_packs, self.repository)
+        before = await anyio.to_thread.run_sync(weigh)
+
+        async def tell(size: int) -> None:
+            nonlocal before
+            if size > before:
+                before = size
+                await progress.detail(f"fetching `{self.address}`: {size / 2**20:.1f} MiB")
+
         allowed = PACK_FACTOR * self.settings.template_bytes
-        before = await anyio.to_thread.run_sync(_weigh, self.repository)
+        return await self._bounded(command, weigh=weigh, allowed=allowed, what="bytes to fetch", tell=tell)
+
+    async def check_out(self, commit: str, tree: Path) -> None:
+        """Make a commit's files as git's own checkout does, attributes included.
+
+        Args:
+            commit: The commit.
+            tree: The empty folder to fill.
+
+        Raises:
+            FetchFailed: It failed, as it does when a file would grow beyond memory.
+            InvalidTemplate: The files are more than a template may have, as attributes make of them; git was stopped.
+        """
+        # Links may be links now that each of them was looked at.
+        command = ["-c", "core.symlinks=true", f"--work-tree={tree}", "read-tree", "--reset", "-u", commit]
+        allowed = self.settings.template_bytes
+        # The shell bounds git's memory.
+        memory = max(MEMORY_FACTOR * allowed, LEAST_MEMORY_BYTES)
+        shell = ("/bin/sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(memory // 1024))
+        weigh = partial(_weigh_files, tree)
+        said = await self._bounded(command, before=shell, cwd=tree, weigh=weigh, allowed=allowed, what="bytes")
+        if said is not None:
+            raise FetchFailed(
+                f"git could not check out `{self.address}`: {last_words(said)}",
+                hint="see what git says; the repository may be broken, or the disk full",
+            )
+
+    async def _bounded(
+        self,
+        arguments: Sequence[str],
+        *,
+        weigh: Callable[[], int],
+        allowed: int,
+        what: str,
+        tell: Callable[[int], Awaitable[None]] | None = None,
+        before: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> str | None:
+        """Run a command that fills a folder, and stop it when that weighs too much.
+
+        Args:
+            arguments: The command and its arguments.
+            weigh: Says how many bytes there are by now.
+            allowed: Bytes that there may be.
+            what: What they are called in a message.
+            tell: Told how many there are, every now and then.
+            before: What starts git.
+            cwd: Where it runs.
+
+        Returns:
+            None when it succeeded, else what git said.
+
+        Raises:
+            InvalidTemplate: There are more bytes than allowed.
+        """
         with (self.repository / "said").open("w+b") as said:
             async with process.open_process(
-                [*self.prefix, f"--git-dir={self.repository}", *command],
+                [*before, *self.prefix, f"--git-dir={self.repository}", *arguments],
                 env=self.env,
-                cwd=self.repository,
+                cwd=cwd or self.repository,
                 stdout=said.fileno(),
                 stderr=said.fileno(),
             ) as child:
                 while child.returncode is None:
                     with anyio.move_on_after(SECONDS_BETWEEN_REPORTS):
                         await child.wait()
-                    size = await anyio.to_thread.run_sync(_weigh, self.repository)
+                    size = await anyio.to_thread.run_sync(weigh)
                     if size > allowed:
                         raise InvalidTemplate(
-                            f"`{self.address}` has more than {allowed} bytes to fetch",
+                            f"`{self.address}` has more than {allowed} {what}",
                             hint="name a smaller template, or allow more with `DYNAMO_MCP_TEMPLATE_BYTES`",
                         )
-                    if child.returncode is None and size > before:
-                        before = size
-                        await progress.detail(f"fetching `{self.address}`: {size / 2**20:.1f} MiB")
+                    if child.returncode is None and tell is not None:
+                        await tell(size)
             said.seek(0)
             return said.read(1 << 20).decode("utf-8", "replace") if child.returncode else None
 
@@ -204,18 +260,18 @@ async def open_git(repository: Path, address: str, settings: Settings) -> Git:
     )
     if done.code:
         raise FetchFailed(f"git could not make a repository: {done.error}", hint="see what git says")
-    await anyio.to_thread.run_sync(_ignore_attributes, repository)
+    await anyio.to_thread.run_sync(_ignore_filters, repository)
     return git
 
 
-def _ignore_attributes(repository: Path) -> None:
-    """Outweigh every `.gitattributes` of the tree, so that a file is what was committed, byte for byte."""
+def _ignore_filters(repository: Path) -> None:
+    """Outweigh what a `.gitattributes` says of filters; a clone has none either, and keeps such files as committed."""
     folder = repository / "info"
     folder.mkdir(exist_ok=True)
-    (folder / "attributes").write_text("* -text -eol -ident -filter -working-tree-encoding\n", encoding="ascii")
+    (folder / "attributes").write_text("* -filter\n", encoding="ascii")
 
 
-def _weigh(repository: Path) -> int:
+def _weigh_packs(repository: Path) -> int:
     """Return the bytes of what has been fetched so far, and of what was said meanwhile."""
     total = 0
     for path in (repository / "said", *(repository / "objects" / "pack").glob("*")):
@@ -223,4 +279,15 @@ def _weigh(repository: Path) -> int:
             total += path.lstat().st_size
         except FileNotFoundError:
             continue  # renamed or removed since it was listed
+    return total
+
+
+def _weigh_files(tree: Path) -> int:
+    """Return the bytes of the files that have been checked out so far."""
+    total = 0
+    for folder, _, files in os.walk(tree):
+        for name in files:
+            with suppress(FileNotFoundError):  # git replaces a file that it has begun
+                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - thousands of them
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total

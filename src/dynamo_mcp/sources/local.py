@@ -19,14 +19,16 @@ import anyio.to_thread
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.tree import LEFT_OUT, Entry, Lint, digest
+from dynamo_mcp.sources.tree import Entry, Lint, digest, is_beside, is_rendered
 from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.types import Checkout, Location
 
 _CHUNK = 1 << 20
+_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+_TOLD = 20
 
 
-async def copy(location: Location, tree: Path, *, settings: Settings, progress: Progress) -> None:
+async def copy(location: Location, tree: Path, *, settings: Settings, progress: Progress) -> tuple[str, ...]:
     """Copy a folder, without history, environments and bytecode.
 
     Modes are kept, except that set-uid, set-gid and sticky bits are dropped and the owner can always read.
@@ -37,6 +39,9 @@ async def copy(location: Location, tree: Path, *, settings: Settings, progress: 
         settings: Its limits.
         progress: What the copying is reported to.
 
+    Returns:
+        What was left out of a folder that projects are made of: each path, and why.
+
     Raises:
         InvalidTemplate: The folder is too big, or something in it can't be used.
         InvalidLocation: The folder, or the directory in it, is not there.
@@ -44,7 +49,7 @@ async def copy(location: Location, tree: Path, *, settings: Settings, progress: 
     """
     await progress.detail(f"copying `{location.address}`")
     lint = Lint(location.address, settings)
-    await anyio.to_thread.run_sync(partial(_copy, location, tree, lint))
+    return await anyio.to_thread.run_sync(partial(_copy, location, tree, lint))
 
 
 async def inspect(location: Location, *, settings: Settings, progress: Progress) -> Checkout:
@@ -64,24 +69,30 @@ async def inspect(location: Location, *, settings: Settings, progress: Progress)
     )
 
 
-def _copy(location: Location, tree: Path, lint: Lint) -> None:
+def _copy(location: Location, tree: Path, lint: Lint) -> tuple[str, ...]:
+    told: list[str] = []
     with _words(location):
         tree.mkdir(mode=0o755)
-        _take(_root(location), lint, partial(_copy_entry, tree))
+        beside = _take(_root(location), lint, partial(_copy_entry, tree, told))
     lint.finish(location.directory)
+    told += [f"{path}: a repository's own `.git` is no part of a template" for path in beside if is_rendered(path)]
+    return (*told[:_TOLD], "and more") if len(told) > _TOLD else tuple(told)
 
 
 def _inspect(location: Location, lint: Lint) -> str:
     root = _root(location)
     with _words(location):
-        _take(root, lint, lambda _entry, _name, _folder: anyio.from_thread.check_cancelled())
+        beside = _take(root, lint, lambda _entry, _name, _folder: anyio.from_thread.check_cancelled())
+        for path in beside:
+            if is_rendered(path):
+                lint.refuse(f"{shown(path)} is a repository's own, which only a copy of the folder can leave out")
         for entry in lint.entries.values():
             # What is left out is there all the same, and a link may lead through it; links that circle lead nowhere.
             if entry.kind == "link" and not Path(os.path.realpath(root / entry.path)).is_relative_to(root):
                 lint.refuse(f"the link {shown(entry.path)} leaves the folder")
     lint.finish(location.directory)
     with _words(location):
-        return digest(root, leave_out=LEFT_OUT)
+        return digest(root, leave_out=is_beside)
 
 
 def _root(location: Location) -> Path:
@@ -99,20 +110,24 @@ def _root(location: Location) -> Path:
     return root
 
 
-def _take(root: Path, lint: Lint, visit: Callable[[Entry, str, int], None]) -> None:
+def _take(root: Path, lint: Lint, visit: Callable[[Entry, str, int], None]) -> list[str]:
     """Walk a folder without following links.
 
     Args:
         root: The folder.
         lint: Takes in every entry before it is visited.
         visit: Called with each entry, its name, and its folder's descriptor; folders before what they hold.
+
+    Returns:
+        The paths that were passed over, since they are no part of the template.
     """
+    beside = []
     for folder, folders, files, descriptor in os.fwalk(root, onerror=_raise):
-        folders[:] = [name for name in folders if name not in LEFT_OUT]
         for name in (*folders, *files):
-            if name in LEFT_OUT:
+            path = _relative(folder, name, root)
+            if is_beside(path):
+                beside.append(path)
                 continue
-            path = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no UTF-8 stay
             status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 entry = Entry(path, "link", target=os.readlink(name, dir_fd=descriptor))
@@ -125,9 +140,15 @@ def _take(root: Path, lint: Lint, visit: Callable[[Entry, str, int], None]) -> N
                 continue
             lint.add(entry)
             visit(entry, name, descriptor)
+        folders[:] = [name for name in folders if not is_beside(_relative(folder, name, root))]
+    return beside
 
 
-def _copy_entry(tree: Path, entry: Entry, name: str, folder: int) -> None:
+def _relative(folder: str, name: str, root: Path) -> str:
+    return os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no UTF-8 stay
+
+
+def _copy_entry(tree: Path, told: list[str], entry: Entry, name: str, folder: int) -> None:
     anyio.from_thread.check_cancelled()
     target = tree / entry.path
     if entry.kind == "link":
@@ -145,7 +166,10 @@ def _copy_entry(tree: Path, entry: Entry, name: str, folder: int) -> None:
         while left and (chunk := reader.read(min(left, _CHUNK))):
             writer.write(chunk)
             left -= len(chunk)
-        os.fchmod(writer.fileno(), os.fstat(source).st_mode & 0o777 | stat.S_IRUSR)
+        mode = os.fstat(source).st_mode
+        os.fchmod(writer.fileno(), mode & 0o777 | stat.S_IRUSR)
+    if mode & _BITS and is_rendered(entry.path):
+        told.append(f"{entry.path}: no file gets a set-uid, set-gid or sticky bit")
 
 
 def _raise(error: OSError) -> None:

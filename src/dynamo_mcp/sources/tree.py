@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import unicodedata
-from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -24,9 +24,10 @@ from dynamo_mcp.sources.wording import shown
 
 Kind: TypeAlias = Literal["file", "directory", "link"]
 
-LEFT_OUT = frozenset({".git", ".hg", ".venv", "__pycache__"})
+_BESIDE = frozenset({".git", ".hg", ".venv", "__pycache__"})
 """What a local folder holds besides its template: history, environments and bytecode."""
 
+_MARKED = re.compile(r"[^\w .-]")
 NAME_BYTES = 255
 PATH_BYTES = 2048
 TARGET_BYTES = 1024
@@ -179,12 +180,29 @@ class Lint:
         raise InvalidLocation(f"There is no folder `{directory}` in `{self._where}`", hint=hint)
 
 
-def digest(root: Path, *, leave_out: AbstractSet[str] = frozenset()) -> str:
+def is_rendered(path: str) -> bool:
+    """Tell whether something lies in a folder that a project is made of, such as `{{cookiecutter.slug}}`.
+
+    A template may choose other marks than braces; that there are some is enough.
+    """
+    return any("cookiecutter" in folder and _MARKED.search(folder) for folder in path.split("/")[:-1])
+
+
+def is_beside(path: str) -> bool:
+    """Tell whether something in a local folder is no part of its template: history, environments and bytecode.
+
+    In what a project is made of only `.git` is none: git would obey what its configuration says.
+    """
+    name = path.rpartition("/")[2]
+    return name == ".git" or (name in _BESIDE and not is_rendered(path))
+
+
+def digest(root: Path, *, leave_out: Callable[[str], bool] | None = None) -> str:
     """Hash a tree: each entry's path, kind, x bit, and content or link target, in the order of the paths' bytes.
 
     Args:
         root: Its folder.
-        leave_out: Names that are passed over wherever they are.
+        leave_out: Says of a path, relative to the root, that it is passed over, with all that is in it.
 
     Returns:
         SHA-256 in hexadecimal.
@@ -211,10 +229,12 @@ def digest(root: Path, *, leave_out: AbstractSet[str] = frozenset()) -> str:
     return total.hexdigest()
 
 
-def _walk(root: Path, leave_out: AbstractSet[str]) -> Iterator[Path]:
+def _walk(root: Path, leave_out: Callable[[str], bool] | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, onerror=_raise):
-        folders[:] = [name for name in folders if name not in leave_out]
-        yield from (Path(folder, name) for name in [*folders, *files] if name not in leave_out)
+        if leave_out is not None:
+            for names in (folders, files):
+                names[:] = [name for name in names if not leave_out(os.path.relpath(os.path.join(folder, name), root))]  # noqa: PTH118
+        yield from (Path(folder, name) for name in [*folders, *files])
 
 
 def _raise(error: OSError) -> None:
