@@ -277,6 +277,19 @@ async def test_a_live_template_with_a_set_uid_file_fails_with_a_hint(home: Home)
     assert "nothing can be made set-uid" in raised.value.hint
 
 
+async def test_a_hook_has_a_home_folder_to_write_to_of_which_the_next_one_sees_nothing(home: Home) -> None:
+    hook = (
+        "import pathlib\nfolder = pathlib.Path.home() / '.cache'\nfolder.mkdir()\n(folder / 'x').write_text('x')\n"
+        "print(pathlib.Path.home() == pathlib.Path.cwd())\n"
+    )
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        for folder in ("first", "second"):
+            project = await dynamo.create_project("one", str(home.outputs / folder))
+            assert project.hooks[0].output.strip() == "False"
+            assert project.files == ("README.md",)
+
+
 async def test_a_hook_that_removes_its_project_is_the_templates_fault(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project="import os, shutil\nshutil.rmtree(os.getcwd())")

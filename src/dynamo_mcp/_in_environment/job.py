@@ -123,6 +123,8 @@ def enter(environment: str, temporary: str) -> None:
     for name, module in list(sys.modules.items()):
         if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == os.path.dirname(__file__):
             del sys.modules[name]
+    if os.environ.get("HOME") == os.environ.get("TMPDIR"):  # nobody's: programs of hooks keep caches and settings there
+        os.environ["HOME"] = temporary
     os.environ["VIRTUAL_ENV"] = environment
     os.environ["PATH"] = os.pathsep.join([os.path.join(environment, "bin"), os.environ.get("PATH", os.defpath)])
     os.environ["TMPDIR"] = tempfile.tempdir = temporary
