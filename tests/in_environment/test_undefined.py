@@ -62,7 +62,7 @@ def test_in_the_name_of_a_folder_or_a_file(worker: Worker, tmp_path: Path, name:
     ],
 )
 def test_in_a_default(worker: Worker, tmp_path: Path, default: str, words: str) -> None:
-    assert told(worker, tmp_path, {}, own=default, late="x") == f"the default of `own`: line 1: {words}"
+    assert told(worker, tmp_path, {}, own=default, late="x") == f"the default of `own`: {words}"
 
 
 def test_in_a_hook(worker: Worker, tmp_path: Path) -> None:
