@@ -113,12 +113,13 @@ def resolved(message: dict[str, Any]) -> Resolved:
     return said
 
 
-def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:
+def rendered(last: dict[str, Any], at: Launched, seen: Path) -> Rendered:
     """Read what a job has made."""
+    root, within = (at.root / path.relative_to("/") for path in (seen, at.output.parent))
     try:
         hooks = msgspec.convert(last["hooks"], tuple[HookRun, ...])
         seconds = msgspec.convert(last["seconds"], dict[str, float])
-        return Rendered(str(last["directory"]), root, seen, last["answers"], hooks, seconds)
+        return Rendered(str(last["directory"]), root, within, seen, last["answers"], hooks, seconds)
     except (KeyError, msgspec.ValidationError) as error:
         raise nonsense() from error
 

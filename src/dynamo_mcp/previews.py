@@ -93,10 +93,12 @@ class Previews:
         async with self._store.staged() as staged:
             job = request.job(hooks=look.run_hooks)
             async with self._renderers.render(job, decide, progress.detail) as (rendered, mechanisms):
-                source = rendered.root / rendered.directory
+                source, within = rendered.root / rendered.directory, rendered.within
                 with words("write the preview", staged):
-                    copied = await anyio.to_thread.run_sync(partial(copy_tree, limits=self._limits), source, staged)
-                copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
+                    copy = partial(copy_tree, limits=self._limits, within=within)
+                    copied = await anyio.to_thread.run_sync(copy, source, staged)
+                beside = partial(strays, within=within)
+                copied.left_out += await anyio.to_thread.run_sync(beside, rendered.root, rendered.directory)
             target = request.folder / rendered.directory
             await progress.begin("compare", "looking at what is there")
             with words("compare with", target):

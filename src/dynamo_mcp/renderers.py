@@ -140,7 +140,7 @@ class Renderers:
         """
         async with self._done(job, decide, say) as (heard, worker, output):
             if heard.last.get("event") == "done":
-                rendered = jobs.rendered(heard.last, worker.at.root / output.relative_to("/"), output)
+                rendered = jobs.rendered(heard.last, worker.at, output)
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
                 yield rendered, (*mechanisms, *jobs.texts(heard.last.get("mechanisms")))
         if heard.last.get("event") != "done":

@@ -202,12 +202,14 @@ class Rendered(msgspec.Struct, frozen=True):
         root: The folder that holds it; only valid while the renderer is held.
         seen: The same folder, as the job sees it.
         answers: Every variable of the template with the value that the files were rendered with.
+        within: The folder above it that nothing of a template could replace.
     """
 
     directory: str
     root: Path
     seen: Path
     answers: dict[str, Any]
+    within: Path
     hooks: tuple[HookRun, ...]
     seconds: dict[str, float]
 
