@@ -96,13 +96,14 @@ class Environments:
         path = self.path(template, requirements)
         key = self.key(requirements)
         base = self._base(key)
-        if health(path) is None and health(base) is None:
-            return _environment(path, base, _read_marker(path))
+        plain = self._base(self.key(()))
+        if health(path) is None and health(base) is None and (plain == base or health(plain) is None):
+            return _environment(path, base, plain, _read_marker(path))
         return await self._clones.get(path, lambda: self._clone(path, key, requirements))
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
-        return await anyio.to_thread.run_sync(_intact, environment.base)
+        return await anyio.to_thread.run_sync(_all_intact, {environment.base, environment.plain})
 
     async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Make a template's environment and its base anew: what looks whole turned out not to work.
@@ -112,7 +113,10 @@ class Environments:
         """
         key = self.key(requirements)
         path = self.path(template, requirements)
-        await self._bases.get(key, lambda: self._make(self._base(key), key, requirements, anew=True))
+        plain = self.key(())
+        if plain != key and not await anyio.to_thread.run_sync(_intact, self._base(plain)):
+            await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
+        await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
         return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
 
     async def lacks(self, requirements: tuple[str, ...]) -> str | None:
@@ -128,8 +132,10 @@ class Environments:
         return self._store.home / "bases" / key
 
     async def _clone(self, path: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Environment:
-        base = self._base(key)
-        marker = await self._bases.get(key, lambda: self._make(base, key, requirements))
+        base, plain = self._base(key), self._base(self.key(()))
+        if plain != base:
+            await self._bases.get(plain.name, lambda: self._make(plain.name, ()))
+        marker = await self._bases.get(key, lambda: self._make(key, requirements))
         async with self._store.lock(f"venv-{path.name}"):
             if anew or health(path) is not None:
                 async with self._store.staged() as staged:
@@ -138,9 +144,10 @@ class Environments:
                     old = self._store.set_aside(path)
                     self._store.publish(staged, path)
                 await self._store.discard(old)
-        return _environment(path, base, marker)
+        return _environment(path, base, plain, marker)
 
-    async def _make(self, base: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+    async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+        base = self._base(key)
         if not anew and health(base) is None:
             return _read_marker(base)
         async with self._store.lock(f"base-{key}"):
@@ -203,10 +210,14 @@ def _survey(environment: Path, key: str) -> _Marker:
     return _Marker(key, packages, tuple(entries))
 
 
+def _all_intact(environments: set[Path]) -> bool:
+    return all(map(_intact, environments))
+
+
 def _intact(environment: Path) -> bool:
     """Compare files with the RECORD of their packages (PyPA, Recording installed projects)."""
-    packages = _packages(environment)
     try:
+        packages = _packages(environment)
         for record in packages.glob("*.dist-info/RECORD"):
             for name, given, *_ in csv.reader(record.read_text("utf-8").splitlines()):
                 algorithm, _, wanted = given.partition("=")
@@ -223,8 +234,8 @@ def _read_marker(environment: Path) -> _Marker:
     return msgspec.json.decode((environment / MARKER).read_bytes(), type=_Marker)
 
 
-def _environment(path: Path, base: Path, marker: _Marker) -> Environment:
-    return Environment(path, base, marker.key, marker.packages)
+def _environment(path: Path, base: Path, plain: Path, marker: _Marker) -> Environment:
+    return Environment(path, base, plain, marker.key, marker.packages)
 
 
 def _link_tree(source: Path, target: Path) -> None:

@@ -1,7 +1,8 @@
 """Who renders? A bounded pool of warm workers, one job at a time each; what misbehaves is discarded, never repaired.
 
-A worker serves every template of its base environment: the job itself enters the template's own environment and may
-read that template alone (Landlock). Where the kernel has no Landlock, a worker serves one template only.
+A worker serves every template. It is started with the base of cookiecutter alone, since what a template's packages
+hold may run confined only: the job itself enters the template's own environment, and may read that template alone
+(Landlock). Where the kernel has no Landlock, a worker serves one template only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.process import run
-from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
+from dynamo_mcp.sandbox.launch import CODE, START_SECONDS, Launch, Launched, bubblewrap, launched
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
@@ -44,7 +45,7 @@ Say = Callable[[str], Awaitable[None]]
 
 
 class _Key(msgspec.Struct, frozen=True):
-    base: Path
+    plain: Path
     confined: bool
     live: Path | None
     template: str | None
@@ -194,8 +195,8 @@ class Renderers:
 
     def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, private: bool) -> dict[str, Any]:
         environment = job.environment
-        python = Path(environment.base / "bin" / "python").resolve().parent.parent
-        read = [job.template.checkout, environment.path, environment.base, python]
+        python = Path(environment.plain / "bin" / "python").resolve().parent.parent
+        read = [job.template.checkout, environment.path, environment.plain, python, CODE]
         return {
             "id": identity,
             "template": str(job.template.path),
@@ -246,7 +247,7 @@ class Renderers:
         confinement = await self.confinement()
         landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
         key = _Key(
-            job.environment.base,
+            job.environment.plain,
             job.confined,
             job.template.checkout if job.template.location.live else None,
             None if landlock or not job.confined else job.template.name,
@@ -256,7 +257,7 @@ class Renderers:
             worker = self._idle.pop(number, None)
             if worker is not None and await self._lives(worker):
                 return worker
-        return await self._start(key, job)
+        return await self._start(key)
 
     async def _lives(self, worker: _Worker) -> bool:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
@@ -272,13 +273,13 @@ class Renderers:
                 await self._end(worker)
         return alive
 
-    async def _start(self, key: _Key, job: Job) -> _Worker:
+    async def _start(self, key: _Key) -> _Worker:
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
         room.mkdir()
         home = self._settings.home
         launch = Launch(
-            python=job.environment.base / "bin" / "python",
-            packages=_packages(job.environment.base),
+            python=key.plain / "bin" / "python",
+            packages=_packages(key.plain),
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
             bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
