@@ -16,6 +16,7 @@ from dynamo_mcp.outputs import output_folder
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.requirements import installed
 from dynamo_mcp.sandbox.trust import permit, permit_preview
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
@@ -94,7 +95,8 @@ class Turns:
             answers = schema.check(template.name, self._defaults.fill(schema, asked.variables))
             async with self._slots.one():
                 await progress.begin("prepare environment")
-                environment = await self._environments.ensure(template.name, template.requirements)
+                requirements = installed(template, permission.trust)
+                environment = await self._environments.ensure(template.name, requirements)
                 await progress.begin("start renderer", "waiting for a renderer")
                 notes = self._defaults.of(schema)[1]
                 request = Request(template, schema, environment, permission, answers, folder, asked.if_exists, notes)
@@ -103,7 +105,7 @@ class Turns:
                 except RendererFailed:
                     if await self._environments.works(environment):
                         raise
-                environment = await self._environments.rebuild(template.name, template.requirements)
+                environment = await self._environments.rebuild(template.name, requirements)
                 request = msgspec.structs.replace(request, environment=environment)
                 return await self._in_time(work(request, progress), progress, doing)
 
