@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dynamo_mcp.errors import EnvironmentFailed
 from homes import SLUG, Home, base_environments, processes_of, publish, workers, write_template
 
 pytestmark = pytest.mark.anyio
@@ -97,3 +98,15 @@ async def test_an_extension_that_may_run_at_inert_is_installed(home: Home) -> No
         await dynamo.add_template(str(folder), name="one", trust="inert")
         await dynamo.create_project("one", str(home.outputs))
     assert int((home.outputs / "made" / "year").read_text()) >= 2024
+
+
+@pytest.mark.parametrize("name", ["cookiecutter/exceptions/__init__.py", "jinja2/own.py", "yaml.py"])
+async def test_a_package_that_puts_files_among_those_of_cookiecutter_is_refused(home: Home, name: str) -> None:
+    index = publish(home.root / "index", "evilpackage", {"evilpackage.py": "", name: "x = 1\n"})
+    async with home.open({"UV_INDEX": index}) as dynamo:
+        with pytest.raises(EnvironmentFailed) as raised:
+            await home.add(dynamo, "one", post_gen_project="import evilpackage")
+        assert f"for `evilpackage` puts `{name}` among the files of cookiecutter" in raised.value.message
+        assert home.scratch == []
+    assert list((home.path / "venvs").iterdir()) == []
+    assert len(list((home.path / "bases").iterdir())) == 1

@@ -20,10 +20,12 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp.disk import remove, words
+from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
 from dynamo_mcp.uv import Uv
 
@@ -158,6 +160,7 @@ class Environments:
                 await self._uv.install(staged, (COOKIECUTTER, *requirements))
                 with words("make an environment", base):
                     marker = _survey(staged, key)
+                    _refuse_intruders(_packages(staged), self._base(self.key(())), requirements)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
                 old = self._store.set_aside(base)
@@ -210,16 +213,57 @@ def _survey(environment: Path, key: str) -> _Marker:
     return _Marker(key, packages, tuple(entries))
 
 
+def _refuse_intruders(packages: Path, without: Path, requirements: tuple[str, ...]) -> None:
+    """Refuse packages that put files among those of cookiecutter or of what that needs.
+
+    Nothing is overwritten by it, and still `cookiecutter/exceptions/` is imported in the place of `exceptions.py`.
+
+    Args:
+        packages: The `site-packages` of an environment that is being made.
+        without: The base without requirements.
+        requirements: What was asked for.
+
+    Raises:
+        EnvironmentFailed: There is such a file.
+    """
+    if not requirements:
+        return
+    theirs = {package.partition("==")[0] for package in _read_marker(without).packages}
+    recorded: set[str] = set()
+    for record in packages.glob("*.dist-info/RECORD"):
+        if record.parent.name.partition("-")[0] in theirs:
+            # Where it is the same version, what it holds is known from where no other package could say it.
+            known = _packages(without) / record.parent.name / "RECORD"
+            recorded.update(name for name, *_ in _recorded(known if known.exists() else record))
+    modules = {name.partition("/")[0].partition(".")[0] for name in recorded if ".dist-info/" not in name}
+    for entry in packages.iterdir():
+        if entry.name.partition(".")[0] not in modules - {"", "__pycache__"}:
+            continue
+        for path in entry.rglob("*") if entry.is_dir() else [entry]:
+            name = str(path.relative_to(packages))
+            if path.is_file() and path.parent.name != "__pycache__" and name not in recorded:
+                asked = ", ".join(f"`{each}`" for each in requirements)
+                raise EnvironmentFailed(
+                    f"What is installed for {asked} puts `{plain(name)}` among the files of cookiecutter and its like",
+                    hint="such a package changes what they do, and is not installed: name another one",
+                )
+
+
+def _recorded(record: Path) -> list[list[str]]:
+    """Read which files a package has (PyPA, Recording installed projects)."""
+    return [line for line in csv.reader(record.read_text("utf-8").splitlines()) if line]
+
+
 def _all_intact(environments: set[Path]) -> bool:
     return all(map(_intact, environments))
 
 
 def _intact(environment: Path) -> bool:
-    """Compare files with the RECORD of their packages (PyPA, Recording installed projects)."""
+    """Compare files with the RECORD of their packages."""
     try:
         packages = _packages(environment)
         for record in packages.glob("*.dist-info/RECORD"):
-            for name, given, *_ in csv.reader(record.read_text("utf-8").splitlines()):
+            for name, given, *_ in _recorded(record):
                 algorithm, _, wanted = given.partition("=")
                 if algorithm == "sha256":
                     found = hashlib.sha256((packages / name).read_bytes()).digest()
