@@ -31,6 +31,7 @@ from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
@@ -143,7 +144,7 @@ class Renderers:
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at, output)
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
-                yield rendered, (*mechanisms, *jobs.texts(heard.last.get("mechanisms")))
+                yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
             raise heard.refusal or jobs.failure(job, heard.last)
 
@@ -216,6 +217,7 @@ class Renderers:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
+        steps = 0
         while True:
             message = await worker.hear()
             if message.get("id") != identity:
@@ -232,8 +234,9 @@ class Renderers:
                         refusal = error
                     stop = decide is None or refusal is not None
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
-                case "step":
-                    await say(str(message.get("message"))[:200])
+                case "step" if steps < jobs.MOST_STEPS:
+                    steps += 1
+                    await say(plain(str(message.get("message")), jobs.WORD))
                 case "done" if resolved is None and decide is not None:
                     raise jobs.nonsense()
                 case "done" | "failed":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mcp_types import Resource, ResourceTemplate, TextResourceContents
 
 from dynamo_mcp.errors import InvalidName, TemplateNotFound
-from dynamo_mcp.results import quoted, text_of
+from dynamo_mcp.results import text_of
+from dynamo_mcp.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
