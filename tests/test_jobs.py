@@ -66,8 +66,14 @@ def test_a_failure_is_no_longer_than_it_may_be(kind: str) -> None:
     assert len(text) < 150_000
 
 
-@pytest.mark.parametrize("variable", ["slug", "\x1b[2J", 7, None, "v" * 1_000_000])
-@pytest.mark.parametrize("choices", [None, 7, [{}], ["a\x1b[31m", "b"], [str(number) for number in range(500_000)]])
+@pytest.mark.parametrize(
+    "variable", ["slug", "\x1b[2J", 7, None, "v" * 1_000_000], ids=["asked", "hidden", "number", "none", "long"]
+)
+@pytest.mark.parametrize(
+    "choices",
+    [None, 7, [{}], ["a\x1b[31m", "b"], [str(number) for number in range(500_000)]],
+    ids=["none", "number", "object", "hidden", "many"],
+)
 def test_which_answer_does_not_fit_is_told_whatever_the_job_says(variable: object, choices: object) -> None:
     error = jobs.failure(JOB, {"kind": "answers", "message": EVIL, "variable": variable, "choices": choices})
     assert isinstance(error, InvalidAnswers)

@@ -175,9 +175,10 @@ def parse_trust(word: str | None) -> Trust | None:
 def _say_needs(template: TemplateInfo) -> None:
     """Say what a person should know before the first create: what was guessed, what is absent, what can't work."""
     needs = template.needs
+    done = "installed" if template.trust != "inert" else "not installed at `inert`:"
     for need in needs.requirements:
         if need.how == "index":
-            say(f"installed {need.requirement} for `{need.module}` ({need.found}): no known package, only its namesake")
+            say(f"{done} {need.requirement} for `{need.module}` ({need.found}): no known package, only its namesake")
     for missing in needs.missing:
         say(f"missing: module `{missing.module}` ({missing.found}): {missing.why}")
     for executable in needs.executables:
