@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Listener
-from dynamo_mcp.copying import DEPTH, REASONS, Limits, copy_tree
+from dynamo_mcp.copying import DEPTH, REASONS, Limits, copy_tree, strays
 from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.merging import link_tree
 from dynamo_mcp.types import IfExists
@@ -205,6 +205,30 @@ class TestStrangers:
         with pytest.raises(RenderFailed, match=r"directory|symbolic"):
             copy_tree(tmp_path / "rendered", target, limits=PLENTY)
         assert _paths(target) == []
+
+    @pytest.mark.parametrize("depth", [0, 1, 2])
+    def test_no_link_on_the_way_to_a_project_is_followed_either(
+        self, depth: int, tmp_path: Path, target: Path, secret: Path
+    ) -> None:
+        names = ("output", "job", "project")
+        (secret / Path(*names[depth + 1 :])).mkdir(parents=True, exist_ok=True)
+        (secret / Path(*names[depth + 1 :]) / "key").write_text("secret")
+        trusted = tmp_path / "root"
+        (trusted / Path(*names[:depth])).mkdir(parents=True)
+        (trusted / Path(*names[: depth + 1])).symlink_to(secret)
+        project = trusted / Path(*names)
+        assert (project / "key").read_text() == "secret"
+        with pytest.raises(RenderFailed, match="replaced its own project folder"):
+            copy_tree(project, target, limits=PLENTY, within=trusted)
+        assert _paths(target) == []
+        beside = [] if depth < 2 else ["../project: it is outside the project"]
+        assert strays(project.parent, "another", within=trusted) == beside
+
+    def test_a_link_on_the_way_to_what_is_trusted_is_followed(self, tmp_path: Path, source: Path, target: Path) -> None:
+        (source / "output" / "project").mkdir(parents=True)
+        (tmp_path / "trusted").symlink_to(source)
+        copy_tree(tmp_path / "trusted" / "output" / "project", target, limits=PLENTY, within=tmp_path / "trusted")
+        assert target.is_dir()
 
     @pytest.mark.parametrize("kind", ["folder", "file"])
     def test_what_becomes_a_link_after_it_was_looked_at_is_refused(

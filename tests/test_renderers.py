@@ -39,7 +39,7 @@ def hooks_running(home: Home) -> list[int]:
     ]
 
 
-async def test_one_worker_serves_two_templates_of_one_base(home: Home) -> None:
+async def test_one_worker_serves_two_templates(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one")
         await home.add(dynamo, "two")

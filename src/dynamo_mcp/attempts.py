@@ -11,9 +11,10 @@ from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.jobs import timed_out
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.requirements import installed
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
-from dynamo_mcp.types import Environment, Template
+from dynamo_mcp.types import Environment, Template, Trust
 
 Result = TypeVar("Result")
 
@@ -33,6 +34,7 @@ class Attempts:
         work: Callable[[Environment], Awaitable[Result]],
         progress: Progress,
         *,
+        trust: Trust,
         begin: Callable[[], Awaitable[None]],
         doing: str,
     ) -> Result:
@@ -42,6 +44,7 @@ class Attempts:
             template: Whose; the caller keeps what it rests on in use.
             work: What is done, in an environment.
             progress: Says what was done last when it takes too long.
+            trust: How much of the template runs, which is what its environment holds the packages of.
             begin: Called when the turn has come, before there is an environment.
             doing: What is done, in words, for when it takes too long.
 
@@ -52,13 +55,14 @@ class Attempts:
         """
         async with self._slots.one():
             await begin()
-            environment = await self._environments.ensure(template.name, template.requirements)
+            requirements = installed(template, trust)
+            environment = await self._environments.ensure(template.name, requirements)
             try:
                 return await self._in_time(work(environment), progress, doing)
             except RendererFailed:
                 if await self._environments.works(environment):
                     raise
-            environment = await self._environments.rebuild(template.name, template.requirements)
+            environment = await self._environments.rebuild(template.name, requirements)
             return await self._in_time(work(environment), progress, doing)
 
     async def _in_time(self, work: Awaitable[Result], progress: Progress, doing: str) -> Result:

@@ -13,6 +13,7 @@ import posixpath
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -76,14 +77,21 @@ class Copied(msgspec.Struct):
 
 
 def copy_tree(
-    source: Path, target: Path, *, limits: Limits, if_exists: IfExists = "error", move: Move | None = None
+    source: Path,
+    target: Path,
+    *,
+    limits: Limits,
+    within: Path | None = None,
+    if_exists: IfExists = "error",
+    move: Move | None = None,
 ) -> Copied:
     """Copy a project that a template made.
 
     Args:
-        source: Its folder; only its parent is trusted.
+        source: Its folder.
         target: Where it goes. It may hold files already, unless `if_exists` is `error`.
         limits: What it may have at most.
+        within: The folder above the source that is trusted: from there on, no link is followed. None is its parent.
         if_exists: What becomes of a file that is there already.
         move: What paths of the job's own are looked for.
 
@@ -92,16 +100,9 @@ def copy_tree(
         OSError: The disk is full, or the like.
     """
     copied = Copied()
-    try:
-        here = os.open(source, _FOLDER)
-    except OSError as error:
-        raise RenderFailed(
-            f"The template's hooks removed or replaced its own project folder: {error.strerror}",
-            hint="mend the template",
-        ) from error
-    merging = target.exists()
-    target.mkdir(exist_ok=if_exists != "error")
-    try:
+    with _opened(source, within or source.parent) as here:
+        merging = target.exists()
+        target.mkdir(exist_ok=if_exists != "error")
         there = os.open(target, _FOLDER)
         try:
             copier = _Copier(limits, if_exists, copied, move)
@@ -110,30 +111,54 @@ def copy_tree(
                 copier.mode(here, there, ".", stat.S_IRWXU)
         finally:
             os.close(there)
-    finally:
-        os.close(here)
     copied.files.sort()
     return copied
 
 
-def strays(root: Path, directory: str) -> list[str]:
+def strays(root: Path, directory: str, *, within: Path | None = None) -> list[str]:
     """Report what a template wrote beside its project folder; it is not taken.
 
     Args:
         root: The folder that holds the project's.
         directory: The name of the project's.
+        within: As for `copy_tree`.
     """
     found = []
     try:
-        with os.scandir(root) as entries:
+        with _opened(root, within or root.parent) as here, os.scandir(here) as entries:
             for entry in entries:
                 if entry.name != directory:
                     found.append(plain(f"../{entry.name}: it is outside the project"))
                 if len(found) == STRAYS:
                     break
-    except OSError:
+    except (OSError, RenderFailed):
         return []
     return sorted(found)
+
+
+@contextmanager
+def _opened(folder: Path, within: Path) -> Iterator[int]:
+    """Open a folder one step after the other, and follow no link below what is trusted.
+
+    An absolute link, met on the way through `/proc/<pid>/root`, would lead on from the root of this process.
+
+    Raises:
+        RenderFailed: It is not there, or on the way to it is what is no folder.
+    """
+    with ExitStack() as stack:
+        here: int | None = None
+        steps: list[str | Path] = [within, *folder.relative_to(within).parts]
+        try:
+            for name in steps:
+                here = os.open(name, _FOLDER if here is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=here)
+                stack.callback(os.close, here)
+        except OSError as error:
+            raise RenderFailed(
+                f"The template's hooks removed or replaced its own project folder: {error.strerror}",
+                hint="mend the template",
+            ) from error
+        assert here is not None  # noqa: S101 - `within` was opened
+        yield here
 
 
 class _Copier:

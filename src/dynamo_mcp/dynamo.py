@@ -26,7 +26,7 @@ from dynamo_mcp.progress import (
     ignore,
 )
 from dynamo_mcp.registry import check_name
-from dynamo_mcp.requirements import normalise
+from dynamo_mcp.requirements import installed, normalise
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
@@ -236,7 +236,7 @@ class Dynamo:
                 trust="contained" if moved and old.trust == "full" else old.trust,
             )
             if force:
-                await self._parts.environments.rebuild(old.name, old.requirements)
+                await self._parts.environments.rebuild(old.name, installed(old, old.trust))
             new = await self._parts.registration.complete(new, progress, prepare=moved or force)
             self._parts.schemas.forget(old)
             await self._parts.registration.release(old)

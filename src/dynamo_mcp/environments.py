@@ -20,10 +20,12 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp.disk import remove, words
+from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
 from dynamo_mcp.uv import Uv
 
@@ -96,13 +98,14 @@ class Environments:
         path = self.path(template, requirements)
         key = self.key(requirements)
         base = self._base(key)
-        if health(path) is None and health(base) is None:
-            return _environment(path, base, _read_marker(path))
+        plain = self._base(self.key(()))
+        if health(path) is None and health(base) is None and (plain == base or health(plain) is None):
+            return _environment(path, base, plain, _read_marker(path))
         return await self._clones.get(path, lambda: self._clone(path, key, requirements))
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
-        return await anyio.to_thread.run_sync(_intact, environment.base)
+        return await anyio.to_thread.run_sync(_all_intact, {environment.base, environment.plain})
 
     async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Make a template's environment and its base anew: what looks whole turned out not to work.
@@ -112,7 +115,10 @@ class Environments:
         """
         key = self.key(requirements)
         path = self.path(template, requirements)
-        await self._bases.get(key, lambda: self._make(self._base(key), key, requirements, anew=True))
+        plain = self.key(())
+        if plain != key and not await anyio.to_thread.run_sync(_intact, self._base(plain)):
+            await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
+        await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
         return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
 
     async def lacks(self, requirements: tuple[str, ...]) -> str | None:
@@ -128,8 +134,10 @@ class Environments:
         return self._store.home / "bases" / key
 
     async def _clone(self, path: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Environment:
-        base = self._base(key)
-        marker = await self._bases.get(key, lambda: self._make(base, key, requirements))
+        base, plain = self._base(key), self._base(self.key(()))
+        if plain != base:
+            await self._bases.get(plain.name, lambda: self._make(plain.name, ()))
+        marker = await self._bases.get(key, lambda: self._make(key, requirements))
         async with self._store.lock(f"venv-{path.name}"):
             if anew or health(path) is not None:
                 async with self._store.staged() as staged:
@@ -138,9 +146,10 @@ class Environments:
                     old = self._store.set_aside(path)
                     self._store.publish(staged, path)
                 await self._store.discard(old)
-        return _environment(path, base, marker)
+        return _environment(path, base, plain, marker)
 
-    async def _make(self, base: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+    async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+        base = self._base(key)
         if not anew and health(base) is None:
             return _read_marker(base)
         async with self._store.lock(f"base-{key}"):
@@ -151,6 +160,7 @@ class Environments:
                 await self._uv.install(staged, (COOKIECUTTER, *requirements))
                 with words("make an environment", base):
                     marker = _survey(staged, key)
+                    _refuse_intruders(packages_of(staged), self._base(self.key(())), requirements)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
                 old = self._store.set_aside(base)
@@ -203,12 +213,57 @@ def _survey(environment: Path, key: str) -> _Marker:
     return _Marker(key, packages, tuple(entries))
 
 
+def _refuse_intruders(packages: Path, without: Path, requirements: tuple[str, ...]) -> None:
+    """Refuse packages that put files among those of cookiecutter or of what that needs.
+
+    Nothing is overwritten by it, and still `cookiecutter/exceptions/` is imported in the place of `exceptions.py`.
+
+    Args:
+        packages: The `site-packages` of an environment that is being made.
+        without: The base without requirements.
+        requirements: What was asked for.
+
+    Raises:
+        EnvironmentFailed: There is such a file.
+    """
+    if not requirements:
+        return
+    theirs = {package.partition("==")[0] for package in _read_marker(without).packages}
+    recorded: set[str] = set()
+    for record in packages.glob("*.dist-info/RECORD"):
+        if record.parent.name.partition("-")[0] in theirs:
+            # Where it is the same version, what it holds is known from where no other package could say it.
+            known = packages_of(without) / record.parent.name / "RECORD"
+            recorded.update(name for name, *_ in _recorded(known if known.exists() else record))
+    modules = {name.partition("/")[0].partition(".")[0] for name in recorded if ".dist-info/" not in name}
+    for entry in packages.iterdir():
+        if entry.name.partition(".")[0] not in modules - {"", "__pycache__"}:
+            continue
+        for path in entry.rglob("*") if entry.is_dir() else [entry]:
+            name = str(path.relative_to(packages))
+            if path.is_file() and path.parent.name != "__pycache__" and name not in recorded:
+                asked = ", ".join(f"`{each}`" for each in requirements)
+                raise EnvironmentFailed(
+                    f"What is installed for {asked} puts `{plain(name)}` among the files of cookiecutter and its like",
+                    hint="such a package changes what they do, and is not installed: name another one",
+                )
+
+
+def _recorded(record: Path) -> list[list[str]]:
+    """Read which files a package has (PyPA, Recording installed projects)."""
+    return [line for line in csv.reader(record.read_text("utf-8").splitlines()) if line]
+
+
+def _all_intact(environments: set[Path]) -> bool:
+    return all(map(_intact, environments))
+
+
 def _intact(environment: Path) -> bool:
-    """Compare files with the RECORD of their packages (PyPA, Recording installed projects)."""
-    packages = packages_of(environment)
+    """Compare files with the RECORD of their packages."""
     try:
+        packages = packages_of(environment)
         for record in packages.glob("*.dist-info/RECORD"):
-            for name, given, *_ in csv.reader(record.read_text("utf-8").splitlines()):
+            for name, given, *_ in _recorded(record):
                 algorithm, _, wanted = given.partition("=")
                 if algorithm == "sha256":
                     found = hashlib.sha256((packages / name).read_bytes()).digest()
@@ -223,8 +278,8 @@ def _read_marker(environment: Path) -> _Marker:
     return msgspec.json.decode((environment / MARKER).read_bytes(), type=_Marker)
 
 
-def _environment(path: Path, base: Path, marker: _Marker) -> Environment:
-    return Environment(path, base, marker.key, marker.packages)
+def _environment(path: Path, base: Path, plain: Path, marker: _Marker) -> Environment:
+    return Environment(path, base, plain, marker.key, marker.packages)
 
 
 def _link_tree(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
@@ -111,7 +112,7 @@ class Groups:
                     for new in fresh:
                         await claims.enter_async_context(self._registry.claim(new))
                     for template in old if force else ():
-                        await self._environments.rebuild(template.name, template.requirements)
+                        await self._environments.rebuild(template.name, installed(template, template.trust))
                     registered, failures = await self._registration.complete_all(
                         templates, progress, prepare=changed or force or bool(fresh)
                     )

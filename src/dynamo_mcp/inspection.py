@@ -47,4 +47,4 @@ class Inspection:
 
         begin = partial(progress.detail, f"starting the `pre_prompt` hook of `{template.name}`")
         doing = f"The `pre_prompt` hook of `{template.name}`"
-        return await self._attempts.run(template, attempt, progress, begin=begin, doing=doing)
+        return await self._attempts.run(template, attempt, progress, trust=permission.trust, begin=begin, doing=doing)

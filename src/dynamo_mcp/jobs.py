@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from dynamo_mcp.configuration import LARGEST_BYTES
 from dynamo_mcp.copying import NAME_BYTES
 from dynamo_mcp.errors import (
     HookFailed,
@@ -23,9 +24,20 @@ from dynamo_mcp.problems import not_offered, shown
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
-from dynamo_mcp.text import plain
+from dynamo_mcp.text import lined, plain, quoted, visible
 from dynamo_mcp.types import Environment, HookRun, IfExists, Inspected, Rendered, Template, Trust
 from dynamo_mcp.variables import Schema
+
+SAID = 2000
+"""Characters that are told of what a job says of itself."""
+WORD = 200
+"""Characters of a name, and of a step."""
+PRINTED = (64 << 10) + 100
+"""Bytes that are told of what a hook prints: what `_in_environment/hooks.py` keeps, and its line of what it did not."""
+MOST_HOOKS = 16
+MOST_STEPS = 200
+MOST_CHOICES = 1000
+MOST_NAMES = 100
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -85,6 +97,11 @@ class Job(msgspec.Struct, frozen=True):
     lines: dict[str, int] = {}
 
 
+class _Seconds(msgspec.Struct, frozen=True):
+    resolve: float = 0.0
+    render: float = 0.0
+
+
 class Resolved(msgspec.Struct, frozen=True):
     """What a job has computed before anything is made.
 
@@ -113,18 +130,22 @@ def resolved(message: dict[str, Any]) -> Resolved:
         or len(os.fsencode(directory)) > NAME_BYTES
     ):
         raise RenderFailed(
-            f"The template named its project folder {directory!r}, which is not a plain folder name",
+            f"The template named its project folder {quoted(directory, WORD)}, which is not a plain folder name",
             hint="answer differently, or mend the template",
         )
     return said
 
 
-def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:
+def rendered(last: dict[str, Any], at: Launched, seen: Path) -> Rendered:
     """Read what a job has made."""
+    root, within = (at.root / path.relative_to("/") for path in (seen, at.output.parent))
     try:
-        hooks = msgspec.convert(last["hooks"], tuple[HookRun, ...])
-        seconds = msgspec.convert(last["seconds"], dict[str, float])
-        return Rendered(str(last["directory"]), root, seen, last["answers"], hooks, seconds)
+        ran = msgspec.convert(last["hooks"], tuple[HookRun, ...])[:MOST_HOOKS]
+        seconds = msgspec.convert(last["seconds"], _Seconds)
+        hooks = tuple(HookRun(plain(run.hook, WORD), visible(run.output, PRINTED), run.seconds) for run in ran)
+        return Rendered(
+            str(last["directory"]), root, within, seen, last["answers"], hooks, msgspec.to_builtins(seconds)
+        )
     except (KeyError, msgspec.ValidationError) as error:
         raise nonsense() from error
 
@@ -132,22 +153,28 @@ def rendered(last: dict[str, Any], root: Path, seen: Path) -> Rendered:
 def inspected(last: dict[str, Any]) -> Inspected:
     """Read what a `pre_prompt` hook has left."""
     try:
-        return msgspec.convert(last, Inspected)
+        said = msgspec.convert(last, Inspected)
     except msgspec.ValidationError as error:
         raise nonsense() from error
+    if len(said.configuration.encode()) > LARGEST_BYTES or len(said.names) > MOST_NAMES:
+        raise nonsense()
+    if any(not name.isprintable() or len(os.fsencode(name)) > NAME_BYTES for name in said.names):
+        raise nonsense()
+    return said
 
 
 def failure(job: Job, last: dict[str, Any]) -> Exception:
     """Return the error for what a job says went wrong."""
-    name, message, output = job.template.name, str(last.get("message")), str(last.get("output") or "")
+    name, message = job.template.name, quoted(str(last.get("message")), SAID)
+    printed = visible(str(last.get("output") or "").strip(), PRINTED)
     match last.get("kind"):
         case "answers":
             hint = f"`get_template_variables` lists what `{name}` asks"
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             return HookFailed(
-                f"Template `{name}`: {message}; it printed:\n{output.strip() or '(nothing)'}",
-                hint="answer as the hook asks, or mend the template" + _not_permitted(job, output),
+                f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}",
+                hint="answer as the hook asks, or mend the template" + _not_permitted(job, printed),
             )
         case "template":
             variable = last.get("variable")
@@ -165,7 +192,7 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
                 hint="mend the template, or allow more with `DYNAMO_MCP_OUTPUT_BYTES`",
             )
         case "sandbox":
-            return Refused(f"A job could not be confined: {message}", hint="report it; nothing of the template has run")
+            return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
         case _:
             return RenderFailed(
                 f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
@@ -201,7 +228,7 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
     """
     message = f"{doing} took more than {seconds:g} seconds and was ended while {plain(progress.last)}; nothing was left"
     if progress.printed is not None:
-        message += f"; the hook had printed:\n{progress.printed.strip() or '(nothing)'}"
+        message += f"; the hook had printed:\n{lined(visible(progress.printed.strip(), PRINTED) or '(nothing)')}"
     return TimedOut(
         message, hint="mend what never ends in the template, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
     )
@@ -210,18 +237,22 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
 def _problem(job: Job, last: dict[str, Any]) -> Problem:
     """Read which answer does not fit; its choices were rendered, so only the job could tell."""
     variable, choices = last.get("variable"), last.get("choices")
+    message = quoted(str(last.get("message")), SAID)
     if not isinstance(variable, str) or variable != shown(variable):
-        return Problem("", str(last.get("message")))
+        return Problem("", message)
     given = job.answers.get(variable)
     if isinstance(choices, list):
-        return not_offered(variable, given, texts(choices)).problem
-    return Problem(variable, str(last.get("message")), None if given is None else shown(given))
+        offered = [choice for choice in texts(choices[:MOST_CHOICES]) if len(choice) <= SAID]
+        return not_offered(variable, given, offered).problem
+    return Problem(variable, message, None if given is None else shown(given))
 
 
 def died(at: Launched) -> RendererFailed:
     """Return the error for a worker that ended by itself."""
-    said = at.log.read_text("utf-8", "replace").strip()[-2000:] or "nothing"
-    return RendererFailed(f"A renderer died; it said: {said}", hint="try again; if it stays so, report it")
+    said = at.log.read_text("utf-8", "replace").strip()[-SAID:] or "nothing"
+    return RendererFailed(
+        f"A renderer died; it said:\n{lined(visible(said, SAID))}", hint="try again; if it stays so, report it"
+    )
 
 
 def nonsense() -> RendererFailed:
@@ -232,3 +263,8 @@ def nonsense() -> RendererFailed:
 def texts(value: object) -> tuple[str, ...]:
     """Read a list of names."""
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def mechanisms(last: dict[str, Any]) -> tuple[str, ...]:
+    """Read what a job says that has confined it."""
+    return tuple(plain(name, WORD) for name in texts(last.get("mechanisms"))[:MOST_STEPS])

@@ -94,12 +94,13 @@ class Previews:
         async with self._store.staged() as staged:
             job = request.job(hooks=look.run_hooks)
             async with self._renderers.render(job, decide, progress) as (rendered, mechanisms):
-                source = rendered.root / rendered.directory
+                source, within = rendered.root / rendered.directory, rendered.within
                 move = Move(str(rendered.seen), str(request.folder), rendered.directory)
-                copy = partial(copy_tree, limits=self._limits, move=move)
+                copy = partial(copy_tree, limits=self._limits, within=within, move=move)
                 with words("write the preview", staged):
                     copied = await anyio.to_thread.run_sync(copy, source, staged)
-                copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
+                beside = partial(strays, within=within)
+                copied.left_out += await anyio.to_thread.run_sync(beside, rendered.root, rendered.directory)
             target = request.folder / rendered.directory
             await progress.begin("compare", "looking at what is there")
             readable = "make the folder readable, or choose another `output_dir`"

@@ -81,13 +81,16 @@ class Projects:
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
             limits = BOUNDLESS if request.permission.trust == "full" else self._limits
-            copy = partial(copy_tree, limits=limits, if_exists=if_exists, move=move)
+            within = rendered.within
+            copy = partial(copy_tree, limits=limits, within=within, if_exists=if_exists, move=move)
             with words("write the project", target):
                 if merging:
                     await anyio.to_thread.run_sync(link_tree, target, staged)
                 copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
                 notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move)
-                copied.left_out += await anyio.to_thread.run_sync(strays, rendered.root, rendered.directory)
+                copied.left_out += await anyio.to_thread.run_sync(
+                    partial(strays, within=within), rendered.root, rendered.directory
+                )
             project = _project(
                 request,
                 rendered=rendered,

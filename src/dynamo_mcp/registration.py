@@ -28,7 +28,7 @@ from dynamo_mcp.nesting import none_usable
 from dynamo_mcp.parsing import parse
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.requirements import derive, obtainable, packages, verified
+from dynamo_mcp.requirements import derive, installed, obtainable, packages, verified
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 from dynamo_mcp.undeclared import with_undeclared
@@ -208,7 +208,10 @@ class Registration:
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
     async def _equip(self, template: Template, _progress: Progress) -> Template:
-        """Make a template's environment."""
+        """Make a template's environment; what only a higher trust needs is installed when that is first used."""
+        if template.trust == "inert":
+            await self._environments.ensure(template.name, installed(template, "inert"))
+            return template
         try:
             environment = await self._environments.ensure(template.name, template.requirements)
         except EnvironmentFailed:
@@ -263,8 +266,9 @@ class Registration:
 
     def _folders(self, template: Template) -> set[Path]:
         """Return the folders of the home that a template rests on; a live one's own folder is not ours."""
-        environment = self._environments.path(template.name, template.requirements)
-        return {environment} if template.location.live else {environment, template.checkout}
+        requirements = {template.requirements, installed(template, "inert")}
+        environments = {self._environments.path(template.name, each) for each in requirements}
+        return environments if template.location.live else {*environments, template.checkout}
 
 
 def _as_it_is(template: Template) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Who renders? A bounded pool of warm workers, one job at a time each; what misbehaves is discarded, never repaired.
 
-A worker serves every template of its base environment: the job itself enters the template's own environment and may
-read that template alone (Landlock). Where the kernel has no Landlock, a worker serves one template only.
+A worker serves every template. It is started with the base of cookiecutter alone, since what a template's packages
+hold may run confined only: the job itself enters the template's own environment, and may read that template alone
+(Landlock). Where the kernel has no Landlock, a worker serves one template only.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.last_words import printed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.identity import NEUTRAL, git_identity
-from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, Launched, bubblewrap, launched
+from dynamo_mcp.sandbox.launch import CODE, START_SECONDS, Launch, Launched, bubblewrap, launched
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
@@ -43,7 +45,7 @@ Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 class _Key(msgspec.Struct, frozen=True):
-    base: Path
+    plain: Path
     confined: bool
     live: Path | None
     template: str | None
@@ -58,8 +60,7 @@ class _Heard(msgspec.Struct, frozen=True):
 
 class _Worker:
     def __init__(self, key: _Key, at: Launched, stack: AsyncExitStack) -> None:
-        assert at.process.stdin is not None  # noqa: S101 - both are pipes: `launched` asks for them
-        assert at.process.stdout is not None  # noqa: S101
+        assert at.process.stdin and at.process.stdout  # noqa: S101, PT018 - both are pipes: `launched` asks for them
         self.key = key
         self.at = at
         self.stack = stack
@@ -144,9 +145,9 @@ class Renderers:
         """
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
-                rendered = jobs.rendered(heard.last, worker.at.root / output.relative_to("/"), output)
+                rendered = jobs.rendered(heard.last, worker.at, output)
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
-                yield rendered, (*mechanisms, *jobs.texts(heard.last.get("mechanisms")))
+                yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
             raise heard.refusal or jobs.failure(job, heard.last)
 
@@ -207,8 +208,8 @@ class Renderers:
 
     def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, private: bool) -> dict[str, Any]:
         environment = job.environment
-        python = Path(environment.base / "bin" / "python").resolve().parent.parent
-        read = [job.template.checkout, environment.path, environment.base, python]
+        python = Path(environment.plain / "bin" / "python").resolve().parent.parent
+        read = [job.template.checkout, environment.path, environment.plain, python, CODE]
         return {
             "id": identity,
             "template": str(job.template.path),
@@ -228,6 +229,7 @@ class Renderers:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
+        steps = 0
         while True:
             message = await worker.hear()
             if message.get("id") != identity:
@@ -244,8 +246,9 @@ class Renderers:
                         refusal = error
                     stop = decide is None or refusal is not None
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
-                case "step":
-                    await progress.detail(str(message.get("message"))[:200])
+                case "step" if steps < jobs.MOST_STEPS:
+                    steps += 1
+                    await progress.detail(plain(str(message.get("message")), jobs.WORD))
                 case "done" if resolved is None and decide is not None:
                     raise jobs.nonsense()
                 case "done" | "failed":
@@ -259,7 +262,7 @@ class Renderers:
         confinement = await self.confinement()
         landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
         key = _Key(
-            job.environment.base,
+            job.environment.plain,
             job.confined,
             job.template.checkout if job.template.location.live else None,
             None if landlock or not job.confined else job.template.name,
@@ -269,7 +272,7 @@ class Renderers:
             worker = self._idle.pop(number, None)
             if worker is not None and await self._lives(worker):
                 return worker
-        return await self._start(key, job)
+        return await self._start(key)
 
     async def _lives(self, worker: _Worker) -> bool:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
@@ -285,14 +288,14 @@ class Renderers:
                 await self._end(worker)
         return alive
 
-    async def _start(self, key: _Key, job: Job) -> _Worker:
+    async def _start(self, key: _Key) -> _Worker:
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
         room.mkdir()
         room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
         home = self._settings.home
         launch = Launch(
-            python=job.environment.base / "bin" / "python",
-            packages=_packages(job.environment.base),
+            python=key.plain / "bin" / "python",
+            packages=_packages(key.plain),
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
             bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,

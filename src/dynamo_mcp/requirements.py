@@ -17,10 +17,13 @@ from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequ
 from dynamo_mcp.scripts import EXTENSIONS, Survey, Use, place, survey
 from dynamo_mcp.template_code import STAND_IN
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Executable, MissingModule, Need, Needs
+from dynamo_mcp.types import Executable, MissingModule, Need, Needs, Template, Trust
 
 COOKIECUTTER = "cookiecutter==2.7.1"
 """The version whose behaviour `_in_environment/render.py` relies on."""
+
+INERT_MODULES = frozenset({"jinja2_time"})
+"""What extensions of trust `inert` are in, besides cookiecutter and Jinja (`_in_environment/questions.py`)."""
 
 MOST_ASKED = 16
 """Modules that the package index is asked about for one template."""
@@ -140,6 +143,16 @@ async def derive(
 def packages(needs: Needs) -> tuple[str, ...]:
     """Return the requirements of a template's environment, sorted and once."""
     return tuple(sorted({need.requirement for need in needs.requirements}))
+
+
+def installed(template: Template, trust: Trust) -> tuple[str, ...]:
+    """Return the requirements of the environment that a template has where that much of it may run, sorted and once.
+
+    At `inert` no hook runs, and of extensions only known ones: nothing else is fetched, whatever a hook imports.
+    """
+    if trust != "inert":
+        return template.requirements
+    return tuple(sorted({need.requirement for need in template.needs.requirements if need.module in INERT_MODULES}))
 
 
 async def obtainable(needs: Needs, lacks: Lacks) -> Needs:

@@ -10,7 +10,8 @@ from urllib.parse import quote, unquote
 from mcp_types import Resource, ResourceTemplate, TextResourceContents
 
 from dynamo_mcp.errors import DynamoError
-from dynamo_mcp.results import quoted, text_of
+from dynamo_mcp.results import text_of
+from dynamo_mcp.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

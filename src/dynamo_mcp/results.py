@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,11 +54,6 @@ class Removed(msgspec.Struct, frozen=True):
     """What was removed."""
 
     message: str
-
-
-def quoted(text: str, limit: int) -> str:
-    """Return `plain` text in double quotes that it can't close: as a JSON string."""
-    return json.dumps(plain(text, limit), ensure_ascii=False)
 
 
 def text_of(value: object) -> str:

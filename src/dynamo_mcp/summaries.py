@@ -12,6 +12,7 @@ from dynamo_mcp.configuration import has_pre_prompt
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.executables import look
+from dynamo_mcp.requirements import installed
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
@@ -37,7 +38,7 @@ class Summaries:
 
     def of(self, template: Template, confinement: Confinement) -> TemplateInfo:
         """Describe one template, without its variables."""
-        environment = self._environments.path(template.name, template.requirements)
+        environment = self._environments.path(template.name, installed(template, template.trust))
         made = environment.is_dir()
         problem = _lack(template)
         try:

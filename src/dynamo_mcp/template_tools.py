@@ -9,8 +9,8 @@ from mcp_types import CallToolResult, Tool, ToolAnnotations
 
 from dynamo_mcp.arguments import Placement, input_schema, parse_with_answers
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
-from dynamo_mcp.results import created, quoted, schema_of, text_of
-from dynamo_mcp.text import plain
+from dynamo_mcp.results import created, schema_of, text_of
+from dynamo_mcp.text import plain, quoted
 from dynamo_mcp.views import TOOL_PREFIX, Project, TemplateInfo
 
 if TYPE_CHECKING:

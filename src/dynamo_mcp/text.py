@@ -1,7 +1,8 @@
-"""What of a stranger's text may be shown? Visible characters, on one line, and so many."""
+"""What of a stranger's text may be shown? Visible characters and so many, on one line or on lines that are marked."""
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -40,3 +41,35 @@ def plain(text: str, limit: int = DESCRIPTION_LENGTH) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 file` or `2 files`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def quoted(text: str, limit: int) -> str:
+    """Return `plain` text in double quotes that it can't close: as a JSON string."""
+    return json.dumps(plain(text, limit), ensure_ascii=False)
+
+
+def visible(text: str, limit: int) -> str:
+    """Return a text of several lines with what would not be seen of it, or would steer a terminal, written as escapes.
+
+    Args:
+        text: What a program printed.
+        limit: Bytes that are left at most, its last ones; that it was cut is said in a line before them.
+    """
+    lines = text[-limit:].replace("\r\n", "\n")
+    shown = "".join(map(_visible, lines)).encode()
+    if len(text) <= limit and len(shown) <= limit:
+        return shown.decode()
+    return "[the beginning is left out]\n" + shown[-limit:].decode("utf-8", "ignore")
+
+
+def lined(text: str) -> str:
+    """Mark each line of a text, so that none can be mistaken for one of ours."""
+    return "\n".join(f"> {line}" for line in text.split("\n"))
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) == "Zs":
+        return character
+    if _SELECTORS.match(character):
+        return ""
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -96,4 +96,6 @@ class Turns:
                 return await work(request, progress)
 
             begin = partial(progress.begin, "prepare environment")
-            return await self._attempts.run(template, attempt, progress, begin=begin, doing=doing)
+            return await self._attempts.run(
+                template, attempt, progress, trust=permission.trust, begin=begin, doing=doing
+            )

@@ -189,14 +189,16 @@ class Environment(msgspec.Struct, frozen=True):
     """A virtual environment that uv made for one template revision.
 
     Attributes:
-        path: The template's own environment.
-        base: The environment it is a clone of, which the renderer is started with.
+        path: The template's own environment, which jobs enter.
+        base: The environment it is a clone of.
+        plain: The base of cookiecutter alone, which renderers are started with: no template has a say in what is in it.
         key: Digest of interpreter, platform, cookiecutter version and requirements, in hexadecimal.
         packages: `name==version` of everything installed, sorted.
     """
 
     path: Path
     base: Path
+    plain: Path
     key: str
     packages: tuple[str, ...]
 
@@ -215,12 +217,14 @@ class Rendered(msgspec.Struct, frozen=True):
     Attributes:
         directory: The project folder's name.
         root: The folder that holds it; only valid while the renderer is held.
+        within: The folder above it that nothing of a template could replace.
         seen: The same folder, as the job sees it.
         answers: Every variable of the template with the value that the files were rendered with.
     """
 
     directory: str
     root: Path
+    within: Path
     seen: Path
     answers: dict[str, Any]
     hooks: tuple[HookRun, ...]

@@ -91,7 +91,11 @@ class Uv:
         return plain(re.split(" and you require|, we can conclude", reason)[0] or asked.error)
 
     async def _compile(self, path: Path) -> None:
-        """Compile bytecode. With uv's option it would be the environment's own interpreter that runs."""
+        """Compile bytecode, and run nothing of what was installed.
+
+        Without `site` (`-S`) no `.pth` file of a package runs, as it would with uv's option. A wheel may also replace
+        `pyvenv.cfg`, by which the environment's own interpreter finds its standard library; another one is asked.
+        """
         command: list[str | Path] = [self._settings.python, "-I", "-S", "-m", "compileall", "-q", path / "lib"]
         # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
         await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))

@@ -11,8 +11,7 @@ from hypothesis import strategies as some
 from mcp_types import TextContent
 
 from dynamo_mcp.configuration import compile_schema
-from dynamo_mcp.results import quoted
-from dynamo_mcp.text import plain
+from dynamo_mcp.text import plain, quoted
 from dynamo_mcp.tools import GENERAL_TOOLS
 from dynamo_mcp.views import VariableInfo
 from edge.joining import Draft202012Validator, Era, in_both_eras, join

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dynamo_mcp.errors import DynamoError, HookFailed, RenderFailed
+from dynamo_mcp.progress import Step
 from homes import SLUG, Home, base_environments, processes_of, write_template
 
 pytestmark = pytest.mark.anyio
@@ -293,6 +294,23 @@ async def test_a_job_that_lies_about_its_folder_makes_the_server_write_nowhere_e
     code = "os.makedirs('a/b')\nos.symlink('a/b', 'earlier')\nos.mkdir('planted')\nopen('planted/file', 'w').close()"
     ended = await forge(home, "forging", code, "'earlier/../../planted'")
     assert not (home.root / "planted").exists(), ended
+
+
+@pytest.mark.parametrize(("number", "ended"), [(100, "made"), (1000, "RendererFailed")])
+async def test_steps_of_a_job_are_plain_and_not_without_end(home: Home, number: int, ended: str) -> None:
+    steps: list[str] = []
+
+    async def sink(step: Step) -> None:
+        steps.append(step.message)
+
+    code = (
+        "os.mkdir('s')\n"
+        f"for _ in range({number}): send({{'event': 'step', 'message': chr(27) + ']0;owned' + chr(7) + 'x' * 1000}})"
+    )
+    assert (await forge(home, "forging", code, "'s'", sink=sink)).startswith(ended)
+    assert len(steps) < 250
+    assert len([message for message in steps if message.startswith("]0;owned")]) == min(number, 200)
+    assert all(message.isprintable() and len(message) <= 200 for message in steps)
 
 
 @pytest.mark.parametrize("directory", ["..", ".", "", "a/b", "/etc", "../x", "a\0b", "a\nb", "x" * 300])

@@ -14,12 +14,14 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import confine, family, render
+    from dynamo_mcp._in_environment import afresh, confine, family, render
     from dynamo_mcp._in_environment.failure import Failure, described
 else:
+    import afresh
     import confine
     import family
     import render
@@ -42,11 +44,20 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
+
+    def begin() -> dict[str, Any]:
         if not alone:
             os.setsid()
             family.die_with_parent()
-        last = work(message, orders, replies, alone=alone)
+        return work(message, orders, replies, alone=alone)
+
+    end(replies, begin)
+
+
+def end(replies: int, work: Callable[[], dict[str, Any]]) -> NoReturn:
+    """Do the work, tell how it ended, and end the process."""
+    try:
+        last = work()
     except BaseException as error:  # noqa: BLE001 - a job's end is always told, whatever template code raised
         last = failure(error)
     with contextlib.suppress(OSError):
@@ -55,17 +66,39 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
 
 
 def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> dict[str, Any]:
-    """Confine, enter, resolve, render; or only look at what the template makes of itself.
-
-    Returns:
-        The `done` message, or the `failed` one of a job that was told to stop.
-    """
+    """Confine, then make what is wanted; until the first is done, nothing of the template and its packages runs."""
     started = time.perf_counter()
     output, temporary = message["output"], message["temporary"]
     os.makedirs(output)
     os.makedirs(temporary)
     keep_only({orders, replies}, os.path.join(temporary, ".printed"))
     mechanisms = confine.confine(confine.Policy.from_message(message["policy"])) if message["policy"] else []
+    own = packages_of(message["environment"])
+    # At `inert` the worker's own packages render, and the template's are never those of an extension that does more.
+    if message["trust"] != "inert" and afresh.needed(render.PACKAGES, own):
+        afresh.begin(
+            message["environment"],
+            own,
+            temporary,
+            message=message,
+            orders=orders,
+            replies=replies,
+            mechanisms=mechanisms,
+            started=started,
+            alone=alone,
+        )
+    return make(message, orders, replies, mechanisms, started, alone=alone)
+
+
+def make(
+    message: dict[str, Any], orders: int, replies: int, mechanisms: list[str], started: float, *, alone: bool
+) -> dict[str, Any]:
+    """Enter, resolve, render; or only look at what the template makes of itself.
+
+    Returns:
+        The `done` message, or the `failed` one of a job that was told to stop.
+    """
+    output, temporary = message["output"], message["temporary"]
     enter(message["environment"], temporary)
     project = render.Project(
         template=message["template"],
@@ -111,10 +144,15 @@ def keep_only(descriptors: set[int], printed: str) -> None:
         first = kept + 1
 
 
+def packages_of(environment: str) -> str:
+    """Return an environment's `site-packages`."""
+    base = os.path.dirname(os.path.dirname(os.path.dirname(render.PACKAGES)))
+    return os.path.join(environment, os.path.relpath(render.PACKAGES, base))
+
+
 def enter(environment: str, temporary: str) -> None:
     """Make this process one of the template's own environment, as if its interpreter had been started."""
-    base = os.path.dirname(os.path.dirname(os.path.dirname(render.PACKAGES)))
-    own = os.path.join(environment, os.path.relpath(render.PACKAGES, base))
+    own = packages_of(environment)
     sys.prefix = sys.exec_prefix = environment
     sys.executable = os.path.join(environment, "bin", "python")
     folder = os.path.dirname(__file__)

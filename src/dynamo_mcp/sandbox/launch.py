@@ -44,7 +44,7 @@ class Launch(msgspec.Struct, frozen=True):
     """What to start.
 
     Attributes:
-        python: The interpreter of a base environment.
+        python: The interpreter of the plain base environment.
         packages: Its `site-packages`.
         visible: Folders that jobs may read, mounted at their own paths.
         room: An existing folder of the renderer's own, for its log and, without bubblewrap, its output.
