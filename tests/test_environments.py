@@ -460,6 +460,7 @@ async def test_what_a_failed_installation_left_is_gone_before_uv_looks_again(
     publish(tmp_path / "index", "strange_thing", {"data/bin/python": ""})
     settings = msgspec.structs.replace(own, passed={**own.passed, "UV_INDEX": (tmp_path / "index").as_uri()})
     async with _open(settings) as opened:
+        await opened.environments.ensure(template, ())
         uv_runs.clear()
         with pytest.raises(EnvironmentFailed, match="reserved name"):
             await opened.environments.ensure(template, ("strange-thing",))

@@ -142,7 +142,7 @@ async def test_a_hook_that_is_a_folder_is_named_from_the_template(home: Home) ->
     ("hook", "printed"),
     [
         ("import os\nos.close(1)\nos.close(2)", ""),
-        ("import sys\nsys.stdout.buffer.write(b'caf\\xe9 \\0')", "caf\ufffd \0"),
+        ("import sys\nsys.stdout.buffer.write(b'caf\\xe9 \\0')", "caf\ufffd \\x00"),
         (
             "import os, time\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0: time.sleep(600)\n  os._exit(0)",
             "",

@@ -238,7 +238,7 @@ async def test_a_hook_that_kills_its_job_is_named_with_what_it_had_printed(home:
     hook = "import os, time\nprint('farewell')\nos.kill(os.getppid(), 9)\ntime.sleep(600)"
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project=hook)
-        with pytest.raises(HookFailed, match=r"while running the hook post_gen_project\.py; it printed:\nfarewell"):
+        with pytest.raises(HookFailed, match=r"while running the hook post_gen_project\.py; it printed:\n> farewell"):
             await dynamo.create_project("one", str(home.outputs))
         assert home.scratch == []
     assert home.made == []

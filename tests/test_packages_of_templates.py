@@ -74,7 +74,7 @@ async def test_at_inert_nothing_is_installed_for_hooks_until_trust_is_raised(hom
 
     async with home.open({"UV_INDEX": index}, person=True) as dynamo:
         folder = write_template(home.templates / "one", post_gen_project="import hookpackage\nprint('here')")
-        added = await dynamo.add_template(str(folder), name="one", trust="inert")
+        added = await dynamo.add_template(str(folder), name="one", requirements=["hookpackage"], trust="inert")
         assert added.is_active
         assert Path(str(added.venv_path)).is_dir()
         await dynamo.create_project("one", str(home.outputs), {"slug": "first"})

@@ -165,7 +165,7 @@ def inspected(last: dict[str, Any]) -> Inspected:
 
 def failure(job: Job, last: dict[str, Any]) -> Exception:
     """Return the error for what a job says went wrong."""
-    name, message = job.template.name, quoted(str(last.get("message")), SAID)
+    name, message = job.template.name, plain(str(last.get("message")), SAID)
     printed = visible(str(last.get("output") or "").strip(), PRINTED)
     match last.get("kind"):
         case "answers":
@@ -237,7 +237,7 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
 def _problem(job: Job, last: dict[str, Any]) -> Problem:
     """Read which answer does not fit; its choices were rendered, so only the job could tell."""
     variable, choices = last.get("variable"), last.get("choices")
-    message = quoted(str(last.get("message")), SAID)
+    message = plain(str(last.get("message")), SAID)
     if not isinstance(variable, str) or variable != shown(variable):
         return Problem("", message)
     given = job.answers.get(variable)
