@@ -68,6 +68,10 @@ PINNED = {
         "test_relocation.py",
         "test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project",
     ),
+    "leaves in the output folder what a hook put there, over what was there": (
+        "test_projects.py",
+        "test_nothing_that_is_there_is_replaced_by_what_a_hook_put_beside_its_project",
+    ),
     "keeps whatever a hook made": ("test_projects.py", "test_what_leaves_the_project_is_left_out_and_told"),
     "gives `_template` as it was typed, `_repo_dir` in `~/.cookiecutters`": (
         "test_deliberate_differences.py",

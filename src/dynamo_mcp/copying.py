@@ -13,6 +13,7 @@ import posixpath
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,7 @@ MARK_BYTES = 256
 REASONS = 100
 """Entries of which it is told that and why they were left out."""
 STRAYS = 10
+"""Entries beside the project, likewise."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -60,20 +62,33 @@ class Copied(msgspec.Struct):
     Attributes:
         files: Paths of files and links, relative to the project.
         left_out: What was not taken, each with the reason.
+        more: How much more was not taken, and is only counted.
         kept: Existing files that were not replaced.
         marked: Files that hold a path of the job's own.
     """
 
     files: list[str] = []
     left_out: list[str] = []
+    more: int = 0
     kept: list[str] = []
     marked: list[str] = []
     bytes: int = 0
     entries: int = 0
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What was not taken, for a person."""
+        return (*self.left_out, *([f"and {self.more} more"] if self.more else ()))
+
 
 def copy_tree(
-    source: Path, target: Path, *, limits: Limits, if_exists: IfExists = "error", move: Move | None = None
+    source: Path,
+    target: Path,
+    *,
+    limits: Limits,
+    if_exists: IfExists = "error",
+    move: Move | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> Copied:
     """Copy a project that a template made.
 
@@ -83,6 +98,7 @@ def copy_tree(
         limits: What it may have at most.
         if_exists: What becomes of a file that is there already.
         move: What paths of the job's own are looked for.
+        without: Names in it that are not looked at.
 
     Raises:
         RenderFailed: It has more than it may, or is nested too deeply.
@@ -101,7 +117,7 @@ def copy_tree(
     try:
         there = os.open(target, _FOLDER)
         try:
-            _Copier(limits, if_exists, copied, move).folder(here, there, "", 0)
+            _Copier(limits, if_exists, copied, move).folder(here, there, "", 0, without)
             if not merging:  # a person's folder keeps its mode
                 _copy_mode(here, there)
         finally:
@@ -112,24 +128,22 @@ def copy_tree(
     return copied
 
 
-def strays(root: Path, directory: str) -> list[str]:
-    """Report what a template wrote beside its project folder; it is not taken.
+def leave_strays(root: Path, directory: str, copied: Copied) -> None:
+    """Tell what a template wrote beside its project folder; it is not taken.
 
     Args:
         root: The folder that holds the project's.
         directory: The name of the project's.
+        copied: What was copied of that.
     """
-    found = []
-    try:
-        with os.scandir(root) as entries:
-            for entry in entries:
-                if entry.name != directory:
-                    found.append(plain(f"../{entry.name}: it is outside the project"))
-                if len(found) == STRAYS:
-                    break
-    except OSError:
-        return []
-    return sorted(found)
+    found: list[str] = []
+    with suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            if entry.name != directory and len(found) < STRAYS:
+                found.append(plain(f"../{entry.name}: it is outside the project"))
+            elif entry.name != directory:
+                copied.more += 1
+    copied.left_out += sorted(found)
 
 
 class _Copier:
@@ -140,12 +154,12 @@ class _Copier:
         self._if_exists = if_exists
         self._copied = copied
 
-    def folder(self, here: int, there: int, prefix: str, depth: int) -> None:
+    def folder(self, here: int, there: int, prefix: str, depth: int, without: frozenset[str] = frozenset()) -> None:
         if depth > DEPTH:
             raise RenderFailed(
                 f"The project is nested more than {DEPTH} folders deep at `{prefix}`", hint="mend the template"
             )
-        for name, status in self._entries(here):
+        for name, status in self._entries(here, without):
             path = prefix + name
             reason = _unusable(name)
             if reason is not None:
@@ -159,8 +173,8 @@ class _Copier:
             else:
                 self._leave_out(path, "it is neither a file, a folder nor a link")
 
-    def _entries(self, here: int) -> Iterator[tuple[str, os.stat_result]]:
-        for name in sorted(os.listdir(here)):
+    def _entries(self, here: int, without: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
+        for name in sorted({*os.listdir(here)} - without):
             self._copied.entries += 1
             if self._copied.entries > self._limits.entries:
                 raise RenderFailed(
@@ -228,7 +242,8 @@ class _Copier:
         destination = os.readlink(name, dir_fd=here)
         inside = self._move.inside(destination) if self._move else None
         if inside is not None:
-            destination = posixpath.relpath(inside, posixpath.dirname(path))
+            # Nothing of it is tidied: behind another link's name `..` may climb from anywhere.
+            destination = "../" * path.count("/") + inside or "."
         if _leaves(path, destination) and not self._limits.links_out:
             self._leave_out(path, f"it is a link that leaves the project, to `{destination}`")
         elif self._make_room(there, name, path, folder=False):
@@ -254,8 +269,8 @@ class _Copier:
     def _leave_out(self, path: str, reason: str) -> None:
         if len(self._copied.left_out) < REASONS:
             self._copied.left_out.append(plain(f"{path}: {reason}"))
-        elif len(self._copied.left_out) == REASONS:
-            self._copied.left_out.append("and more")
+        else:
+            self._copied.more += 1
 
 
 def _copy_mode(here: int, there: int) -> None:
