@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from dynamo_mcp.configuration import (
     MOST_VARIABLES,
     NAME_LENGTH,
+    SHOWN,
     Nested,
     check_project_folder,
     compile_schema,
@@ -536,6 +537,12 @@ class TestProjectFolder:
         (tmp_path / "{{cookiecutter.file}}").touch()
         with pytest.raises(InvalidTemplate, match=r"`{{cookiecutter\.a}}`, `{{cookiecutter\.b}}`\n"):
             check_project_folder(tmp_path, {})
+
+    def test_of_many_the_first_are_named_and_the_others_counted(self, tmp_path: Path) -> None:
+        names = tuple(f"{{{{cookiecutter.a{number:03}}}}}" for number in range(SHOWN + 3))
+        with pytest.raises(InvalidTemplate, match=rf"a{SHOWN - 1:03}}}}}` and 3 more\n") as raised:
+            check_project_folder(tmp_path, {}, names=names)
+        assert names[SHOWN] not in str(raised.value)
 
     def test_a_hook_that_runs_first_may_make_it(self, tmp_path: Path) -> None:
         (tmp_path / "hooks").mkdir()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Listener
-from dynamo_mcp.copying import DEPTH, REASONS, Limits, copy_tree, strays
+from dynamo_mcp.copying import DEPTH, REASONS, Copied, Limits, copy_tree, leave_strays
 from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.merging import link_tree
 from dynamo_mcp.types import IfExists
@@ -222,7 +222,9 @@ class TestStrangers:
             copy_tree(project, target, limits=PLENTY, within=trusted)
         assert _paths(target) == []
         beside = [] if depth < 2 else ["../project: it is outside the project"]
-        assert strays(project.parent, "another", within=trusted) == beside
+        copied = Copied()
+        leave_strays(project.parent, "another", copied, within=trusted)
+        assert copied.left_out == beside
 
     def test_a_link_on_the_way_to_what_is_trusted_is_followed(self, tmp_path: Path, source: Path, target: Path) -> None:
         (source / "output" / "project").mkdir(parents=True)
@@ -345,12 +347,12 @@ class TestWhatIsLeftOut:
             text.encode()
             assert text.isprintable()
 
-    def test_not_more_than_a_hundred_reasons_are_told(self, source: Path, target: Path) -> None:
+    def test_a_hundred_reasons_are_told_and_the_others_counted(self, source: Path, target: Path) -> None:
         for number in range(REASONS + 50):
             (source / f"{number:03}").symlink_to("/etc")
         copied = copy_tree(source, target, limits=PLENTY)
-        assert len(copied.left_out) == REASONS + 1
-        assert copied.left_out[-1] == "and more"
+        assert len(copied.told) == REASONS + 1
+        assert copied.told[-1] == "and 50 more"
 
 
 class TestLimits:

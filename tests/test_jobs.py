@@ -85,7 +85,7 @@ def test_which_answer_does_not_fit_is_told_whatever_the_job_says(variable: objec
 
 def test_what_a_hook_printed_keeps_its_lines_which_are_marked() -> None:
     text = told(kind="hook", message="the hook `a.py` failed", output="one\n\ttwo\n\nhint: three\x1b[0m\n")
-    assert 'the hook `a.py` failed; it printed:\n> one\n> \ttwo\n> \n> hint: three\\x1b[0m\n' in text
+    assert "the hook `a.py` failed; it printed:\n> one\n> \ttwo\n> \n> hint: three\\x1b[0m\n" in text
 
 
 def test_what_hooks_printed_is_bounded_and_visible() -> None:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from dynamo_mcp.errors import HookFailed, InvalidAnswers, NotFound, OutputRefused, Refused
+from dynamo_mcp.previews import REASONS
 from dynamo_mcp.types import IfExists
 from dynamo_mcp.views import Preview
 from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, workers
@@ -310,6 +311,17 @@ async def test_huge_files_many_files_and_long_diffs_are_bounded(home: Home) -> N
     assert preview.diff_cut
     assert 60_000 < len((preview.diff or "").encode()) <= 65536
     assert preview.not_compared == ("huge.txt: it has more than 1048576 bytes",)
+
+
+async def test_of_many_files_that_are_not_in_a_diff_so_many_are_told_and_the_others_counted(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", {f"{SLUG}/b{number:03}": b"\0new" for number in range(REASONS + 7)})
+        (home.outputs / "made").mkdir()
+        for number in range(REASONS + 7):
+            (home.outputs / "made" / f"b{number:03}").write_bytes(b"\0old")
+        preview = await dynamo.preview_project("one", str(home.outputs), diff=True)
+    assert len(preview.not_compared) == REASONS + 1
+    assert preview.not_compared[-2:] == (f"b{REASONS - 1:03}: it is binary", "and 7 more")
 
 
 # Confinement

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
+from conftest import Listener
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import DynamoError, HookFailed, OutputRefused, RenderFailed, TargetExists
 from dynamo_mcp.types import IfExists
@@ -222,6 +224,98 @@ async def test_what_is_trusted_with_everything_may_link_out_and_make_as_much_as_
     assert len(project.files) == 22
     assert project.left_out == ()
     assert (home.outputs / "made" / "absolute").readlink() == Path("/etc/passwd")
+
+
+HOOK_BESIDE = """
+import os, pathlib
+os.mkdir("../tools")
+pathlib.Path("../tools/run").write_text(os.getcwd())
+os.chmod("../tools/run", 0o755)
+os.symlink(os.getcwd() + "/README.md", "../tools/link")
+pathlib.Path("../package.json").write_text("of the template")
+os.mkfifo("../fifo")
+"""
+
+
+async def test_what_a_hook_put_beside_its_project_is_there_where_it_is_trusted_with_everything(home: Home) -> None:
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=HOOK_BESIDE)
+        project = await dynamo.create_project("one", str(home.outputs), trust="full")
+        assert home.scratch == []
+    assert home.made == ["made", "package.json", "tools"]
+    assert (home.outputs / "package.json").read_text() == "of the template"
+    assert (home.outputs / "tools" / "run").read_text() == project.path
+    assert stat.S_IMODE((home.outputs / "tools" / "run").stat().st_mode) == 0o755
+    assert (home.outputs / "tools" / "link").read_text() == "made\n"
+    assert project.files == ("README.md",)
+    assert project.left_out == ("../fifo: it is neither a file, a folder nor a link",)
+    assert project.notes == (
+        "../tools/run: the path of the sandbox in it was replaced by that of the project",
+        "../package.json: it is beside the project, where a hook put it",
+        "../tools: it is beside the project, where a hook put it",
+    )
+
+
+@pytest.mark.parametrize("if_exists", ["skip", "overwrite"])
+async def test_nothing_that_is_there_is_replaced_by_what_a_hook_put_beside_its_project(
+    home: Home, if_exists: IfExists
+) -> None:
+    (home.outputs / "package.json").write_text("of a person")
+    (home.outputs / "tools").mkdir()
+    (home.outputs / "made").mkdir()
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=HOOK_BESIDE)
+        project = await dynamo.create_project("one", str(home.outputs), trust="full", if_exists=if_exists)
+    assert (home.outputs / "package.json").read_text() == "of a person"
+    assert list((home.outputs / "tools").iterdir()) == []
+    assert project.left_out[:2] == (
+        "../package.json: it is outside the project, and there is one already",
+        "../tools: it is outside the project, and there is one already",
+    )
+    assert project.notes == ()
+
+
+async def test_a_failed_create_leaves_nothing_beside_its_project(home: Home, audited: list[Listener]) -> None:
+    def come_first(event: str, arguments: tuple[Any, ...]) -> None:
+        # Somebody makes the project's folder after everything was looked at.
+        if event == "os.rename" and str(arguments[1]) == str(home.outputs / "package.json"):
+            (home.outputs / "made").mkdir()
+
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=HOOK_BESIDE)
+        audited.append(come_first)
+        with pytest.raises(TargetExists):
+            await dynamo.create_project("one", str(home.outputs), trust="full")
+        assert home.scratch == []
+    assert home.made == ["made"]
+    assert list((home.path / "projects").iterdir()) == []
+
+
+async def test_what_comes_while_a_project_is_published_is_not_replaced(home: Home, audited: list[Listener]) -> None:
+    def come_first(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename" and str(arguments[1]) == str(home.outputs / "package.json"):
+            (home.outputs / "package.json").write_text("of a person")
+
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=HOOK_BESIDE)
+        audited.append(come_first)
+        project = await dynamo.create_project("one", str(home.outputs), trust="full")
+    assert (home.outputs / "package.json").read_text() == "of a person"
+    assert project.left_out[1] == "../package.json: it is outside the project, and there is one already"
+    assert home.made == ["made", "package.json", "tools"]
+
+
+async def test_of_much_beside_a_project_it_is_told_how_much(home: Home) -> None:
+    async with home.open(person=True) as dynamo:
+        await home.add(dynamo, "one", post_gen_project="for n in range(15): open(f'../{n:02}', 'w').close()")
+        contained = await dynamo.create_project("one", str(home.outputs))
+        full = await dynamo.create_project("one", str(home.outputs / "other"), trust="full")
+    assert len(contained.left_out) == 11
+    assert contained.left_out[-1] == "and 5 more"
+    assert full.notes[-2:] == (
+        "../09: it is beside the project, where a hook put it",
+        "and 5 more beside the project",
+    )
 
 
 async def test_a_pipe_is_left_out_at_any_trust(home: Home) -> None:

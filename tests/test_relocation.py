@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,8 +13,8 @@ import anyio
 import pytest
 
 from dynamo_mcp.copying import CHUNK_BYTES, Limits, copy_tree
-from dynamo_mcp.relocation import NOTES, REPAIRED_BYTES, Move, repair
-from dynamo_mcp.types import IfExists
+from dynamo_mcp.relocation import NOTES, PRINTED_BYTES, REPAIRED_BYTES, Move, repair
+from dynamo_mcp.types import HookRun, IfExists, Trust
 from homes import SLUG, Home, base_environments
 
 HOOK = """
@@ -78,6 +80,7 @@ async def test_a_virtual_environment_that_a_hook_made_works_where_the_project_is
     assert said.stdout.decode() == f"{home.outputs}/made/.venv\n"
 
 
+PLENTY = 1 << 30
 MOVE = Move("/output/0123456789abcdef", "/somewhere/else", "made")
 
 
@@ -134,13 +137,13 @@ def test_a_path_is_found_wherever_in_a_file_it_is(tmp_path: Path, before: int) -
     (tmp_path / "made" / "file").write_bytes(b"x" * before + b"/output/0123456789abcdef/made" + b"y" * 50)
     copied = copy_tree(tmp_path / "made", tmp_path / "copy", limits=Limits(1 << 30, 10), move=MOVE)
     assert copied.marked == ["file"]
-    repair(tmp_path / "copy", copied.marked, MOVE)
+    repair(tmp_path / "copy", copied.marked, MOVE, PLENTY)
     assert (tmp_path / "copy" / "file").read_bytes() == b"x" * before + b"/somewhere/else/made" + b"y" * 50
 
 
 def test_a_file_that_is_too_large_is_left_as_it_is_and_told(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"/output/0123456789abcdef" + b"x" * REPAIRED_BYTES)
-    (note,) = repair(tmp_path, ["large"], MOVE)
+    (note,) = repair(tmp_path, ["large"], MOVE, PLENTY)
     assert (
         note == f"large: it holds the path of the sandbox that it was made in, and has more than {REPAIRED_BYTES} bytes"
     )
@@ -151,7 +154,88 @@ def test_of_many_files_so_many_are_told(tmp_path: Path) -> None:
     names = [f"{number}" for number in range(NOTES + 5)]
     for name in names:
         (tmp_path / name).write_text(MOVE.made)
-    notes = repair(tmp_path, names, MOVE)
+    notes = repair(tmp_path, names, MOVE, PLENTY)
     assert len(notes) == NOTES + 1
     assert notes[-1] == "and 5 more files"
     assert {(tmp_path / name).read_text() for name in names} == {MOVE.published}
+
+
+FAR = Move(MOVE.made, "/far" * 1000, "made")
+
+
+def test_a_file_that_would_be_too_large_with_its_place_is_left_as_it_is_and_told(tmp_path: Path) -> None:
+    text = f"{MOVE.made}\n" * (REPAIRED_BYTES // 2000)
+    (tmp_path / "many").write_text(text)
+    growth = (len(FAR.published) - len(FAR.made)) * (REPAIRED_BYTES // 2000)
+    (note,) = repair(tmp_path, ["many"], FAR, sys.maxsize)
+    assert note.startswith("many: it holds the path of the sandbox that it was made in, and would grow by ")
+    assert note.endswith(f" by {growth} bytes, more than it may")
+    assert (tmp_path / "many").read_text() == text
+
+
+def test_repaired_files_grow_no_further_than_a_project_may(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(MOVE.made + quote(MOVE.made, safe=""))
+    growth = len(FAR.repaired((tmp_path / "a").read_bytes())) - (tmp_path / "a").stat().st_size
+    notes = repair(tmp_path, ["a", "b", "c"], FAR, 2 * growth + 1)
+    assert [(tmp_path / name).read_text().count("/far") for name in ("a", "b", "c")] == [1000, 1000, 0]
+    assert [note.partition(", ")[2] for note in notes] == [
+        "",
+        "",
+        f"and would grow by {growth} bytes, more than it may",
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("trust", ["contained", "full"])
+async def test_a_project_with_much_of_its_place_is_no_larger_than_it_may_be(home: Home, trust: Trust) -> None:
+    hook = (
+        "import os\nhere = os.getcwd() + '\\n'\n"
+        "for n in range(3): open(f'f{n}', 'w').write(here * (500_000 // len(here)))\nprint(here * 1000)"
+    )
+    far = home.outputs / "/".join(["far" * 60] * 10)
+    async with home.open(person=True, output_bytes=2_000_000) as dynamo:
+        await home.add(dynamo, "one", post_gen_project=hook)
+        project = await dynamo.create_project("one", str(far), trust=trust)
+    made = far / "made"
+    assert sum((made / name).stat().st_size for name in project.files) < (
+        2_000_000 if trust == "contained" else 30 << 20
+    )
+    assert len(project.hooks[0].output.encode()) < PRINTED_BYTES + 100
+    assert project.hooks[0].output.endswith(f"{made}\n\n")
+
+
+def test_of_what_a_hook_printed_the_end_is_told_with_how_much_was_left_out() -> None:
+    line = f"{MOVE.made}\n"
+    assert MOVE.told([HookRun("h", line * 2, 0.1)])[0].output == f"{MOVE.published}\n" * 2
+    (run,) = FAR.told([HookRun("h", "[7 bytes left out]\n" + line * 1000, 0.1)])
+    head, _, rest = run.output.partition("\n")
+    assert len(rest) == PRINTED_BYTES
+    assert head == f"[{7 + 1000 * (len(FAR.published) + 1) - PRINTED_BYTES} bytes left out]"
+    (run,) = FAR.told([HookRun("h", line * 1_000_000, 0.1)])
+    assert len(run.output) < PRINTED_BYTES + 100
+
+
+@pytest.mark.parametrize(
+    ("link", "destination", "leads"),
+    [
+        ("here", "/output/0123456789abcdef/made/", "."),
+        ("here", "/output/0123456789abcdef/made", "."),
+        ("deep/here", "/output/0123456789abcdef/made", "../"),
+        ("deep/here", "/output/0123456789abcdef/made//deep/file", "../deep/file"),
+        ("deep/up", "/output/0123456789abcdef/made/..", None),
+        ("up", "/output/0123456789abcdef/made/deep/../deep/file", None),
+        ("near", "/output/0123456789abcdef/made2", None),
+    ],
+)
+def test_a_link_to_the_project_itself_leads_there_and_one_that_climbs_is_left_out(
+    tmp_path: Path, link: str, destination: str, leads: str | None
+) -> None:
+    (tmp_path / "made" / "deep").mkdir(parents=True)
+    os.symlink(destination, tmp_path / "made" / link)  # noqa: PTH211 - as it is, not normalised
+    copied = copy_tree(tmp_path / "made", tmp_path / "copy", limits=Limits(1 << 30, 10), move=MOVE)
+    if leads is None:
+        assert [line.partition(":")[0] for line in copied.left_out] == [link]
+    else:
+        assert os.readlink(tmp_path / "copy" / link) == leads  # noqa: PTH115 - likewise
+        assert (tmp_path / "copy" / link).resolve().is_relative_to(tmp_path / "copy")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,8 +120,7 @@ def check_project_folder(
         return
     if found:
         raise InvalidTemplate(
-            "There are several folders to make a project from: "
-            + ", ".join(f"`{plain(name, NAME_LENGTH)}`" for name in found),
+            f"There are several folders to make a project from: {_listed(found)}",
             hint="mend the template: cookiecutter would take whichever the disk lists first",
         )
     wanted = plain(f"{marks[1]} cookiecutter.… {marks[2]}")
@@ -128,6 +128,11 @@ def check_project_folder(
         f"There is no folder to make a project from: its name must hold `{wanted}`",
         hint="name the folder that holds it with `directory`, or mend the template",
     )
+
+
+def _listed(folders: Sequence[str]) -> str:
+    names = ", ".join(f"`{plain(folder, NAME_LENGTH)}`" for folder in folders[:SHOWN])
+    return names + (f" and {len(folders) - SHOWN} more" if len(folders) > SHOWN else "")
 
 
 def _content(path: Path) -> bytes:
@@ -153,11 +158,9 @@ def compile_schema(configuration: dict[str, Any], lines: dict[str, int] | None =
         InvalidTemplate: A question can't be asked.
     """
     if several := nested(configuration):
-        written = [(child.folder or child.key).removeprefix("./") for child in several[:SHOWN]]
-        folders = [f"`{plain(folder, NAME_LENGTH)}`" for folder in written]
-        more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
+        folders = _listed([(child.folder or child.key).removeprefix("./") for child in several])
         raise InvalidTemplate(
-            f"This repository holds several templates, in the folders {', '.join(folders)}{more}",
+            f"This repository holds several templates, in the folders {folders}",
             hint="remove it and add the repository again, or add one of them by naming its folder with `directory`",
         )
     lines = lines or {}

@@ -13,7 +13,7 @@ import posixpath
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -31,6 +31,7 @@ MARK_BYTES = 256
 REASONS = 100
 """Entries of which it is told that and why they were left out."""
 STRAYS = 10
+"""Entries beside the project, likewise."""
 
 _BITS = {stat.S_ISUID: "set-uid", stat.S_ISGID: "set-gid", stat.S_ISVTX: "sticky"}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,6 +64,7 @@ class Copied(msgspec.Struct):
         files: Paths of files and links, relative to the project.
         left_out: What was not taken, each with the reason.
         empty: Paths of folders without anything in them.
+        more: How much more was not taken, and is only counted.
         kept: What was there and was not replaced.
         marked: Files that hold a path of the job's own.
     """
@@ -70,10 +72,16 @@ class Copied(msgspec.Struct):
     files: list[str] = []
     left_out: list[str] = []
     empty: list[str] = []
+    more: int = 0
     kept: list[str] = []
     marked: list[str] = []
     bytes: int = 0
     entries: int = 0
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What was not taken, for a person."""
+        return (*self.left_out, *([f"and {self.more} more"] if self.more else ()))
 
 
 def copy_tree(
@@ -84,6 +92,7 @@ def copy_tree(
     within: Path | None = None,
     if_exists: IfExists = "error",
     move: Move | None = None,
+    without: frozenset[str] = frozenset(),
 ) -> Copied:
     """Copy a project that a template made.
 
@@ -94,6 +103,7 @@ def copy_tree(
         within: The folder above the source that is trusted: from there on, no link is followed. None is its parent.
         if_exists: What becomes of a file that is there already.
         move: What paths of the job's own are looked for.
+        without: Names in it that are not looked at.
 
     Raises:
         RenderFailed: It has more than it may, or is nested too deeply.
@@ -106,7 +116,7 @@ def copy_tree(
         there = os.open(target, _FOLDER)
         try:
             copier = _Copier(limits, if_exists, copied, move)
-            copier.folder(here, there, "", 0)
+            copier.folder(here, there, "", 0, without)
             if not merging:  # a person's folder keeps its mode
                 copier.mode(here, there, ".", stat.S_IRWXU)
         finally:
@@ -115,25 +125,23 @@ def copy_tree(
     return copied
 
 
-def strays(root: Path, directory: str, *, within: Path | None = None) -> list[str]:
-    """Report what a template wrote beside its project folder; it is not taken.
+def leave_strays(root: Path, directory: str, copied: Copied, *, within: Path | None = None) -> None:
+    """Tell what a template wrote beside its project folder; it is not taken.
 
     Args:
         root: The folder that holds the project's.
         directory: The name of the project's.
+        copied: What was copied of that.
         within: As for `copy_tree`.
     """
-    found = []
-    try:
-        with _opened(root, within or root.parent) as here, os.scandir(here) as entries:
-            for entry in entries:
-                if entry.name != directory:
-                    found.append(plain(f"../{entry.name}: it is outside the project"))
-                if len(found) == STRAYS:
-                    break
-    except (OSError, RenderFailed):
-        return []
-    return sorted(found)
+    found: list[str] = []
+    with suppress(OSError, RenderFailed), _opened(root, within or root.parent) as here, os.scandir(here) as entries:
+        for entry in entries:
+            if entry.name != directory and len(found) < STRAYS:
+                found.append(plain(f"../{entry.name}: it is outside the project"))
+            elif entry.name != directory:
+                copied.more += 1
+    copied.left_out += sorted(found)
 
 
 @contextmanager
@@ -169,12 +177,12 @@ class _Copier:
         self._if_exists = if_exists
         self._copied = copied
 
-    def folder(self, here: int, there: int, prefix: str, depth: int) -> None:
+    def folder(self, here: int, there: int, prefix: str, depth: int, without: frozenset[str] = frozenset()) -> None:
         if depth > DEPTH:
             raise RenderFailed(
                 f"The project is nested more than {DEPTH} folders deep at `{prefix}`", hint="mend the template"
             )
-        for name, status in self._entries(here):
+        for name, status in self._entries(here, without):
             path = prefix + name
             reason = _unusable(name)
             if reason is not None:
@@ -188,8 +196,8 @@ class _Copier:
             else:
                 self._leave_out(path, "it is neither a file, a folder nor a link")
 
-    def _entries(self, here: int) -> Iterator[tuple[str, os.stat_result]]:
-        for name in sorted(os.listdir(here)):
+    def _entries(self, here: int, without: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
+        for name in sorted({*os.listdir(here)} - without):
             self._copied.entries += 1
             if self._copied.entries > self._limits.entries:
                 raise RenderFailed(
@@ -259,7 +267,8 @@ class _Copier:
         destination = os.readlink(name, dir_fd=here)
         inside = self._move.inside(destination) if self._move else None
         if inside is not None:
-            destination = posixpath.relpath(inside, posixpath.dirname(path))
+            # Nothing of it is tidied: behind another link's name `..` may climb from anywhere.
+            destination = "../" * path.count("/") + inside or "."
         if _leaves(path, destination) and not self._limits.links_out:
             self._leave_out(path, f"it is a link that leaves the project, to `{destination}`")
         elif self._make_room(there, name, path, folder=False):
@@ -292,8 +301,8 @@ class _Copier:
     def _leave_out(self, path: str, reason: str) -> None:
         if len(self._copied.left_out) < REASONS:
             self._copied.left_out.append(plain(f"{path}: {reason}"))
-        elif len(self._copied.left_out) == REASONS:
-            self._copied.left_out.append("and more")
+        else:
+            self._copied.more += 1
 
 
 def _exists(folder: int, name: str) -> bool:

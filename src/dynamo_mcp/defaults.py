@@ -57,10 +57,10 @@ class Defaults:
     def show_schema(self, schema: Schema, shown: dict[str, Any]) -> dict[str, Any]:
         """Return a template's JSON Schema with the operator's defaults instead of the author's."""
         properties = dict(shown["properties"])
-        questions = {variable.name: variable.question for variable in schema.variables}
+        asked = {variable.name: variable for variable in schema.variables}
         for name, default in self._shown(schema).items():
             kept = {keyword: value for keyword, value in properties[name].items() if keyword != "examples"}
-            properties[name] = {**kept, "description": questions[name], "default": default}
+            properties[name] = {**kept, "description": asked[name].question, "default": default}
         return {**shown, "properties": properties}
 
     def _answers(self, schema: Schema) -> tuple[dict[str, Any], dict[str, str]]:

@@ -70,11 +70,11 @@ class Dynamo:
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
-        confinement = await self.confinement()
-        templates = self._parts.registry.all()
-        for template in templates:
+        found = []
+        for template in self._parts.registry.all():
             await self._parts.schemas.prepare(template)
-        return tuple(self._parts.summaries.of(template, confinement) for template in templates)
+            found.append(self._parts.summaries.of(template, await self.confinement()))
+        return tuple(found)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
         """Return one template with its variables, or a repository of several as a whole; raises TemplateNotFound."""

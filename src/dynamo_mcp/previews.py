@@ -13,7 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.comparing import Existing
-from dynamo_mcp.copying import Copied, Limits, copy_tree, strays
+from dynamo_mcp.copying import Copied, Limits, copy_tree, leave_strays
 from dynamo_mcp.differences import Differences, decode
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import NotFound, Refused, TargetExists
@@ -60,6 +60,7 @@ class _Seen(msgspec.Struct):
     text: FileText | None = None
     differences: Differences | None = None
     not_compared: list[str] = []
+    untold: int = 0
 
 
 class Previews:
@@ -99,13 +100,14 @@ class Previews:
                 copy = partial(copy_tree, limits=self._limits, within=within, move=move)
                 with words("write the preview", staged):
                     copied = await anyio.to_thread.run_sync(copy, source, staged)
-                beside = partial(strays, within=within)
-                copied.left_out += await anyio.to_thread.run_sync(beside, rendered.root, rendered.directory)
+                stray = partial(leave_strays, rendered.root, rendered.directory, copied, within=within)
+                await anyio.to_thread.run_sync(stray)
             target = request.folder / rendered.directory
             await progress.begin("compare", "looking at what is there")
             readable = "make the folder readable, or choose another `output_dir`"
             with words("compare the project with what is", target, hint=readable):
-                notes = await anyio.to_thread.run_sync(_repair, request, staged, copied, move)
+                room = self._limits.bytes - copied.bytes
+                notes = await anyio.to_thread.run_sync(_repair, request, staged, copied, move, room)
                 seen = await anyio.to_thread.run_sync(_look, request, look, staged, copied, target)
         return Preview(
             template=request.template.name,
@@ -120,7 +122,7 @@ class Previews:
             answers=rendered.answers,
             hooks=look.hooks if request.permission.trust != "inert" else (),
             ran=move.told(rendered.hooks),
-            left_out=tuple(copied.left_out),
+            left_out=copied.told,
             text=seen.text,
             diff=seen.differences.text if seen.differences else None,
             diff_cut=seen.differences is not None and seen.differences.cut,
@@ -142,12 +144,12 @@ def _problem(request: Request, target: Path) -> str | None:
     return None
 
 
-def _repair(request: Request, made: Path, copied: Copied, move: Move) -> list[str]:
+def _repair(request: Request, made: Path, copied: Copied, move: Move, room: int) -> list[str]:
     """Replace the path of the sandbox as a create does; of a file that would stay as it is nothing is told."""
     with Existing(request.folder / move.directory) as existing:
         kept = {path for path in copied.marked if existing.change(made, path, request.if_exists) == "kept"}
-    repair(made, sorted(kept), move)
-    return repair(made, [path for path in copied.marked if path not in kept], move)
+    repair(made, sorted(kept), move, room)
+    return repair(made, [path for path in copied.marked if path not in kept], move, room)
 
 
 def _look(request: Request, look: Look, made: Path, copied: Copied, target: Path) -> _Seen:
@@ -166,9 +168,12 @@ def _look(request: Request, look: Look, made: Path, copied: Copied, target: Path
                 reason = "it can't be read"
             seen.files.append(_file(made, path, change))
             seen.bytes += seen.files[-1].bytes
-            if reason is not None and len(seen.not_compared) <= REASONS:
-                full = len(seen.not_compared) == REASONS
-                seen.not_compared.append("and more" if full else plain(f"{path}: {reason}"))
+            if reason is not None and len(seen.not_compared) < REASONS:
+                seen.not_compared.append(plain(f"{path}: {reason}"))
+            elif reason is not None:
+                seen.untold += 1
+    if seen.untold:
+        seen.not_compared.append(f"and {seen.untold} more")
     return seen
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.copying import BOUNDLESS, Copied, Limits, copy_tree, strays
+from dynamo_mcp.beside import Beside, looked_beside
+from dynamo_mcp.copying import BOUNDLESS, Copied, Limits, copy_tree
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, StorageFailed
 from dynamo_mcp.jobs import Request
@@ -73,6 +74,7 @@ class Projects:
         self, request: Request, rendered: Rendered, mechanisms: tuple[str, ...], progress: Progress
     ) -> Project:
         target = request.folder / rendered.directory
+        full = request.permission.trust == "full"
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
@@ -80,42 +82,46 @@ class Projects:
             merging = target.exists()
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
-            limits = BOUNDLESS if request.permission.trust == "full" else self._limits
+            limits = BOUNDLESS if full else self._limits
             within = rendered.within
             copy = partial(copy_tree, limits=limits, within=within, if_exists=if_exists, move=move)
             with words("write the project", target):
                 if merging:
                     await anyio.to_thread.run_sync(link_tree, target, staged)
                 copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
-                notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move)
-                copied.left_out += await anyio.to_thread.run_sync(
-                    partial(strays, within=within), rendered.root, rendered.directory
-                )
-            project = _project(
-                request,
-                rendered=rendered,
-                mechanisms=mechanisms,
-                copied=copied,
-                move=move,
-                notes=notes,
-                progress=progress,
-            )
-            # The record is there first, and from here on nothing waits: a project in its place is a created one.
-            record = self._record(project.id)
-            self._store.write(record, msgspec.json.encode(project) + b"\n")
-            try:
-                if merging:
-                    self._store.swap(staged, target)
-                else:
-                    self._store.publish(staged, target)
-            except (FileExistsError, DynamoError) as error:
-                record.unlink(missing_ok=True)
-                refuse_existing(target, request.if_exists)
-                raise StorageFailed(f"`{target}` can't be published: {error}", hint="try again") from error
+                room = limits.bytes - copied.bytes
+                notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move, room)
+            async with looked_beside(self._store, rendered.root, move, take=full, within=within) as beside:
+                # From here on nothing waits: a project in its place is a created one, with all that belongs to it.
+                with beside.published():
+                    project = _project(
+                        request,
+                        rendered=rendered,
+                        mechanisms=mechanisms,
+                        copied=copied,
+                        beside=beside,
+                        move=move,
+                        notes=notes,
+                        progress=progress,
+                    )
+                    self._put(request, project, staged, target, merging=merging)
             if merging:
                 with suppress(OSError):
                     carry_over(staged, target, set(copied.files))
         return project
+
+    def _put(self, request: Request, project: Project, staged: Path, target: Path, *, merging: bool) -> None:
+        record = self._record(project.id)
+        self._store.write(record, msgspec.json.encode(project) + b"\n")
+        try:
+            if merging:
+                self._store.swap(staged, target)
+            else:
+                self._store.publish(staged, target)
+        except (FileExistsError, DynamoError) as error:
+            record.unlink(missing_ok=True)
+            refuse_existing(target, request.if_exists)
+            raise StorageFailed(f"`{target}` can't be published: {error}", hint="try again") from error
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -131,6 +137,7 @@ def _project(
     rendered: Rendered,
     mechanisms: tuple[str, ...],
     copied: Copied,
+    beside: Beside,
     move: Move,
     notes: list[str],
     progress: Progress,
@@ -147,8 +154,8 @@ def _project(
         tier=request.permission.tier,
         mechanisms=mechanisms,
         hooks=move.told(rendered.hooks),
-        left_out=tuple(copied.left_out),
+        left_out=(*copied.told, *beside.copied.told),
         kept=tuple(copied.kept),
-        notes=(*request.notes, *notes),
+        notes=(*request.notes, *notes, *beside.notes),
         seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
     )

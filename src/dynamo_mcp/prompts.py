@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+import anyio.lowlevel
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageError
@@ -36,6 +37,7 @@ async def prompts(dynamo: Dynamo) -> list[Prompt]:
             variables = await dynamo.get_template_variables(template.name)
         except DynamoError:
             continue  # it broke or vanished since it was listed; `list_templates` says why
+        await anyio.lowlevel.checkpoint()  # of many that are large, others need not wait for all
         found.append(_prompt(template, variables))
     return sorted(found, key=lambda prompt: prompt.name)
 

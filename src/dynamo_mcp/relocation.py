@@ -7,8 +7,10 @@ Anything else is told of: it would break by a longer path.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +20,9 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.types import HookRun
 
 REPAIRED_BYTES = 8 << 20
-"""Bytes that a file may have to be repaired."""
+"""Bytes that a file may have to be repaired, and that it may have then: a long path makes much of a little."""
+PRINTED_BYTES = 64 << 10
+"""Bytes of a hook's output that are kept: the end, as `_in_environment/hooks.py` keeps it."""
 NOTES = 100
 """Files that are told of."""
 
@@ -41,9 +45,12 @@ _SPELLINGS: tuple[Callable[[bytes], bytes], ...] = (
     lambda path: quote(path, safe="").replace("%2F", "%2f").encode(),
 )
 """How a path may be written in text: in a URL, as writers of JSON escape it, as it is, as a part of a URL."""
+_REPLACED = "the path of the sandbox in it was replaced by that of the project"
+_GONE = "it holds a path of the sandbox that could not be replaced, and is gone"
+_LEFT_OUT = re.compile(r"\[(\d{1,18}) bytes left out\]\n")
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, dict=True):
     """From where to where a project moves.
 
     Attributes:
@@ -66,31 +73,45 @@ class Move(msgspec.Struct, frozen=True):
         """The mark, and what it is in UTF-16 of either byte order."""
         return self.mark, self.mark.decode().encode("utf-16-le")[:-1]
 
+    @cached_property
+    def _places(self) -> dict[bytes, bytes]:
+        return {spelled(os.fsencode(self.made)): spelled(os.fsencode(self.published)) for spelled in _SPELLINGS}
+
+    @cached_property
+    def _made(self) -> re.Pattern[bytes]:
+        return re.compile(b"|".join(re.escape(place) for place in self._places))
+
+    def growth(self, text: bytes) -> int:
+        """Return how many bytes longer a text is when it knows where the project will be."""
+        return sum(len(self._places[found[0]]) - len(found[0]) for found in self._made.finditer(text))
+
     def repaired(self, text: bytes) -> bytes:
         """Return a text that knows where the project will be."""
-        for spelled in _SPELLINGS:
-            text = text.replace(spelled(os.fsencode(self.made)), spelled(os.fsencode(self.published)))
-        return text
+        return self._made.sub(lambda found: self._places[found[0]], text)
 
     def told(self, hooks: Iterable[HookRun]) -> tuple[HookRun, ...]:
-        """Return what hooks printed as of the place where the project will be."""
+        """Return what hooks printed as of the place where the project will be; of much that is, the end."""
         return tuple(
-            msgspec.structs.replace(run, output=run.output.replace(self.made, self.published)) for run in hooks
+            msgspec.structs.replace(run, output=_end(_end(run.output).replace(self.made, self.published)))
+            for run in hooks
         )
 
     def inside(self, destination: str) -> str | None:
-        """Return what an absolute link leads to inside the project; None if it leads elsewhere."""
-        project = f"{self.made}/{self.directory}/"
-        return destination.removeprefix(project) if destination.startswith(project) else None
+        """Return what an absolute link leads to, relative to the project; None if it leads elsewhere."""
+        project = f"{self.made}/{self.directory}".rstrip("/")
+        if f"{destination}/".startswith(f"{project}/"):
+            return destination.removeprefix(project).lstrip("/")
+        return None
 
 
-def repair(project: Path, marked: list[str], move: Move) -> list[str]:
+def repair(project: Path, marked: list[str], move: Move, room: int) -> list[str]:
     """Replace the path of the sandbox in a project that is not published yet.
 
     Args:
         project: Its folder, in which nobody else writes.
         marked: Files that hold the mark, relative to it.
         move: From where to where it moves.
+        room: Bytes that all of them together may grow by.
 
     Returns:
         What was done and what was not, a sentence for each file.
@@ -98,20 +119,37 @@ def repair(project: Path, marked: list[str], move: Move) -> list[str]:
     notes = []
     for name in marked:
         path = project / name
-        mode = stat.S_IMODE(path.stat().st_mode)
-        large = path.stat().st_size > REPAIRED_BYTES
-        content = b"" if large else path.read_bytes()
-        if large or b"\0" in content:
-            why = f"has more than {REPAIRED_BYTES} bytes" if large else "is not UTF-8 text"
-            notes.append(plain(f"{name}: it holds the path of the sandbox that it was made in, and {why}"))
-            continue
-        text = move.repaired(content)
-        path.chmod(mode | stat.S_IWUSR)
-        path.write_bytes(text)
-        path.chmod(mode)
-        if move.mark in text:
-            notes.append(plain(f"{name}: it holds a path of the sandbox that could not be replaced, and is gone"))
+        status = path.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        content = b"" if status.st_size > REPAIRED_BYTES else path.read_bytes()
+        growth = move.growth(content)
+        if status.st_size > REPAIRED_BYTES:
+            why = f"has more than {REPAIRED_BYTES} bytes"
+        elif b"\0" in content:
+            why = "is not UTF-8 text"
+        elif growth > min(room, REPAIRED_BYTES - len(content)):
+            why = f"would grow by {growth} bytes, more than it may"
         else:
-            notes.append(plain(f"{name}: the path of the sandbox in it was replaced by that of the project"))
+            text = move.repaired(content)
+            room -= growth
+            path.chmod(mode | stat.S_IWUSR)
+            path.write_bytes(text)
+            path.chmod(mode)
+            gone = move.mark in text
+            notes.append(plain(f"{name}: {_GONE if gone else _REPLACED}"))
+            continue
+        notes.append(plain(f"{name}: it holds the path of the sandbox that it was made in, and {why}"))
     more = len(notes) - NOTES
     return notes if more <= 0 else [*notes[:NOTES], f"and {more} more files"]
+
+
+def _end(printed: str) -> str:
+    """Return the end of what a hook printed, and how much was left out before it."""
+    encoded = printed.encode("utf-8", "replace")
+    beginning = _LEFT_OUT.match(printed)
+    head = len(beginning[0]) if beginning else 0
+    more = len(encoded) - head - PRINTED_BYTES
+    if more <= 0:
+        return printed
+    before = int(beginning[1]) if beginning else 0
+    return f"[{before + more} bytes left out]\n" + encoded[-PRINTED_BYTES:].decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
+from pydantic import BaseModel
 
 from dynamo_mcp.errors import MOST_PROBLEMS, DynamoError, UsageError
 from dynamo_mcp.text import plain
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Entries in one page of a list."""
+PAGE_BYTES = 1 << 20
+"""Bytes of JSON in one page of a list, if it has more than one entry."""
 LISTED = 500
 """Files of a project that are listed, and existing ones that were kept."""
 
@@ -178,8 +181,9 @@ def page(
 ) -> tuple[Sequence[Item], str | None]:
     """Return one page of a list, and the cursor of the next page or None.
 
-    A cursor names the last item that was given, not a number, so that a page neither repeats nor skips an item when
-    the list changes in between.
+    It ends before the entry that would make it too large; one that is too large by itself is a page of its own. A
+    cursor names the last item that was given, not a number, so that a page neither repeats nor skips an item when the
+    list changes in between.
 
     Args:
         items: The whole list, sorted by `key`.
@@ -191,9 +195,17 @@ def page(
         UsageError: No page gave this cursor.
     """
     start = 0 if cursor is None else bisect_right(items, _after(cursor, of), key=key)
-    rest = items[start:]
-    following = _cursor(of, key(rest[PAGE - 1])) if len(rest) > PAGE else None
-    return rest[:PAGE], following
+    end, left = start, PAGE_BYTES
+    for item in items[start : start + PAGE]:
+        left -= _size(item)
+        if left < 0 and end > start:
+            break
+        end += 1
+    return items[start:end], _cursor(of, key(items[end - 1])) if end < len(items) else None
+
+
+def _size(item: object) -> int:
+    return len(item.model_dump_json() if isinstance(item, BaseModel) else msgspec.json.encode(item))
 
 
 def _cursor(of: str, last: str) -> str:

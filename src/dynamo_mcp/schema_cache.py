@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
@@ -96,7 +97,11 @@ class SchemaCache:
         return shown.json_schema
 
     async def prepare(self, template: Template) -> None:
-        """Compile a large schema in a thread, where it is not kept; what is wrong with one is told by `get`."""
+        """Compile a large schema in a thread, where it is not kept; what is wrong with one is told by `get`.
+
+        It always lets others go first, so that whoever prepares many keeps nobody waiting for all.
+        """
+        await anyio.lowlevel.checkpoint()
         with suppress(OSError, DynamoError):
             size = max((template.path / CONFIGURATION).stat().st_size, len(template.configuration or ""))
             if size >= LARGE_BYTES:

@@ -9,7 +9,7 @@ import pytest
 from mcp_types import ResourceLink, TextContent
 
 from dynamo_mcp.errors import InvalidTemplate, UsageError
-from dynamo_mcp.results import PAGE, created, page
+from dynamo_mcp.results import PAGE, PAGE_BYTES, created, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.views import Project
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
@@ -214,6 +214,16 @@ def test_the_last_page_has_no_cursor_even_when_it_is_full() -> None:
     names = [f"t{number:03}" for number in range(PAGE)]
     assert page(names, None, of="tests", key=str) == (names, None)
     assert page([], None, of="tests", key=str) == ([], None)
+
+
+def test_a_page_ends_before_it_is_too_large_and_is_never_empty() -> None:
+    items = ["a" * (PAGE_BYTES // 2), "b" * (PAGE_BYTES // 2 - 9), "c" * (2 * PAGE_BYTES), "d", "e"]
+    pages: list[list[str]] = []
+    cursor = None
+    while not pages or cursor is not None:
+        found, cursor = page(items, cursor, of="tests", key=lambda item: item[0])
+        pages.append([item[0] for item in found])
+    assert pages == [["a", "b"], ["c"], ["d", "e"]]
 
 
 def test_a_cursor_of_another_list_is_refused() -> None:

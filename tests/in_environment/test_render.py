@@ -553,6 +553,8 @@ def test_of_two_folders_to_render_none_is_picked_and_both_are_named(worker: Work
     folder = single(tmp_path, "x")
     write_template(folder, {"{{cookiecutter.slug}}-tests/file": "x"})
     fails(worker, folder, "template", "`{{cookiecutter.slug}}`, `{{cookiecutter.slug}}-tests`")
+    write_template(folder, {f"{{{{cookiecutter.slug}}}}{number}/file": "x" for number in range(30)})
+    fails(worker, folder, "template", "` and 12 more")
 
 
 def test_a_file_with_the_name_of_a_folder_to_render_is_no_folder_to_render(worker: Worker, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ _REFERENCE = re.compile(r"cookiecutter\s*\.\s*(\w+)")
 LARGEST = 1 << 20
 """Bytes of a `cookiecutter.json` that a hook may leave."""
 NAMES = 100
+SHOWN = 20
+"""Folders that a message names."""
 
 
 class Project:
@@ -197,7 +199,9 @@ def _project_folder(repository: str, environment: Any) -> str:
     if not found:
         raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`")
     if len(found) > 1:
-        raise Failure("template", "it has several folders to render: " + ", ".join(f"`{name}`" for name in found))
+        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        named = ", ".join(f"`{name}`" for name in found[:SHOWN])
+        raise Failure("template", f"it has several folders to render: {named}{more}")
     return found[0]
 
 
