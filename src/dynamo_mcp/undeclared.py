@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from dynamo_mcp import distributions
+from dynamo_mcp.effort import Effort
 from dynamo_mcp.scripts import follow, survey
 from dynamo_mcp.types import MissingModule, Need, Needs
 
@@ -33,10 +34,11 @@ def with_undeclared(needs: Needs, template: Path, checkout: Path, packages: Path
     if not by_top:
         return needs
     entries = [need.module for need in by_top.values() if need.module and need.always]
-    entries += [use.module for use in survey(template, checkout, {}).uses if use.demand == "always"]
+    entries += [use.module for use in survey(template, checkout, {}, Effort()).uses if use.demand == "always"]
     known = {missing.module for missing in needs.missing}
     missing: dict[str, MissingModule] = {}
-    for use in follow(packages, [entry for entry in entries if entry.partition(".")[0] in by_top], inside=[*by_top]):
+    entries = [entry for entry in entries if entry.partition(".")[0] in by_top]
+    for use in follow(packages, entries, Effort(), inside=[*by_top]):
         top = use.module.partition(".")[0]
         if use.demand == "always" and top not in known and not _held(top, present):
             by = by_top[use.found.partition("/")[0].partition(".py")[0]].requirement
