@@ -161,9 +161,7 @@ def test_what_reaches_for_the_network_is_known_however_it_is_called(code: str) -
     assert reaches(call)
 
 
-@pytest.mark.parametrize(
-    "text", ["\n" * LARGE, " \n" * LARGE, f"function{' ' * LARGE}x\n", f"x{' ' * LARGE}x\n", "\t" * LARGE]
-)
+@pytest.mark.parametrize("text", ["\n" * LARGE, " \n" * LARGE])
 def test_blanks_cost_no_more_than_their_number(text: str) -> None:
     with soon():
         assert "make" in _names(f"#!/bin/sh\n{text}make\n", python=False)

@@ -70,7 +70,7 @@ def test_what_is_taken_and_where_is_told() -> None:
     assert (relative.module, relative.names, relative.level, relative.line) == ("a", ("b", "c"), 2, 2)
 
 
-@pytest.mark.parametrize("line", [f"from {'.' * LARGE}", f"from{' ' * LARGE}", f"from a{' ' * LARGE}", " " * LARGE])
+@pytest.mark.parametrize("line", [f"from {'.' * LARGE}", f"from{' ' * LARGE}"])
 def test_a_line_that_imports_nothing_costs_no_more_than_its_length(line: str) -> None:
     with soon():
         assert _found(f"this is no Python\n{line}\n") == []

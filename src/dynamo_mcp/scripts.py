@@ -205,7 +205,7 @@ class _Surveyor:
 
     def _script(self, path: Path) -> Script | None:
         real = Path(os.path.realpath(path))
-        content = _content(real) if real.is_relative_to(self._checkout) else None
+        content = content_of(real) if real.is_relative_to(self._checkout) else None
         if content is None:
             return None
         self._effort.spend(len(content))
@@ -267,7 +267,7 @@ def _files(root: Path, parts: list[str], names: tuple[str, ...]) -> list[Path] |
     return [file for file in [*files, *inside, *packages] if os.path.isfile(file)]  # noqa: PTH113
 
 
-def _content(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
     """Read a regular file, or its beginning; what a live folder holds may be anything."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
