@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamo_mcp.calls import calls, reaches
+from dynamo_mcp.effort import Effort, Exhausted
 from dynamo_mcp.scripts import Script
 from dynamo_mcp.shell_code import Call
 from dynamo_mcp.template_code import Marks, set_aside
+from patience import LARGE, soon
 
 
 def _calls(text: str, *, python: bool = True) -> list[Call]:
-    return list(calls(Script("hooks/x", set_aside(text, Marks()), python)))
+    return list(calls(Script("hooks/x", set_aside(text, Marks()), python), Effort(seconds=600)))
 
 
 def _names(text: str, *, python: bool = True) -> list[str]:
@@ -157,3 +159,37 @@ def test_values_that_lead_to_many_others_are_followed_so_far() -> None:
 def test_what_reaches_for_the_network_is_known_however_it_is_called(code: str) -> None:
     (call,) = _calls(code)
     assert reaches(call)
+
+
+@pytest.mark.parametrize("text", ["\n" * LARGE, " \n" * LARGE])
+def test_blanks_cost_no_more_than_their_number(text: str) -> None:
+    with soon():
+        assert "make" in _names(f"#!/bin/sh\n{text}make\n", python=False)
+
+
+def test_a_command_that_is_called_at_a_thousand_lines_is_read_once() -> None:
+    with soon():
+        found = _calls(f"x = 'make {'y ' * 50_000}'\n" + "os.system(x)\n" * 2000)
+        assert [call.name for call in found] == ["make"] * 2000
+        assert {call.line for call in found} == {*range(2, 2002)}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sh\n" + ("sh" + "(a)" * 1000 + "\n") * 80,
+        f"x = {'git add x; ' * 5000!r}\n" + "os.system(x)\n" * 10_000,
+        "os.system(" + "a if b else " * 2000 + "c)",
+        "x = 'a" + " b" * 50_000 + "'\ny = f'" + "{x}" * 10_000 + "'\nos.system(y)\n",
+    ],
+    ids=["chains", "many times many", "in each other", "made of each other"],
+)
+def test_code_that_would_cost_too_much_is_told_apart_from_code_that_calls_nothing(code: str) -> None:
+    script = Script("hooks/x", set_aside(code, Marks()), python=True)
+    with soon(), pytest.raises(Exhausted):
+        calls(script, Effort(steps=500_000, seconds=600))
+
+
+def test_what_is_not_read_any_more_is_not_parsed() -> None:
+    with pytest.raises(Exhausted):
+        calls(Script("hooks/x", set_aside("no python (", Marks()), python=True), Effort(steps=3))

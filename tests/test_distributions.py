@@ -24,6 +24,8 @@ from dynamo_mcp.requirements import normalise
         ("imghdr", Known("imghdr", "standard-imghdr")),
         ("lib2to3.pgen2", Known("lib2to3", None)),
         ("nobody_knows", None),
+        ("jinja2cli.cli", Known("jinja2cli", "jinja2-cli")),
+        ("pkg_resources", Known("pkg_resources", "setuptools<81")),  # from 82 on it is no part of it
     ],
 )
 def test_the_longest_part_of_a_name_that_is_known_decides(module: str, found: Known | None) -> None:
@@ -45,6 +47,12 @@ def test_what_cookiecutter_depends_on_comes_with_it() -> None:
     names = [re.split(r"[^\w-]", text)[0].lower() for text in requires("cookiecutter") or () if "extra" not in text]
     assert names
     assert all(comes_with_python(modules.get(name, name)) for name in names)
+
+
+def test_no_name_of_the_table_has_more_parts_than_are_looked_up() -> None:
+    table = json.loads((Path(distributions.__file__).parent / "distributions.json").read_text())
+    assert [known(name) for name in table["modules"]] == [Known(*row) for row in table["modules"].items()]
+    assert known("a." * 100_000) is None
 
 
 def test_executables_that_come_as_packages_are_known() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from dynamo_mcp.effort import Effort, Exhausted
 from dynamo_mcp.imports import imports
 from dynamo_mcp.template_code import Code, Marks, set_aside
+from patience import LARGE, soon
 
 
 def _found(text: str) -> list[tuple[str, str]]:
-    return [(each.module, each.demand) for each in imports(set_aside(text, Marks()))]
+    return [(each.module, each.demand) for each in imports(set_aside(text, Marks()), Effort())]
 
 
 @pytest.mark.parametrize(
@@ -64,5 +66,19 @@ def test_where_nothing_can_be_parsed_the_lines_that_import_are_read(line: str, f
 
 
 def test_what_is_taken_and_where_is_told() -> None:
-    (relative,) = imports(Code("\nfrom ..a import b, c", frozenset()))
+    (relative,) = imports(Code("\nfrom ..a import b, c", frozenset()), Effort())
     assert (relative.module, relative.names, relative.level, relative.line) == ("a", ("b", "c"), 2, 2)
+
+
+@pytest.mark.parametrize("line", [f"from {'.' * LARGE}", f"from{' ' * LARGE}"])
+def test_a_line_that_imports_nothing_costs_no_more_than_its_length(line: str) -> None:
+    with soon():
+        assert _found(f"this is no Python\n{line}\n") == []
+
+
+def test_handlers_in_each_other_are_walked_no_longer_than_may_be_spent() -> None:
+    code = ""
+    for depth in range(90):
+        code += f"{' ' * depth}try: pass\n{' ' * depth}except ImportError:\n"
+    with pytest.raises(Exhausted):
+        imports(Code(f"{code}{' ' * 90}{'a;' * 10_000}a\n", frozenset()), Effort(steps=500_000, seconds=600))

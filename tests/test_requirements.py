@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from packaging.requirements import Requirement
 
-from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequirement
+from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, InvalidTemplate, MissingRequirement
 from dynamo_mcp.requirements import (
     COOKIECUTTER,
     MOST_ASKED,
+    MOST_MODULES,
     MOST_TOLD,
     NOT_GUESSED,
     derive,
@@ -22,6 +24,10 @@ from dynamo_mcp.requirements import (
     verified,
 )
 from dynamo_mcp.types import MissingModule, Need, Needs
+from patience import soon
+
+if TYPE_CHECKING:
+    from conftest import Listener
 
 HOOK = "hooks/post_gen_project.py"
 
@@ -66,6 +72,57 @@ def test_of_very_many_needs_the_first_are_told_and_the_others_counted(tmp_path: 
     needs = _needs(_hook(tmp_path, f"import subprocess\n{calls}{imports}"), {})
     assert needs.more == {"missing": 7, "executables": 20}
     assert [len(each) for each in (needs.missing, needs.executables)] == [MOST_TOLD, MOST_TOLD]
+
+
+def test_what_is_always_needed_is_told_first(tmp_path: Path) -> None:
+    some = "".join(f"    import some_{number:03}\n" for number in range(MOST_TOLD + 5))
+    needs = _needs(_hook(tmp_path, f"def f():\n{some}import always_one\n"), {})
+    assert (needs.missing[0].module, needs.missing[0].always) == ("always_one", True)
+    assert needs.more == {"missing": 6}
+
+
+def test_however_many_modules_nobody_knows_the_tree_is_walked_once(tmp_path: Path, audited: list[Listener]) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "unknown_3.py").touch()
+    _hook(tmp_path, "".join(f"import unknown_{number}\n" for number in range(MOST_ASKED + 5)))
+    walked: list[str] = []
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.scandir" and str(arguments[0]).startswith(str(tmp_path)):
+            walked.append(str(arguments[0]))
+
+    audited.append(listen)
+    needs = _needs(tmp_path, {})
+    assert sorted(walked) == [str(tmp_path), str(tmp_path / "hooks"), str(tmp_path / "lib")]
+    assert [missing.module for missing in needs.missing if "own folder `lib`" in missing.why] == ["unknown_3"]
+
+
+def test_code_is_parsed_where_nobody_waits_for_it(tmp_path: Path, audited: list[Listener]) -> None:
+    threads: set[int] = set()
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "compile" and arguments[0] and b"here_and_nowhere_else" in arguments[0]:
+            threads.add(threading.get_ident())
+
+    audited.append(listen)
+    code = "import subprocess, here_and_nowhere_else\nsubprocess.run('git init')\n"
+    assert [each.name for each in _needs(_hook(tmp_path, code), {}).executables] == ["git"]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_fifteen_thousand_modules_are_sorted_out_soon(tmp_path: Path) -> None:
+    code = "".join(f"import a{number}\n" for number in range(15_000))
+    named = [f"package-{number}" for number in range(200)]
+    with soon():
+        needs = _needs(_hook(tmp_path, f"import pkg_resources\n{code}"), {}, *named, "setuptools<70")
+    assert needs.requirements[-1] == Need("setuptools<70", "pkg_resources", f"{HOOK}, line 1", "named")
+    assert needs.more == {"requirements": 15_001 - MOST_MODULES}
+
+
+def test_files_that_cost_too_much_are_told(tmp_path: Path) -> None:
+    _hook(tmp_path, "os.system(" + "a if b else " * 2000 + "c)\n")
+    assert _needs(tmp_path, {}).unread == (HOOK,)
 
 
 class TestNormalising:
@@ -149,7 +206,7 @@ class TestDeriving:
         with pytest.raises(MissingRequirement) as caught:
             self._derive(tmp_path, ["strange_thing.Extension"])
         assert "`strange_thing.Extension`" in caught.value.message
-        assert "`--requirement strange-thing`" in caught.value.hint
+        assert "(`--requirement NAME`); its name is not `strange-thing`" in caught.value.hint
 
     def test_an_extension_whose_package_nobody_knows_is_told_behind_one_that_is_known(self, tmp_path: Path) -> None:
         with pytest.raises(MissingRequirement, match="strange_thing"):
@@ -168,10 +225,15 @@ class TestDeriving:
     def test_extensions_that_are_no_list_are_none(self, extensions: Any, tmp_path: Path) -> None:
         assert self._derive(tmp_path, extensions) == ()
 
-    @pytest.mark.parametrize("extension", ["/etc.X", "", "a b.X", None, 5, "\0.X"])
-    def test_an_extension_that_names_no_module_is_told(self, extension: Any, tmp_path: Path) -> None:
-        with pytest.raises(MissingRequirement):
+    @pytest.mark.parametrize("extension", ["/etc.X", "", "a b.X", 5, "\0.X", "x..Y"])
+    def test_an_extension_that_names_no_class_is_told(self, extension: Any, tmp_path: Path) -> None:
+        with pytest.raises(InvalidTemplate, match=r"`_extensions` hold (`.+`|an empty text), which names no class"):
             self._derive(tmp_path, [extension])
+
+    def test_an_extension_that_may_not_be_looked_up_may_have_the_name_of_its_package(self, tmp_path: Path) -> None:
+        with pytest.raises(MissingRequirement) as caught:
+            _needs(tmp_path, {"_extensions": ["strange_thing.E"]}, guess=False)
+        assert "its name is not" not in caught.value.hint
 
     def test_no_extensions_and_nothing_named_need_nothing(self, tmp_path: Path) -> None:
         assert _needs(tmp_path, {}) == Needs()

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cookiecutter.hooks import find_hook
+from cookiecutter.utils import work_in
 
-from dynamo_mcp.scripts import LARGEST_BYTES, Survey, hooks, survey
+from dynamo_mcp.configuration import has_pre_prompt
+from dynamo_mcp.effort import Effort
+from dynamo_mcp.scripts import LARGEST_BYTES, MOST_FILES, Survey, hooks, survey
 
 
 def _survey(folder: Path, files: dict[str, str], *, template: str = ".", extensions: Any = None) -> Survey:
@@ -16,7 +20,7 @@ def _survey(folder: Path, files: dict[str, str], *, template: str = ".", extensi
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, "utf-8")
-    return survey(folder / template, folder, {"_extensions": extensions} if extensions is not None else {})
+    return survey(folder / template, folder, {"_extensions": extensions} if extensions is not None else {}, Effort())
 
 
 def _modules(surveyed: Survey) -> list[str]:
@@ -26,9 +30,28 @@ def _modules(surveyed: Survey) -> list[str]:
 def test_hooks_are_what_cookiecutter_takes_for_hooks(tmp_path: Path) -> None:
     assert hooks(tmp_path) == ()
     (tmp_path / "hooks").mkdir()
-    for name in ("post_gen_project.py", "pre_prompt.sh", "pre_gen_project", "pre_gen_project.py~", "help.py"):
+    switched_off = ("post_gen_project.py.bak", "pre_prompt.py.disabled", "pre_prompt.sh~", "pre_prompt.d.sh")
+    for name in (
+        "post_gen_project.py",
+        "pre_prompt.sh",
+        "pre_gen_project",
+        "pre_gen_project.py~",
+        "help.py",
+        *switched_off,
+    ):
         (tmp_path / "hooks" / name).touch()
     assert hooks(tmp_path) == ("post_gen_project.py", "pre_gen_project", "pre_prompt.sh")
+    with work_in(tmp_path):
+        found = [find_hook(hook) or [] for hook in ("pre_prompt", "pre_gen_project", "post_gen_project")]
+    assert {Path(path).name for paths in found for path in paths} == {*hooks(tmp_path)}
+
+
+def test_whether_there_is_a_hook_that_rewrites_the_questions_is_recognised_in_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / "hooks").mkdir()
+    for name, is_one in (("pre_prompt.py.disabled", False), ("pre_prompt.py~", False), ("pre_prompt", True)):
+        (tmp_path / "hooks" / name).touch()
+        assert has_pre_prompt(tmp_path) is is_one
+        assert bool(hooks(tmp_path)) is is_one
 
 
 def test_a_hook_that_is_no_python_is_a_script_without_imports(tmp_path: Path) -> None:
@@ -94,7 +117,7 @@ def test_nothing_outside_the_checkout_is_read(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     (inside / "hooks").mkdir(parents=True)
     (inside / "hooks" / "post_gen_project.py").symlink_to(tmp_path / "outside.py")
-    assert survey(inside, inside, {}) == Survey((), ())
+    assert survey(inside, inside, {}, Effort()) == Survey((), ())
 
 
 @pytest.mark.parametrize("level", [".", "..", "......................................"])
@@ -107,4 +130,32 @@ def test_what_is_no_file_is_left_out_and_what_is_too_long_is_cut(tmp_path: Path)
     os.mkfifo(tmp_path / "hooks" / "pre_prompt.py")
     (tmp_path / "hooks" / "pre_gen_project.py").mkdir()
     text = "import x\n" + "#" * LARGEST_BYTES + "\nimport y\n"
-    assert _modules(_survey(tmp_path, {"hooks/post_gen_project.py": text})) == ["x"]
+    surveyed = _survey(tmp_path, {"hooks/post_gen_project.py": text})
+    assert (_modules(surveyed), surveyed.unread) == (["x"], ("hooks/post_gen_project.py",))
+
+
+def test_what_may_be_spent_does_not_reach_for_is_told(tmp_path: Path) -> None:
+    files = {f"hooks/{name}.py": f"import {name}_needs\n" for name in ("post_gen_project", "pre_gen_project")}
+    _survey(tmp_path, files)
+    surveyed = survey(tmp_path, tmp_path, {}, Effort(steps=40))
+    assert (_modules(surveyed), surveyed.unread) == (["post_gen_project_needs"], ("hooks/pre_gen_project.py",))
+
+
+def test_of_more_files_than_are_read_the_others_are_told(tmp_path: Path) -> None:
+    (tmp_path / "hooks").mkdir()
+    for number in range(MOST_FILES + 2):
+        (tmp_path / "hooks" / f"part_{number:03}.py").touch()
+    code = "".join(f"import part_{number:03}\n" for number in range(MOST_FILES + 2))
+    surveyed = _survey(tmp_path, {"hooks/post_gen_project.py": code})
+    assert surveyed.unread == tuple(f"hooks/part_{MOST_FILES + more:03}.py" for more in (-1, 0, 1))
+
+
+def test_an_extension_may_be_named_as_jinja_also_takes_it(tmp_path: Path) -> None:
+    surveyed = _survey(tmp_path, {"mine.py": "import x\n"}, extensions=["mine:A", "other.deep:B"])
+    assert _modules(surveyed) == ["other.deep", "x"]
+
+
+def test_many_names_of_a_long_module_do_not_fill_the_memory(tmp_path: Path) -> None:
+    code = f"from {'x' * 20_000} import {', '.join(f'y{number}' for number in range(2000))}\n"
+    uses = _survey(tmp_path, {"hooks/post_gen_project.py": code}).uses
+    assert sum(len(use.module) for use in uses) < LARGEST_BYTES * 10

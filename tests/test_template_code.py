@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dynamo_mcp.effort import Effort
 from dynamo_mcp.imports import imports
 from dynamo_mcp.template_code import STAND_IN, Marks, marks_of, parse, python_of, set_aside
+from patience import LARGE, soon
 
 PIECES = st.sampled_from(
     [
@@ -69,7 +71,13 @@ def test_a_template_may_choose_other_marks() -> None:
     assert set_aside("<< a >>{{ b }}{% c %}", marks).text == f"{STAND_IN}{{{{ b }}}}"
 
 
-@pytest.mark.parametrize("chosen", [None, [], 5, {"variable_start_string": ""}, {"variable_end_string": None}])
+UNLIKELY = [{"block_start_string": " \t"}, {"comment_start_string": "x" * 101}]
+"""Looking for these in a long text could take minutes."""
+
+
+@pytest.mark.parametrize(
+    "chosen", [None, [], 5, {"variable_start_string": ""}, {"variable_end_string": None}, *UNLIKELY]
+)
 def test_marks_that_are_none_are_the_usual_ones(chosen: object) -> None:
     assert marks_of({"_jinja2_env_vars": chosen}) == Marks()
 
@@ -78,7 +86,7 @@ def test_marks_that_are_none_are_the_usual_ones(chosen: object) -> None:
 def test_setting_aside_and_reading_never_fails_whatever_the_text_is(text: str) -> None:
     code = set_aside(text, Marks())
     assert code.text.count("\n") <= text.count("\n")
-    imports(code)
+    imports(code, Effort())
 
 
 @given(st.lists(st.sampled_from(["import a", "x = 1", "", "{# c #}", "{% if a %}", "{% endif %}"])))
@@ -91,6 +99,12 @@ def test_python_between_jinja_is_parsed(lines: list[str]) -> None:
 def test_a_file_of_nothing_but_beginnings_costs_no_more_than_its_length() -> None:
     text = "{{" * (64 << 10)
     assert _text(text) == text
+
+
+@pytest.mark.parametrize("mark", ["{% raw %}", "{% else %}"])
+def test_a_file_of_nothing_but_blocks_without_end_costs_no_more_than_its_length(mark: str) -> None:
+    with soon():
+        assert python_of(f"no python {mark * (4 * LARGE // len(mark))}", Marks()).text == "no python "
 
 
 @pytest.mark.parametrize("text", ["x = (", "a b", "\0", "(" * 5000, "-" * 100_000 + "1", "x = '{{ a }}'\n\tif"])

@@ -43,6 +43,20 @@ def test_a_package_that_names_a_requirement_is_believed(tmp_path: Path) -> None:
     assert _missing(tmp_path, metadata="Requires-Dist: click\n") == []
 
 
+def test_what_was_once_in_every_environment_is_told_of_a_package_that_names_others_too(tmp_path: Path) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "aged-1.0.dist-info").mkdir(parents=True)
+    (packages / "aged-1.0.dist-info" / "METADATA").write_text("Name: aged\nRequires-Dist: click\n\n")
+    (packages / "aged").mkdir()
+    (packages / "aged" / "__init__.py").write_text("import click, other\nfrom pkg_resources import get_distribution\n")
+    needs = Needs((Need("aged", "aged", "hooks/post_gen_project.py, line 1", "index"),))
+    (missing,) = with_undeclared(needs, tmp_path, tmp_path, packages, frozenset({"aged", "setuptools"})).missing
+    assert (missing.module, missing.found) == ("pkg_resources", "aged/__init__.py, line 2")
+    assert "name `setuptools<81` in `requirements`" in missing.why
+    held = frozenset({"aged", "setuptools", "pkg_resources"})
+    assert with_undeclared(needs, tmp_path, tmp_path, packages, held) == needs
+
+
 @pytest.mark.parametrize("hook", ["import silent\n", "def main():\n    import silent.used\n", "import other\n"])
 def test_only_what_a_hook_leads_to_counts(hook: str, tmp_path: Path) -> None:
     assert _missing(tmp_path, hook=hook) == []

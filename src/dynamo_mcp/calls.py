@@ -6,6 +6,9 @@ import ast
 import shlex
 from collections.abc import Iterator
 
+import msgspec
+
+from dynamo_mcp.effort import Effort, Exhausted
 from dynamo_mcp.scripts import Script
 from dynamo_mcp.shell_code import SHELLS, Call, of_shell, of_words
 from dynamo_mcp.template_code import STAND_IN, parse
@@ -69,12 +72,20 @@ _MOST_VALUES = 64
 """Values that loops give a variable: loops over each other's would double them."""
 
 
-def calls(script: Script) -> tuple[Call, ...]:
-    """Return the executables that a script calls, in the order of its lines."""
+def calls(script: Script, effort: Effort) -> tuple[Call, ...]:
+    """Return the executables that a script calls, in the order of its lines.
+
+    Raises:
+        Exhausted: More would have to be spent.
+    """
     text = script.code.text
+    effort.spend(len(text))
     if script.python:
         tree = parse(text)
-        return () if tree is None else tuple(sorted(_Python(tree).calls(), key=lambda call: call.line))
+        try:
+            return () if tree is None else tuple(sorted(_Python(tree, effort).calls(), key=lambda call: call.line))
+        except RecursionError as error:  # expressions in each other, by the hundred
+            raise Exhausted from error
     first, _, rest = text.partition("\n")
     if not first.startswith("#!"):
         return ()
@@ -82,9 +93,9 @@ def calls(script: Script) -> tuple[Call, ...]:
         words = shlex.split(first[2:])
     except ValueError:
         words = first[2:].split()
-    runner = list(of_words(words, 1))
+    runner = list(of_words(words, 1, effort))
     shell = any(call.name in SHELLS for call in runner)
-    return (*runner, *(of_shell(rest, 2) if shell else ()))
+    return (*runner, *(of_shell(rest, 2, effort) if shell else ()))
 
 
 def reaches(call: Call) -> bool:
@@ -98,8 +109,10 @@ def reaches(call: Call) -> bool:
 class _Python:
     """The calls of one syntax tree; variables and functions that only pass a command on are followed once."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, effort: Effort) -> None:
+        self._effort = effort
         self._tree = tree
+        self._read: dict[str, tuple[Call, ...]] = {}
         self._values: dict[str, list[ast.expr]] = {}
         self._aliases: set[str] = set()
         self._wrappers: set[str] = set()
@@ -148,27 +161,38 @@ class _Python:
             for words in self._words(given, _DEPTH):
                 if isinstance(words, str):
                     texts = [words, *(self._texts(each)[0] for each in node.args[1:])] if wraps else [words]
-                    yield from of_shell(shlex.join(texts) if len(texts) > 1 else words, node.lineno, each_line=False)
+                    self._effort.spend(sum(map(len, texts[1:])))
+                    yield from self._of_text(shlex.join(texts) if len(texts) > 1 else words, node.lineno)
                 else:
-                    yield from of_words(words, node.lineno)
+                    yield from of_words(words, node.lineno, self._effort)
+
+    def _of_text(self, text: str, line: int) -> Iterator[Call]:
+        """Yield what a piece of shell calls; one that is called at many lines is read once."""
+        if text not in self._read:
+            self._read[text] = tuple(of_shell(text, line, self._effort, each_line=False))
+        for call in self._read[text]:
+            self._effort.spend()
+            yield msgspec.structs.replace(call, line=line)
 
     def _as_function(self, node: ast.expr) -> Iterator[Call]:
         """Yield what is called as a function is: `sh.git.clone(x)`, `local["git"]("clone", x)`, `git["clone", x]()`."""
-        words: list[str] = []
+        backwards: list[str] = []
         line = node.lineno
         while not isinstance(node, ast.Name):
+            self._effort.spend()
             match node:
                 case ast.Call(func=inner, args=given):
-                    words = [*(self._texts(each)[0] for each in given), *words]
+                    backwards += [self._texts(each)[0] for each in reversed(given)]
                 case ast.Subscript(value=inner, slice=ast.Tuple(elts=given)):
-                    words = [*(self._texts(each)[0] for each in given), *words]
+                    backwards += [self._texts(each)[0] for each in reversed(given)]
                 case ast.Subscript(value=inner, slice=given):
-                    words = [self._texts(given)[0], *words]
+                    backwards.append(self._texts(given)[0])
                 case ast.Attribute(value=inner, attr=name):
-                    words = [name.replace("_", "-"), *words]
+                    backwards.append(name.replace("_", "-"))
                 case _:
                     return
             node = inner
+        words = backwards[::-1]
         if node.id in self._functions:
             words = [self._functions[node.id].replace("_", "-"), *words]
         elif node.id not in self._modules:
@@ -176,17 +200,18 @@ class _Python:
         # `sh.Command("git")`, `local.get("git")` name what they find.
         words = words[1:] if words[:1] in (["Command"], ["get"]) else words
         if words and words[0] not in _OF_THE_MODULE:
-            yield from of_words(words, line)
+            yield from of_words(words, line, self._effort)
 
     def _loop(self, node: ast.For) -> None:
         """Take what a loop's variables are in turn for their values."""
         series = [node.iter] if not isinstance(node.iter, ast.Name) else self._values.get(node.iter.id, [])
         for each in series[:_DEPTH]:
-            for element in each.elts if isinstance(each, (ast.List, ast.Tuple)) else ():
+            for element in each.elts[:_MOST_VALUES] if isinstance(each, (ast.List, ast.Tuple)) else ():
                 pairs = [(node.target, element)]
                 if isinstance(node.target, ast.Tuple) and isinstance(element, (ast.List, ast.Tuple)):
                     pairs = list(zip(node.target.elts, element.elts, strict=False))
                 for target, value in pairs:
+                    self._effort.spend()
                     if isinstance(target, ast.Name) and len(self._values.get(target.id, [])) < _MOST_VALUES:
                         self._values.setdefault(target.id, []).append(value)
 
@@ -207,12 +232,21 @@ class _Python:
         return any(
             isinstance(node, ast.Call)
             and self._runs(node)
-            and any(isinstance(each, ast.Name) and each.id in own for part in node.args[:1] for each in ast.walk(part))
-            for node in ast.walk(function)
+            and any(
+                isinstance(each, ast.Name) and each.id in own for part in node.args[:1] for each in self._walk(part)
+            )
+            for node in self._walk(function)
         )
+
+    def _walk(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield all that is in a node; in functions within each other, what is innermost is walked for each."""
+        for each in ast.walk(node):
+            self._effort.spend()
+            yield each
 
     def _words(self, node: ast.expr, depth: int) -> Iterator[str | list[str]]:
         """Yield each command that an expression may be: a text, or a list of words."""
+        self._effort.spend()
         if depth == 0:
             return
         match node:
@@ -242,12 +276,13 @@ class _Python:
 
     def _texts(self, node: ast.expr, depth: int = _STEPS) -> list[str]:
         """Return what one word may be, at least one; what is computed is the stand-in."""
+        self._effort.spend()
         found: list[str] = []
         match node:
             case ast.Constant(value=str(text)):
                 return [text]
             case ast.JoinedStr(values=values):
-                return ["".join(self._texts(value, depth)[0] for value in values)]
+                return ["".join(self._pieces(values, depth))]
             case ast.FormattedValue(value=value):
                 return self._texts(value, depth)
             case ast.Attribute(value=ast.Name(id="sys"), attr="executable"):
@@ -262,6 +297,12 @@ class _Python:
                 values = self._values.get(name, [])[:_DEPTH]
                 found = [text for value in values for text in self._texts(value, depth - 1)]
         return list(dict.fromkeys(found))[:_DEPTH] or [STAND_IN]
+
+    def _pieces(self, values: list[ast.expr], depth: int) -> Iterator[str]:
+        for value in values:
+            text = self._texts(value, depth)[0]
+            self._effort.spend(len(text))  # pieces that are made of each other would fill the memory
+            yield text
 
 
 def _command_of(node: ast.Call) -> ast.expr | None:

@@ -15,6 +15,7 @@ import msgspec
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.parsing import CONFIGURATION, invalid, lines_of, parse
 from dynamo_mcp.problems import shown
+from dynamo_mcp.scripts import hook_of, hooks
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind
 from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, text_of
@@ -79,7 +80,7 @@ def content_of(template: Path) -> bytes:
 
 def has_pre_prompt(template: Path) -> bool:
     """Tell whether a template has a hook that may rewrite its `cookiecutter.json` before anything is asked."""
-    return any(path.stem == "pre_prompt" and not path.name.endswith("~") for path in template.glob("hooks/pre_prompt*"))
+    return any(hook_of(name) == "pre_prompt" for name in hooks(template))
 
 
 def fingerprint(template: Path) -> str:

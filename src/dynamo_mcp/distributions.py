@@ -16,6 +16,10 @@ INCLUDED = frozenset(
 """Modules that come with cookiecutter."""
 
 
+_DEEPEST = 4
+"""Parts of a name in the table, at most; a stranger's may have a hundred thousand."""
+
+
 class Known(msgspec.Struct, frozen=True):
     """Where a module is.
 
@@ -43,7 +47,7 @@ def comes_with_python(module: str) -> bool:
 
 def known(module: str) -> Known | None:
     """Return what the table says of a dotted module name: of the longest part of it that is there."""
-    parts = module.split(".")
+    parts = module.split(".", _DEEPEST)[:_DEEPEST]
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
         if name in _table().modules:

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from dynamo_mcp.effort import Effort
 from dynamo_mcp.template_code import Code, parse
 
 Demand: TypeAlias = Literal["always", "sometimes", "optional"]
@@ -16,8 +17,9 @@ Demand: TypeAlias = Literal["always", "sometimes", "optional"]
 
 _ABSENT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _ENDINGS = {"exit", "_exit", "quit", "abort", "fail"}
-_FROM = re.compile(r"([ \t]*)from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(|\*|\w+[ \t]*(?:,|#|as\b|$))")
-_IMPORT = re.compile(r"([ \t]*)import[ \t]+([\w.]+(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[\w.]+)*)[ \t]*(?:#.*)?$")
+# A stranger's line may be of any length: what one part has taken is not given back to be tried as the next.
+_FROM = re.compile(r"([ \t]*+)from[ \t]++(\.*+)([\w.]*+)[ \t]++import[ \t]++(?:\(|\*|\w++[ \t]*+(?:,|#|as\b|$))")
+_IMPORT = re.compile(r"([ \t]*+)import[ \t]+([\w.]+(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[\w.]+)*)[ \t]*(?:#.*)?$")
 
 
 class Import(msgspec.Struct, frozen=True):
@@ -38,10 +40,14 @@ class Import(msgspec.Struct, frozen=True):
     demand: Demand
 
 
-def imports(code: Code) -> tuple[Import, ...]:
-    """Return what a piece of Python imports; where it can't be parsed, what its lines say that import."""
+def imports(code: Code, effort: Effort) -> tuple[Import, ...]:
+    """Return what a piece of Python imports; where it can't be parsed, what its lines say that import.
+
+    Raises:
+        Exhausted: More would have to be spent.
+    """
     tree = parse(code.text)
-    found = _of_lines(code.text) if tree is None else _of_tree(tree)
+    found = _of_lines(code.text) if tree is None else _of_tree(tree, effort)
     return tuple(
         msgspec.structs.replace(each, demand="sometimes")
         if each.demand == "always" and each.line in code.conditional
@@ -50,10 +56,11 @@ def imports(code: Code) -> tuple[Import, ...]:
     )
 
 
-def _of_tree(tree: ast.Module) -> Iterator[Import]:
+def _of_tree(tree: ast.Module, effort: Effort) -> Iterator[Import]:
     waiting: list[tuple[ast.AST, Demand]] = [(tree, "always")]
     while waiting:
         node, demand = waiting.pop()
+        effort.spend()
         match node:
             case ast.Import(names=names):
                 yield from (Import(name.name, (), 0, node.lineno, demand) for name in names)
@@ -64,17 +71,17 @@ def _of_tree(tree: ast.Module) -> Iterator[Import]:
                 "__import__",
             }:
                 yield Import(module.lstrip("."), (), len(module) - len(module.lstrip(".")), node.lineno, demand)
-        waiting += _inside(node, demand)
+        waiting += _inside(node, demand, effort)
 
 
-def _inside(node: ast.AST, demand: Demand) -> list[tuple[ast.AST, Demand]]:
+def _inside(node: ast.AST, demand: Demand, effort: Effort) -> list[tuple[ast.AST, Demand]]:
     """Return what is in a node, each with whether its imports must succeed; last first."""
     less: Demand = "sometimes" if demand == "always" else demand
     parts: list[tuple[Iterable[ast.AST], Demand]]
     match node:
         case ast.Try():
             catching = [handler for handler in node.handlers if _catches(handler.type)]
-            tolerated = bool(catching) and not any(_ends(handler) for handler in catching)
+            tolerated = bool(catching) and not any(_ends(handler, effort) for handler in catching)
             parts = [(node.body, "optional" if tolerated else demand), (node.orelse, demand), (node.finalbody, demand)]
             parts.append((node.handlers, "optional" if tolerated else less))
         case ast.With(items=[ast.withitem(context_expr=ast.Call(args=arguments) as call), *_]) if _name(
@@ -98,13 +105,14 @@ def _catches(kind: ast.expr | None) -> bool:
     return kind is None or _name(kind) in _ABSENT
 
 
-def _ends(handler: ast.ExceptHandler) -> bool:
+def _ends(handler: ast.ExceptHandler, effort: Effort) -> bool:
     """Tell whether a handler gives up, so that the import is no attempt but a demand."""
-    return any(
-        isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _name(node.func) in _ENDINGS)
-        for statement in handler.body
-        for node in ast.walk(statement)
-    )
+    for statement in handler.body:
+        for node in ast.walk(statement):
+            effort.spend()
+            if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _name(node.func) in _ENDINGS):
+                return True
+    return False
 
 
 def _name(node: ast.AST) -> str:

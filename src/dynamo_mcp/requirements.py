@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,12 +13,13 @@ from packaging.requirements import InvalidRequirement as Unparsable
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from dynamo_mcp import calls, distributions
-from dynamo_mcp.errors import EnvironmentFailed, InvalidRequirement, MissingRequirement
-from dynamo_mcp.scripts import EXTENSIONS, Survey, Use, place, survey
-from dynamo_mcp.template_code import STAND_IN
+from dynamo_mcp import distributions
+from dynamo_mcp.effort import Effort
+from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidRequirement, InvalidTemplate, MissingRequirement
+from dynamo_mcp.findings import findings
+from dynamo_mcp.scripts import EXTENSIONS
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Executable, MissingModule, Need, Needs, Template, Trust
+from dynamo_mcp.types import MissingModule, Need, Needs, Template, Trust
 
 COOKIECUTTER = "cookiecutter==2.7.1"
 """The version whose behaviour `_in_environment/render.py` relies on."""
@@ -27,6 +29,8 @@ INERT_MODULES = frozenset({"jinja2_time"})
 
 MOST_ASKED = 16
 """Modules that the package index is asked about for one template."""
+MOST_MODULES = 500
+"""That are looked for in the table and in what the caller named; those that are always needed come first."""
 MOST_TOLD = 100
 NAME_LENGTH = 100
 NOT_GUESSED = (
@@ -81,16 +85,20 @@ async def derive(
 
     Raises:
         MissingRequirement: An extension's package is not known and none was named.
+        InvalidTemplate: An extension is no dotted name.
         InvalidRequirement: As `normalise`.
     """
     named = normalise(given)
-    surveyed = await anyio.to_thread.run_sync(survey, template, checkout, configuration)
-    uses = _distinct(surveyed.uses)
+    found = await anyio.to_thread.run_sync(findings, template, checkout, configuration, Effort())
+    uses = dict(islice(found.uses.items(), MOST_MODULES))
+    by_name: dict[str, list[str]] = {}
+    for each in named:
+        by_name.setdefault(_name(each), []).append(each)
     requirements: list[Need] = []
     missing: list[MissingModule] = []
     optional: list[str] = []
-    holders = {module: [each for each in named if _name(each) in _names(module)] for module in uses}
-    holding = {each for found in holders.values() for each in found}
+    holders = {module: [each for name in sorted(_names(module)) for each in by_name.get(name, ())] for module in uses}
+    holding = {each for holds in holders.values() for each in holds}
     spare = [each for each in named if each not in holding and not distributions.brings_executable(_name(each))]
     asked = 0
     for module, use in uses.items():
@@ -107,36 +115,35 @@ async def derive(
         else:
             own = _own_package(module) if known is None else None
             # A stranger could publish a package under the name of a module that the template holds itself.
-            beside = await anyio.to_thread.run_sync(place, checkout, module) if own and not use.extension else None
+            beside = found.beside.get(module) if own and not use.extension else None
             asked += own is not None and beside is None
             why = await _why_not(own, beside, asked, lacks if guess else None)
             if own is not None and why is None:
                 requirements.append(Need(own, module, use.found, "index", always))
             elif use.extension is not None:
-                raise MissingRequirement(
-                    f"The template's `_extensions` name `{plain(use.extension, NAME_LENGTH)}`, and which package holds "
-                    f"it is not known: {why}",
-                    hint=f"add the template with the package in `requirements`, for example "
-                    f"`--requirement {canonicalize_name(plain(module, NAME_LENGTH)) or 'NAME'}` if that is its name",
-                )
+                raise _unknown(use.extension, own if guess else None, str(why))
             else:
                 missing.append(MissingModule(plain(module, NAME_LENGTH), use.found, str(why), always))
     told = {need.requirement for need in requirements}
     requirements += [Need(each, None, "named by whoever added it", "named") for each in named if each not in told]
-    executables, network = _reach(surveyed)
-    found: dict[str, Sequence[object]] = {
+    lists: dict[str, Sequence[object]] = {
         "missing": missing,
         "optional": optional,
-        "executables": executables,
-        "network": network,
+        "executables": found.executables,
+        "network": found.network,
+        "unread": found.unread,
     }
+    more = {field: len(each) - MOST_TOLD for field, each in lists.items() if len(each) > MOST_TOLD}
+    if len(found.uses) > len(uses):
+        more["requirements"] = len(found.uses) - len(uses)
     return Needs(
         tuple(sorted(requirements, key=lambda need: need.requirement)),
         tuple(missing[:MOST_TOLD]),
         tuple(optional[:MOST_TOLD]),
-        executables[:MOST_TOLD],
-        network[:MOST_TOLD],
-        {field: len(each) - MOST_TOLD for field, each in found.items() if len(each) > MOST_TOLD},
+        found.executables[:MOST_TOLD],
+        found.network[:MOST_TOLD],
+        found.unread[:MOST_TOLD],
+        more,
     )
 
 
@@ -194,20 +201,6 @@ def verified(needs: Needs, present: frozenset[str]) -> Needs:
     return msgspec.structs.replace(needs, missing=(*needs.missing, *missing))
 
 
-def _distinct(uses: Iterable[Use]) -> dict[str, Use]:
-    """Return what has to be held, by the part of its name that says by what: its first, most demanding use."""
-    found: dict[str, Use] = {}
-    order = ("optional", "sometimes", "always")
-    for use in uses:
-        if distributions.comes_with_python(use.module) or STAND_IN in use.module:
-            continue
-        known = distributions.known(use.module)
-        module = known.module if known else use.module.partition(".")[0]
-        if module not in found or order.index(use.demand) > order.index(found[module].demand):
-            found[module] = use
-    return found
-
-
 def _names(module: str) -> set[str]:
     """Return the canonical names of the distributions that would hold a module."""
     known = distributions.known(module)
@@ -222,6 +215,28 @@ def _own_package(module: str) -> str | None:
         return normalise([module])[0]
     except InvalidRequirement:
         return None
+
+
+def _unknown(extension: str, looked_up: str | None, why: str) -> DynamoError:
+    """Return the error of an extension that no package is known for.
+
+    Args:
+        extension: An item of `_extensions`.
+        looked_up: The package of its name, if that was asked for.
+        why: Why that does not hold it, in words.
+    """
+    shown = plain(extension, NAME_LENGTH)
+    if not all(part.isidentifier() for part in extension.replace(":", ".", 1).split(".")):
+        return InvalidTemplate(
+            f"The template's `_extensions` hold {f'`{shown}`' if shown else 'an empty text'}, which names no class",
+            hint="mend the template: each item is a class by its dotted name, such as `jinja2_time.TimeExtension`",
+        )
+    hint = "add the template with the package that holds it in `requirements` (`--requirement NAME`)"
+    if looked_up is not None:
+        hint += f"; its name is not `{looked_up}`"
+    return MissingRequirement(
+        f"The template's `_extensions` name `{shown}`, and which package holds it is not known: {why}", hint=hint
+    )
 
 
 async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks | None) -> str | None:
@@ -239,24 +254,6 @@ async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks
     except EnvironmentFailed:
         return "the package index could not be asked for a package of its name; `update --force` tries again"
     return None if why is None else f"it is not in the table, and of a package of its name uv says: {why}"
-
-
-def _reach(surveyed: Survey) -> tuple[tuple[Executable, ...], tuple[str, ...]]:
-    """Return the executables that are called, and where the network seems to be reached for."""
-    executables: dict[str, Executable] = {}
-    network: dict[str, str] = {}
-    for use in surveyed.uses:
-        parts = use.module.split(".")
-        for module in (".".join(parts[: index + 1]) for index in range(len(parts))):
-            if module in calls.NETWORK_MODULES:
-                network.setdefault(module, f"{use.found}: imports `{module}`")
-    for script in surveyed.scripts:
-        for call in calls.calls(script):
-            where = f"{script.where}, line {call.line}"
-            executables.setdefault(call.name, Executable(call.name, where))
-            if calls.reaches(call):
-                network.setdefault(f"{call.name} ", f"{where}: calls `{call.name}`")
-    return tuple(executables[name] for name in sorted(executables)), tuple(network.values())
 
 
 def _name(requirement: str) -> str:

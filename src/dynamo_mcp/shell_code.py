@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from dynamo_mcp.effort import Effort
 from dynamo_mcp.template_code import STAND_IN
 
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh"})
@@ -17,6 +18,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _SEPARATORS = re.compile(r"\|\||&&|[;|&\n]|\$\(|`|\(|\)")
 _HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
+# A stranger's text may be all blanks: no blank is looked at twice.
+_OWN = re.compile(r"^[ \t]*+(?:function[ \t]++)?([\w-]++)[ \t]*+\(\)", re.MULTILINE)
 _PREFIXES = frozenset(
     {"if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "sudo", "exec", "command", "nohup"}
     | {"builtin", "eval", "xargs", "env", "nice"}
@@ -28,6 +31,10 @@ _BUILTINS = frozenset(
     | {"hash", "pushd", "popd", "shopt"}
 )
 _DEPTH = 8
+_LONG_ROW = 1 << 14
+"""Characters; `shlex` copies a word for each character of it."""
+_ROW_STEPS = 10
+"""What a row costs however short it is."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -38,20 +45,27 @@ class Call(msgspec.Struct, frozen=True):
     line: int
 
 
-def of_words(words: list[str], line: int, depth: int = _DEPTH) -> Iterator[Call]:
+def of_words(words: list[str], line: int, effort: Effort, depth: int = _DEPTH) -> Iterator[Call]:
     """Yield what a command calls: itself, and what it runs for its part.
 
     Args:
         words: Its words, of which the first names it.
         line: Where it stands.
+        effort: What may be spent.
         depth: How often it may run another for its part.
+
+    Raises:
+        Exhausted: It was spent.
     """
-    while words and (words[0] in _PREFIXES or _ASSIGNMENT.match(words[0]) or words[0].rpartition("/")[2] == "env"):
-        if words[:2] == ["command", "-v"]:
+    effort.spend(1 + len(words))
+    first = 0
+    while first < len(words) and _precedes(words[first]):
+        if words[first : first + 2] == ["command", "-v"]:
             return  # a question, not a call
-        words = words[1:]
-        while words and words[0].startswith("-"):
-            words = words[1:]
+        first += 1
+        while first < len(words) and words[first].startswith("-"):
+            first += 1
+    words = words[first:]
     if not words or depth == 0:
         return
     # A path that is not absolute is a file of the project.
@@ -62,25 +76,34 @@ def of_words(words: list[str], line: int, depth: int = _DEPTH) -> Iterator[Call]
     if _PYTHONS.fullmatch(name) and rest[:1] == ("-m",):
         # A module that is run is what its package's executable runs.
         if len(rest) > 1 and rest[1] not in sys.stdlib_module_names:
-            yield from of_words([rest[1].replace("_", "-"), *rest[2:]], line, depth - 1)
+            yield from of_words([rest[1].replace("_", "-"), *rest[2:]], line, effort, depth - 1)
         return
     yield Call(name, rest, line)
     if name in SHELLS and "-c" in rest[:-1]:
-        yield from of_shell(rest[rest.index("-c") + 1], line, each_line=False, depth=depth - 1)
+        yield from of_shell(rest[rest.index("-c") + 1], line, effort, each_line=False, depth=depth - 1)
 
 
-def of_shell(text: str, line: int, *, each_line: bool = True, depth: int = _DEPTH) -> Iterator[Call]:
+def _precedes(word: str) -> bool:
+    """Tell whether a word stands before the name of a command."""
+    return word in _PREFIXES or bool(_ASSIGNMENT.match(word)) or word.rpartition("/")[2] == "env"
+
+
+def of_shell(text: str, line: int, effort: Effort, *, each_line: bool = True, depth: int = _DEPTH) -> Iterator[Call]:
     """Yield what a piece of shell calls, roughly: the first words of its commands.
 
     Args:
         text: The code.
         line: The number of its first line.
+        effort: What may be spent.
         each_line: It is a file; otherwise all of it stands at `line`.
         depth: How often a shell may be called by a shell.
+
+    Raises:
+        Exhausted: It was spent.
     """
     until = before = ""
     begun = 0
-    own = set(re.findall(r"^\s*(?:function\s+)?([\w-]+)\s*\(\)", text, re.MULTILINE))
+    own = set(_OWN.findall(text))
     for offset, end in enumerate(text.split("\n")):
         if until:
             until = "" if end.strip() == until else until
@@ -91,10 +114,13 @@ def of_shell(text: str, line: int, *, each_line: bool = True, depth: int = _DEPT
             before = row[:-1] + " "
             continue
         before = ""
+        if not row or row.isspace():
+            continue
+        effort.spend(_ROW_STEPS + len(row) * (1 + len(row) // _LONG_ROW))
         here = _HERE.search(row)
         until = here[2] if here else ""
         for words in _commands(row):
-            for call in of_words(words, line + (begun if each_line else 0), depth):
+            for call in of_words(words, line + (begun if each_line else 0), effort, depth):
                 if call.name not in own:
                     yield call
 

@@ -14,6 +14,7 @@ STAND_IN = "jinja_value"
 """The name that stands where Jinja prints something."""
 
 _KEYS = ("comment_start_string", "block_start_string", "variable_start_string")
+_LONGEST_MARK = 100
 _WORD = re.compile(r"[-+]?\s*(\w+)")
 _CONDITIONS = {"if": 1, "for": 1, "endif": -1, "endfor": -1}
 # `ast.parse` warns of a stranger's strings; filters of warnings belong to the whole process.
@@ -47,8 +48,13 @@ def marks_of(configuration: dict[str, Any]) -> Marks:
     pairs = []
     for key, usual in zip(_KEYS, (Marks().comment, Marks().block, Marks().variable), strict=True):
         pair = (chosen.get(key, usual[0]), chosen.get(key.replace("_start_", "_end_"), usual[1]))
-        pairs.append(pair if all(isinstance(mark, str) and mark for mark in pair) else usual)
+        pairs.append(pair if all(isinstance(mark, str) and _marks(mark) for mark in pair) else usual)
     return Marks(*pairs)
+
+
+def _marks(mark: str) -> bool:
+    """Tell whether a mark is one that a person would choose; to look for any other could take minutes."""
+    return 0 < len(mark) <= _LONGEST_MARK and not mark.isspace()
 
 
 def python_of(text: str, marks: Marks) -> Code:
@@ -74,7 +80,10 @@ def set_aside(text: str, marks: Marks, *, first: bool = False) -> Code:
     # A longer mark may begin like a shorter one.
     begins = re.compile("|".join(re.escape(mark) for mark in sorted(ends, key=len, reverse=True)))
     raw_end = re.compile(re.escape(marks.block[0]) + r"[-+]?\s*endraw\b")
-    if_end = re.compile(r"[^\n]*?(?=" + re.escape(marks.block[0]) + r"[-+]?\s*endif\b)")
+    if_end = re.compile(re.escape(marks.block[0]) + r"[-+]?\s*endif\b")
+    # What was looked for once and is not there is not looked for again.
+    raw_ends = True
+    without_end = 0
     pieces: list[str] = []
     conditional: set[int] = set()
     position = depth = 0
@@ -103,11 +112,20 @@ def set_aside(text: str, marks: Marks, *, first: bool = False) -> Code:
         word = _WORD.match(inside.strip())
         name = word[1] if word else ""
         depth = max(0, depth + _CONDITIONS.get(name, 0))
-        if name == "raw" and (raw := raw_end.search(text, position)):
-            keep(text[position : raw.start()])
-            position = raw.start()
-        if first and name in {"else", "elif"} and (rest := if_end.match(text, position)):
-            position = rest.end()
+        if name == "raw" and raw_ends:
+            raw = raw_end.search(text, position)
+            raw_ends = raw is not None
+            if raw is not None:
+                keep(text[position : raw.start()])
+                position = raw.start()
+        if first and name in {"else", "elif"} and position >= without_end:
+            row_end = text.find("\n", position)
+            row_end = len(text) if row_end < 0 else row_end
+            rest = if_end.search(text, position, row_end)
+            if rest is not None:
+                position = rest.start()
+            else:
+                without_end = row_end
     keep(text[position:])
     return Code("".join(pieces), frozenset(conditional))
 

@@ -116,6 +116,7 @@ class Needs(msgspec.Struct, frozen=True):
         optional: What it tries to import and does without: each module, and where.
         executables: What it calls, in the order of their names.
         network: By what it seems to reach for the network, and where first.
+        unread: The files that run and were not read to their end, since that would take too long.
         more: By field, how many more were found than are listed.
     """
 
@@ -124,6 +125,7 @@ class Needs(msgspec.Struct, frozen=True):
     optional: tuple[str, ...] = ()
     executables: tuple[Executable, ...] = ()
     network: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     more: dict[str, int] = {}
 
 

@@ -190,6 +190,9 @@ def _lacks(needs: Needs, trust: Trust) -> Iterator[str]:
     if needs.network and trust != "full":
         yield "may need the network, which it does not get:"
         yield from (f"  {where}" for where in needs.network)
+    if needs.unread:
+        yield "too long to be read to the end, so there may be more that it needs:"
+        yield from (f"  {where}" for where in needs.unread)
     yield from (f"{field}: {more} more than are listed" for field, more in needs.more.items())
 
 
