@@ -207,6 +207,7 @@ class Groups:
             repository.checkout,
             repository.location.directory,
             group=repository.name,
+            place=f"`{sources.display(repository.location)}`",
             known=known,
             taken=taken,
         )
