@@ -229,7 +229,7 @@ class FakeDynamo:
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         known = {variable.name: variable for variable in await self.get_template_variables(template_name)}
         if unknown := [name for name in answers if name not in known]:
-            problems = tuple(Problem(name, f"`{name}` is not a variable") for name in unknown)
+            problems = tuple(Problem(name, f"`{name}` is not asked") for name in unknown)
             raise InvalidAnswers(template_name, problems, hint="read the variables")
 
     async def create_project(
@@ -338,7 +338,7 @@ class FakeDynamo:
 
 def _refuse_unknown(template_name: str, given: dict[str, Any], variables: tuple[VariableInfo, ...]) -> None:
     known = {variable.name for variable in variables}
-    if problems := tuple(Problem(name, f"`{name}` is not a variable") for name in given if name not in known):
+    if problems := tuple(Problem(name, f"`{name}` is not asked") for name in given if name not in known):
         raise InvalidAnswers(template_name, problems, hint="read the variables")
 
 

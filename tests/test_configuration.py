@@ -131,7 +131,7 @@ class TestKinds:
             (["a", "b", "a"], "choice", "a", {"type": "string", "enum": ["a", "b"], "default": "a"}),
             ([3.9, 3.1], "choice", "3.9", {"type": "string", "enum": ["3.9", "3.1"], "default": "3.9"}),
             ([True, None], "choice", "True", {"type": "string", "enum": ["True", "None"], "default": "True"}),
-            (3, "number", 3, {"type": "number", "default": 3}),
+            (3, "number", 3, {"type": "integer", "default": 3}),
             (0.5, "number", 0.5, {"type": "number", "default": 0.5}),
             ({"a": 1}, "mapping", {"a": 1}, {"type": "object", "additionalProperties": True, "default": {"a": 1}}),
         ],
@@ -433,6 +433,31 @@ class TestRefusing:
             caught.value.message
             == f"`cookiecutter.json`, line 3: `{name}` can't be `{json.dumps(value)}`; it is {allowed}"
         )
+
+    @pytest.mark.parametrize(
+        ("setting", "told"),
+        [
+            ({"_extensions": "jinja2.ext.do"}, 'it is a list; is `["jinja2.ext.do"]` meant?'),
+            ({"_new_lines": "\n\n"}, r"""`_new_lines` can't be `"\n\n"`; it is one of `"\n"`, `"\r\n"`, `"\r"`"""),
+            ({"_new_lines": [1]}, "`_new_lines` can't be `[1]`"),
+            (
+                {"_jinja2_env_vars": {"variable_start_string": 5}},
+                "`variable_start_string` of `_jinja2_env_vars` can't be `5`; it is text",
+            ),
+        ],
+    )
+    def test_a_setting_with_which_nothing_could_be_made_is_refused_with_its_line(
+        self, tmp_path: Path, setting: dict[str, Any], told: str
+    ) -> None:
+        (tmp_path / "cookiecutter.json").write_text(json.dumps({"a": "x", **setting}, indent=1))
+        with pytest.raises(InvalidTemplate) as caught:
+            read(tmp_path)
+        assert caught.value.message.startswith("`cookiecutter.json`, line 3: ")
+        assert told in caught.value.message
+        assert "where it is in a repository" in caught.value.hint
+
+    def test_a_setting_that_is_empty_sets_nothing(self) -> None:
+        assert _schema({"a": "x", "_extensions": "", "_new_lines": None, "_jinja2_env_vars": {}}).variables
 
     @pytest.mark.parametrize("name", ["", " ", "a\nb", 'a"b', "a\\b", "x" * 201, "x" * (1 << 18)])
     def test_a_name_that_can_not_be_asked_is_refused_with_its_line_and_what_it_may_be(

@@ -113,6 +113,10 @@ PINNED = {
         "test_nesting.py",
         "test_a_path_out_of_the_repository_is_not_followed",
     ),
+    "follows the templates that a `pre_prompt` hook names": (
+        "test_inspection.py",
+        "test_a_hook_that_names_templates_is_refused_and_says_how_to_add_each",
+    ),
     "runs the `pre_prompt` hook of a repository that only names templates": (
         "test_inspection.py",
         "test_a_child_of_a_repository_has_its_own_hook_which_runs_in_its_own_folder",

@@ -90,7 +90,6 @@ async def test_an_edit_of_a_live_template_leaves_no_example_that_may_be_true_no_
         ({"slug": "s", "worse": "{{ cookiecutter.nowhere }}"}, "the default of `worse`: .*nowhere"),
         ({"slug": "{{ cookiecutter.b }}", "b": "{{ cookiecutter.slug }}"}, "the default of `slug`: "),
         ({"slug": "s", "odd": "{% if %}"}, "the default of `odd`: "),
-        ({"slug": "s", "_jinja2_env_vars": {"nonsense": 1}}, "its `_jinja2_env_vars` can't be used"),
         ({"slug": "a/b"}, "would be called `a/b`"),
         ({"other": "s"}, "the name of the project folder .*slug"),
     ],
@@ -107,6 +106,33 @@ async def test_one_that_can_not_compute_them_is_added_and_what_is_wrong_is_told(
         assert await examples(dynamo) == {}
         assert info.is_active
         assert home.scratch == []
+
+
+NEVER: dict[str, dict[str, Any]] = {
+    "its `_jinja2_env_vars` can't be used": {"_jinja2_env_vars": {"nonsense": 1}},
+    "its `_extensions` can't be used": {"_extensions": ["ours.Gone"]},
+    "the default of `pick`: ": {"pick": ["a", "{% if %}"]},
+    "the default of `names`: ": {"names": {"a": "{% if %}"}},
+    "the default of `__own`: ": {"__own": "{% if %}"},
+}
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("said", NEVER)
+async def test_one_that_can_not_work_whatever_is_answered_says_so_in_every_list(
+    home: Home, said: str, live: bool
+) -> None:
+    folder = write_template(home.templates / "one", {"ours.py": ""}, configuration={"slug": "s", **NEVER[said]})
+    async with home.open() as dynamo:
+        info = await dynamo.add_template(str(folder), live=live)
+        (listed,) = await dynamo.list_templates()
+        assert (listed.is_active, listed.problem, listed.notes) == (info.is_active, info.problem, info.notes)
+        # A live one may be mended at any time.
+        assert info.is_active == live
+        assert said in (" ".join(info.notes) if live else info.problem or "")
+        assert "revision" not in f"{info.notes} {info.problem}"  # a folder has none
+        write_template(folder)
+        assert (await dynamo.update_template("one")).template.is_active
 
 
 async def test_what_a_stranger_s_defaults_come_to_is_kept_plain_short_and_in_bounds(home: Home) -> None:

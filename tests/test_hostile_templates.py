@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from dynamo_mcp.errors import DynamoError, HookFailed, InvalidTemplate, NotATemplate, RenderFailed, TimedOut
+from dynamo_mcp.errors import (
+    DynamoError,
+    HookFailed,
+    InvalidAnswers,
+    InvalidTemplate,
+    NotATemplate,
+    RenderFailed,
+    TimedOut,
+)
 from dynamo_mcp.last_words import KEPT_BYTES
 from homes import SLUG, Home, base_environments, write_template
 
@@ -200,6 +208,78 @@ async def test_a_template_that_is_broken_is_told_so_where_and_leaves_nothing(hom
         assert "/output/" not in raised.value.message
         assert home.scratch == []
     assert home.made == []
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        ({"hooks/pre_gen_project.py": "input('sure? ')"}, "hooks have nothing to read"),
+        ({"hooks/post_gen_project.py": "open('x', 'w').write('x' * (8 << 20))"}, "`DYNAMO_MCP_OUTPUT_BYTES`"),
+        (
+            {"hooks/post_gen_project.py": "import errno\nraise OSError(errno.EFBIG, 'File too large')"},
+            "`DYNAMO_MCP_OUTPUT_BYTES`",
+        ),
+        ({"hooks/post_gen_project.py": "raise SystemExit('no such licence')"}, "answer as the hook asks"),
+        ({"ours.py": "import os\nos._exit(0)"}, "its own code may have ended the job"),
+        ({"ours.py": "import os\nos._exit(3)"}, "its own code may have ended the job"),
+    ],
+)
+async def test_what_to_do_about_a_failure_is_what_could_help(
+    home: Home, files: dict[str, str | bytes], hint: str
+) -> None:
+    asked = {"slug": "made", **({"_extensions": ["ours.Extension"]} if "ours.py" in files else {})}
+    async with home.open(output_bytes=1 << 20) as dynamo:
+        await home.add(dynamo, "one", files, configuration=asked)
+        with pytest.raises(DynamoError) as raised:
+            await dynamo.create_project("one", str(home.outputs))
+        assert hint in raised.value.hint
+    assert home.made == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"slug": "a\0b"}, ("slug", "a\\x00b", "what makes a plain folder name of at most 255 bytes")),
+        ({"m": {"d": {"x": "zz"}}}, ("m", '{"d": {"x": "zz"}}', "true or false")),
+    ],
+)
+async def test_an_answer_that_only_a_job_can_check_is_told_with_what_was_given_and_what_is_allowed(
+    home: Home, answers: dict[str, Any], told: tuple[str, str, str]
+) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", configuration={"slug": "made", "m": {"d": {"x": True}}})
+        with pytest.raises(InvalidAnswers) as raised:
+            await dynamo.create_project("one", str(home.outputs), answers)
+    (problem,) = raised.value.problems
+    assert (problem.variable, problem.given, problem.allowed) == told
+
+
+async def test_what_never_ends_without_a_hook_blames_none(home: Home) -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    async with home.open(create_seconds=2) as dynamo:
+        await home.add(dynamo, "one", {f"{SLUG}/endless": endless})
+        with pytest.raises(TimedOut, match="was ended while rendering files") as raised:
+            await dynamo.create_project("one", str(home.outputs))
+        assert "hook" not in str(raised.value)
+
+
+async def test_a_folder_without_a_template_is_named_as_it_was_given(home: Home) -> None:
+    folder = home.templates / "none"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "file").touch()
+    async with home.open() as dynamo:
+        for directory, where in ((None, f"the root of `{folder}`"), ("inner", f"the folder `inner` of `{folder}`")):
+            with pytest.raises(NotATemplate) as raised:
+                await dynamo.add_template(str(folder), directory=directory)
+            assert raised.value.message == f"There is no `cookiecutter.json` in {where}"
+
+
+async def test_a_template_whose_file_has_gone_is_named(home: Home) -> None:
+    async with home.open() as dynamo:
+        folder = await home.add(dynamo, "one")
+        (folder / "cookiecutter.json").unlink()
+        with pytest.raises(NotATemplate, match=r"no `cookiecutter.json` in the folder of `one`"):
+            await dynamo.get_template_variables("one")
 
 
 async def test_a_hook_without_run_bit_runs(home: Home) -> None:

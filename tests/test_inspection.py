@@ -102,6 +102,17 @@ async def test_a_hook_that_fails_or_leaves_nonsense_is_told_and_nothing_is_left(
         assert home.scratch == []
 
 
+async def test_a_hook_that_names_templates_is_refused_and_says_how_to_add_each(home: Home) -> None:
+    folder = write_template(home.templates / "one", pre_prompt=rewrites({"templates": {"a": {"path": "./a"}}}))
+    write_template(folder / "a")
+    async with home.open() as dynamo:
+        with pytest.raises(InvalidTemplate, match="in the folders `a` ") as raised:
+            await dynamo.add_template(str(folder))
+        assert raised.value.hint == "add each of them by naming its folder with `directory`"
+        await dynamo.add_template(str(folder), directory="a", name="inner")
+        assert await asked(dynamo, "inner") == ["slug"]
+
+
 async def test_a_hook_that_never_ends_is_ended(home: Home) -> None:
     async with home.open(create_seconds=3) as dynamo:
         with pytest.raises(TimedOut, match=r"`pre_prompt` hook of `one` took more than 3 seconds"):

@@ -62,6 +62,13 @@ class TestNaming:
             ("web.second-one", "b", "The second"),
         ]
 
+    def test_where_a_title_makes_no_good_name_the_folder_is_one(self, tmp_path: Path) -> None:
+        titles = ["{{cookiecutter.slug}} (./one)", "日本 (./apps/two/)", "日本 API (./three)"]
+        for folder in ("one", "apps/two", "three"):
+            write(tmp_path / folder)
+        write(tmp_path, {"template": titles})
+        assert [child.name for child in found(tmp_path).children] == ["web.one", "web.two", "web.api"]
+
     def test_a_repository_that_asks_questions_is_one_template(self, tmp_path: Path) -> None:
         assert find(write(tmp_path), None, group="web") is None
         assert find(write(tmp_path, {"template": "basic", "templates": {}}), None, group="web") is None
@@ -180,7 +187,7 @@ class TestFolders:
 
     def test_the_only_folder_is_told_and_not_taken(self, tmp_path: Path) -> None:
         write(tmp_path / "in" / "api")
-        with pytest.raises(NotATemplate, match="in `in`, but in the folder `in/api`"):
+        with pytest.raises(NotATemplate, match="in the folder `in` of the repository, but in the folder `in/api`"):
             find(tmp_path, "in", group="web")
 
     def test_the_list_is_bounded(self, tmp_path: Path) -> None:

@@ -82,6 +82,20 @@ async def test_an_existing_folder_is_refused_before_any_hook_runs(home: Home) ->
     assert list((home.path / "projects").iterdir()) == []
 
 
+@pytest.mark.parametrize("if_exists", ["error", "skip", "overwrite"])
+async def test_what_is_there_and_is_no_folder_is_not_offered_to_be_kept_or_overwritten(
+    home: Home, if_exists: IfExists
+) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        (home.outputs / "made").touch()
+        with pytest.raises(TargetExists, match="exists already, and is not a folder") as raised:
+            await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+        preview = await dynamo.preview_project("one", str(home.outputs), if_exists=if_exists)
+    assert "overwrite" not in raised.value.hint
+    assert preview.problem == f"{raised.value.message}; {raised.value.hint}"
+
+
 async def test_skip_keeps_what_is_there_and_adds_what_is_not(home: Home) -> None:
     async with home.open() as dynamo:
         target = await prepared(home, dynamo)

@@ -87,6 +87,8 @@ class TestAccepting:
             ("port", 80, "80"),
             ("port", 80.0, "80"),
             ("port", "80", "80"),
+            ("port", " 80\n", "80"),
+            ("ratio", "\t3.10 ", "3.10"),
             ("port", -1, "-1"),
             ("port", 10**30, "1" + "0" * 30),
             ("ratio", 1, "1"),
@@ -204,7 +206,8 @@ class TestRefusing:
             ("port", [1], ("[1]", "a whole number", (), None)),
             ("tests", "maybe", ("maybe", "true, false, `y` or `n`", (), None)),
             ("name", None, ("null", "text", (), None)),
-            ("licenc", 1, (None, f"asked are {', '.join(f'`{name}`' for name in KINDS)}", (), "licence")),
+            ("docker", "a\x00b\u202ec", ("a\\x00b\\u202ec", "true or false", (), None)),
+            ("licenc", 1, (None, f"one of {', '.join(f'`{name}`' for name in KINDS)}", (), "licence")),
         ],
     )
     def test_a_problem_holds_what_was_given_what_is_allowed_and_the_nearest_each_for_itself(
@@ -215,6 +218,13 @@ class TestRefusing:
         (problem,) = caught.value.problems
         assert problem.variable == name
         assert (problem.given, problem.allowed, problem.choices, problem.nearest) == told
+
+    @pytest.mark.parametrize("given", ["The B", " the b"])
+    def test_a_label_is_no_answer_but_the_choice_that_it_labels_was_meant(self, given: str) -> None:
+        labels = {"pick": {"a": "The A", "b": "The B", "gone": "The B"}}
+        with pytest.raises(InvalidAnswers, match="did you mean `b`") as caught:
+            compile_schema({"pick": ["a", "b"], "__prompts__": labels}).check("web", {"pick": given})
+        assert caught.value.problems[0].nearest == "b"
 
     def test_choices_without_number_and_of_hostile_words_are_told_plainly_and_bounded(self) -> None:
         many = [f"choice-{number}" for number in range(2000)]

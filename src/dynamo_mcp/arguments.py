@@ -5,6 +5,7 @@ All problems are told at once, each with what was given, what is allowed and the
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -13,9 +14,10 @@ from dynamo_mcp.errors import DynamoError, InvalidAnswers, InvalidArguments, Pro
 from dynamo_mcp.problems import not_offered, not_taken, wrong
 from dynamo_mcp.results import schema_of
 from dynamo_mcp.types import IfExists
+from dynamo_mcp.views import TOOL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 
@@ -193,7 +195,8 @@ def parse(kind: type[Arguments], given: Mapping[str, Any], *, tool: str) -> Argu
             allowed = _allowed(properties[name])
             problems.append(Problem(name, f"`{name}` is missing; it is {allowed}", None, allowed))
     if problems:
-        taken = ", ".join(f"`{name}`" for name in fields) or "no arguments"
+        names = [f"`{name}`" for name in fields] + (["the template's variables"] if kind is Placement else [])
+        taken = ", ".join(names) or "no arguments"
         raise InvalidArguments(tool, tuple(problems), hint=f"`{tool}` takes {taken}; correct the call and try again")
     return kind(**values)
 
@@ -222,6 +225,35 @@ async def parse_with_answers(
         except DynamoError:
             pass  # whether there is such a template is told when the arguments fit
         raise
+
+
+@contextmanager
+def as_arguments(template: str, tool: str) -> Iterator[None]:
+    """Tell of answers that are a template's own tool's arguments what else was meant by those that are not asked.
+
+    Raises:
+        InvalidAnswers: As the caller's code raises it, with more words.
+    """
+    try:
+        yield
+    except InvalidAnswers as error:
+        if tool == f"{TOOL_PREFIX}{template}":
+            problems = tuple(map(_meant, error.problems))
+            raise InvalidAnswers(template, problems, hint=error.hint) from error
+        raise
+
+
+def _meant(problem: Problem) -> Problem:
+    """Say what was meant by an argument of the general tool, where no variable is called so."""
+    name, unknown = problem.variable, f"`{problem.variable}` is not asked"
+    if not problem.message.startswith(unknown):
+        return problem
+    if name in Placement.__struct_fields__:
+        return msgspec.structs.replace(problem, message=f"{unknown}; did you mean `_{name}`?", nearest=f"_{name}")
+    if name == "variables":
+        told = f"{unknown}; pass each variable as an argument of its own"
+        return msgspec.structs.replace(problem, message=told, nearest=None)
+    return problem
 
 
 def _problems(name: str, value: Any, kind: Any, schema: Mapping[str, Any]) -> list[Problem]:

@@ -22,7 +22,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp.arguments import CreateProject, Placement, parse
+from dynamo_mcp.arguments import CreateProject, Placement, as_arguments, parse
 from dynamo_mcp.errors import Declined, DynamoError, Failed, InvalidName, TemplateNotFound, TimedOut
 from dynamo_mcp.forms import Form, compose
 from dynamo_mcp.text import plain
@@ -83,7 +83,8 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
         return Asked(given)
     try:
         template, answers = _wanted(params.name, given)
-        await dynamo.check_answers(template, answers)
+        with as_arguments(template, params.name):
+            await dynamo.check_answers(template, answers)
         variables = await dynamo.get_template_variables(template)
     except (TemplateNotFound, InvalidName):
         return Asked(given)  # the call itself says what is wrong with it
@@ -180,9 +181,15 @@ async def _answer(ctx: Context, form: Form, seconds: float) -> ElicitResult:
             f"Nobody answered the form within {seconds:g} seconds; nothing was created",
             hint="call again when the person is there, or without asking; `DYNAMO_MCP_ASK_SECONDS` allows more",
         ) from error
-    except (MCPError, ValueError) as error:  # pydantic's are ValueErrors
+    except MCPError as error:
         raise Failed(
             f"The client could not ask the person, and nothing was created: {plain(str(error), _SHOWN)}",
+            hint="call again without asking, and pass the answers",
+        ) from error
+    except ValueError as error:  # pydantic's, whose words mean nothing to whoever called
+        raise Failed(
+            "The client sent back what is no answer to a form, and nothing was created: its `action` is one of "
+            "`accept`, `decline`, `cancel`, and its `content` an object",
             hint="call again without asking, and pass the answers",
         ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -26,12 +27,14 @@ NAME_LENGTH = 200
 SHOWN = 20
 """Folders that a message names at most."""
 
-# cookiecutter takes each letter of a text of patterns, and the names in an object.
+# cookiecutter takes each letter of a text of patterns, and the names in an object; a text of extensions never works.
 _SETTINGS: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("_copy_without_render", (list, dict, str), "a list of texts"),
     ("_extensions", (list, dict, str), "a list of texts"),
     ("_jinja2_env_vars", (dict,), "an object"),
 )
+_NEW_LINES = ("\n", "\r\n", "\r")
+_MARKS = tuple(f"{kind}_{end}_string" for kind in ("block", "variable", "comment") for end in ("start", "end"))
 _REFERENCE = re.compile(r"cookiecutter\s*(?:\.\s*(\w+)|\[\s*['\"]([^'\"]+)['\"]\s*\])")
 
 
@@ -49,33 +52,42 @@ class Nested(msgspec.Struct, frozen=True):
     description: str
 
 
-def read(template: Path) -> Schema:
+def read(template: Path, place: str | None = None) -> Schema:
     """Read the questions that the template in a folder asks.
+
+    Args:
+        template: The folder.
+        place: What it is to whoever reads a message, in words; its name when None.
 
     Raises:
         NotATemplate: There is no `cookiecutter.json`.
         InvalidTemplate: It can't be understood.
     """
-    content = content_of(template)
+    content = content_of(template, place)
     return compile_schema(parse(content), lines_of(content.decode()))
 
 
-def content_of(template: Path) -> bytes:
-    """Return the bytes of a template's `cookiecutter.json`; raises as `fingerprint`."""
+def content_of(template: Path, place: str | None = None) -> bytes:
+    """Return the bytes of a template's `cookiecutter.json`; takes what `read` does, and raises as it does."""
     path = template / CONFIGURATION
     try:
         return _content(path)
     except IsADirectoryError as error:
         raise NotATemplate(f"`{CONFIGURATION}` is no file", hint="mend the template: it must be one") from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotATemplate(
-            f"There is no `{CONFIGURATION}` in `{template.name}`",
-            hint="name the folder that holds it with `directory`, if it is not the root",
-        ) from error
+        raise none_in(place or f"`{template.name}`") from error
     except OSError as error:
         raise InvalidTemplate(
             f"`{CONFIGURATION}` can't be read: {error.strerror}", hint="make the file readable"
         ) from error
+
+
+def none_in(place: str) -> NotATemplate:
+    """Return the error for a place, in words, that should hold a `cookiecutter.json`."""
+    return NotATemplate(
+        f"There is no `{CONFIGURATION}` in {place}",
+        hint="name the folder that holds it with `directory`, if it is not the root",
+    )
 
 
 def has_pre_prompt(template: Path) -> bool:
@@ -159,11 +171,8 @@ def compile_schema(configuration: dict[str, Any], lines: dict[str, int] | None =
         InvalidTemplate: A question can't be asked.
     """
     if several := nested(configuration):
-        folders = _listed([(child.folder or child.key).removeprefix("./") for child in several])
-        raise InvalidTemplate(
-            f"This repository holds several templates, in the folders {folders}",
-            hint="remove it and add the repository again, or add one of them by naming its folder with `directory`",
-        )
+        hint = "remove it and add the repository again, or add one of them by naming its folder with `directory`"
+        raise holding(several, hint=hint)
     lines = lines or {}
     _check_settings(configuration, lines)
     prompts = configuration.get("__prompts__")
@@ -188,6 +197,12 @@ def compile_schema(configuration: dict[str, Any], lines: dict[str, int] | None =
         kw_only=True,
     )
     return Schema(marked, configuration, struct, lines)
+
+
+def holding(several: tuple[Nested, ...], *, hint: str) -> InvalidTemplate:
+    """Return the error for several templates where one is expected."""
+    folders = _listed([(child.folder or child.key).removeprefix("./") for child in several])
+    return InvalidTemplate(f"This repository holds several templates, in the folders {folders}", hint=hint)
 
 
 def nested(configuration: dict[str, Any]) -> tuple[Nested, ...]:
@@ -247,6 +262,19 @@ def _check_settings(configuration: dict[str, Any], lines: dict[str, int]) -> Non
         texts = value if kinds[0] is list else ()
         if not isinstance(value, kinds) or not all(isinstance(item, str) for item in texts):
             raise invalid(f"`{name}` can't be `{shown(value)}`; it is {allowed}", lines.get(name))
+    extensions = configuration.get("_extensions")
+    if isinstance(extensions, str) and extensions:
+        told = f"`_extensions` can't be text `{shown(extensions)}`; it is a list; is `{shown([extensions])}` meant?"
+        raise invalid(told, lines.get("_extensions"))
+    ending = configuration.get("_new_lines")
+    if ending and ending not in _NEW_LINES:
+        told = f'`_new_lines` can\'t be `{shown(json.dumps(ending))}`; it is one of `"\\n"`, `"\\r\\n"`, `"\\r"`'
+        raise invalid(told, lines.get("_new_lines"))
+    for mark in _MARKS:
+        chosen = configuration.get("_jinja2_env_vars", {}).get(mark, "")
+        if not isinstance(chosen, str):
+            told = f"`{mark}` of `_jinja2_env_vars` can't be `{shown(chosen)}`; it is text"
+            raise invalid(told, lines.get("_jinja2_env_vars"))
 
 
 def _check_question(name: str, raw: Any, line: int | None) -> None:

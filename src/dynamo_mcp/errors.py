@@ -16,6 +16,7 @@
     ├── TemplateBroken             the template itself is at fault
     │   ├── NotATemplate
     │   ├── InvalidTemplate        its `cookiecutter.json` or its tree
+    │   │   └── UnusableTemplate   whatever is answered
     │   ├── MissingRequirement     it needs a package that nobody named
     │   ├── RenderFailed
     │   └── HookFailed             with the hook's output
@@ -170,6 +171,10 @@ class NotATemplate(TemplateBroken):
 
 class InvalidTemplate(TemplateBroken):
     """The template's `cookiecutter.json` or its tree can't be used."""
+
+
+class UnusableTemplate(InvalidTemplate):
+    """No project can be made from the template, whatever is answered."""
 
 
 class MissingRequirement(TemplateBroken):

@@ -9,7 +9,7 @@ import msgspec
 
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import DynamoError, Refused, TimedOut
+from dynamo_mcp.errors import DynamoError, Refused, TimedOut, UnusableTemplate
 from dynamo_mcp.jobs import Request
 from dynamo_mcp.problems import is_plain
 from dynamo_mcp.progress import Progress
@@ -40,10 +40,12 @@ class Computed(msgspec.Struct, frozen=True):
     Attributes:
         examples: Values by variable, as a caller would give them; of computed defaults only, and short and plain ones.
         notes: Why there are none.
+        problem: Why no project can be made of it, whatever is answered.
     """
 
     examples: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 class Examples:
@@ -91,6 +93,10 @@ class Examples:
             given = schema.check(template.name, self._defaults.fill(schema, {})[0])
             request = Request(template, schema, environment, permission, given, self._settings.outputs)
             answers = await self._resolve(request, progress, min(seconds, SECONDS))
+        except UnusableTemplate as error:
+            why = plain(f"{error.message}; {error.hint}")
+            # A live one may be mended at any time, and nobody would look again.
+            return Computed(notes=(why,)) if template.location.live else Computed(problem=why)
         except DynamoError as error:
             return Computed(notes=(plain(f"its defaults can't be computed: {error.message}; {error.hint}"),))
         values = {

@@ -209,6 +209,7 @@ class Groups:
             repository.checkout,
             repository.location.directory,
             group=repository.name,
+            place=f"`{sources.display(repository.location)}`",
             known=known,
             taken=taken,
         )

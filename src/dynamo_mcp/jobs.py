@@ -19,8 +19,9 @@ from dynamo_mcp.errors import (
     RendererFailed,
     RenderFailed,
     TimedOut,
+    UnusableTemplate,
 )
-from dynamo_mcp.problems import not_offered, shown
+from dynamo_mcp.problems import legible, not_offered, shown
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
@@ -38,6 +39,10 @@ MOST_HOOKS = 16
 MOST_STEPS = 200
 MOST_CHOICES = 1000
 MOST_NAMES = 100
+_LAST_WORDS = 2000
+"""Characters at the end of what a hook printed, where it says why it failed."""
+_NOTHING_TO_READ = ("EOFError", "EOF when reading", "end of file", "not a tty", "Inappropriate ioctl")
+_TOO_MUCH = ("File too large", "No space left on device", "File size limit exceeded")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -172,17 +177,15 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             hint = f"`get_template_variables` lists what `{name}` asks"
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
-            return HookFailed(
-                f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}",
-                hint="answer as the hook asks, or mend the template" + _not_permitted(job, printed),
-            )
+            told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
+            return HookFailed(told, hint=_mending(printed) + _not_permitted(job, printed))
         case "template":
             variable = last.get("variable")
             line = job.lines.get(variable) if isinstance(variable, str) else None
             where = "" if line is None else f"`cookiecutter.json`, line {line}: "
-            return InvalidTemplate(
-                f"Template `{name}`: {where}{message}", hint="mend the template, or use another revision"
-            )
+            kind = UnusableTemplate if last.get("always") is True else InvalidTemplate
+            another = ", or use another revision" if job.template.location.kind == "git" else ""
+            return kind(f"Template `{name}`: {where}{message}", hint=f"mend the template{another}")
         case "render":
             hint = "mend the template, or answer differently" + _not_permitted(job, message)
             return RenderFailed(f"Template `{name}`: {message}", hint=hint)
@@ -195,7 +198,8 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
         case _:
             return RenderFailed(
-                f"Template `{name}`: {message}", hint="it may need more memory or time than the settings allow"
+                f"Template `{name}`: {message}",
+                hint="its own code may have ended the job, or it needs more memory or time than the settings allow",
             )
 
 
@@ -234,6 +238,16 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
     )
 
 
+def _mending(output: str) -> str:
+    """Say what to do about a hook that failed, by what it printed last."""
+    last = output[-_LAST_WORDS:]
+    if any(words in last for words in _NOTHING_TO_READ):
+        return "hooks have nothing to read here: mend the template, so that the hook asks nothing"
+    if any(words in last for words in _TOO_MUCH):
+        return "mend the template, or allow it to write more with `DYNAMO_MCP_OUTPUT_BYTES`"
+    return "answer as the hook asks, or mend the template"
+
+
 def _problem(job: Job, last: dict[str, Any]) -> Problem:
     """Read which answer does not fit; its choices were rendered, so only the job could tell."""
     variable, choices = last.get("variable"), last.get("choices")
@@ -244,7 +258,13 @@ def _problem(job: Job, last: dict[str, Any]) -> Problem:
     if isinstance(choices, list):
         offered = [choice for choice in texts(choices[:MOST_CHOICES]) if len(choice) <= SAID]
         return not_offered(variable, given, offered).problem
-    return Problem(variable, message, None if given is None else shown(given))
+    allowed = last.get("allowed")
+    return Problem(
+        variable,
+        message,
+        None if given is None else legible(given),
+        plain(allowed) if isinstance(allowed, str) else None,
+    )
 
 
 def died(at: Launched) -> RendererFailed:

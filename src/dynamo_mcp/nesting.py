@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp.configuration import SHOWN, content_of, has_pre_prompt, nested
+from dynamo_mcp.configuration import SHOWN, Nested, content_of, has_pre_prompt, nested, none_in
 from dynamo_mcp.errors import DynamoError, InvalidTemplate, NotATemplate
 from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.text import plain
+from dynamo_mcp.variables import is_jinja
 
 LONGEST_NAME = 40
 LONGEST_PREFIX = 24
@@ -64,7 +65,13 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 
 def find(
-    root: Path, directory: str | None, *, group: str, known: Mapping[str, str] | None = None, taken: Iterable[str] = ()
+    root: Path,
+    directory: str | None,
+    *,
+    group: str,
+    place: str = "the repository",
+    known: Mapping[str, str] | None = None,
+    taken: Iterable[str] = (),
 ) -> Found | None:
     """Read which templates a folder of a repository holds.
 
@@ -72,6 +79,7 @@ def find(
         root: The repository's root.
         directory: The folder in it that is looked at; None is the root itself.
         group: What all of them are called by.
+        place: What the repository is called in messages.
         known: Names that some of them have already, by directory.
         taken: Names that none of them may get.
 
@@ -84,7 +92,7 @@ def find(
     """
     folder = root / directory if directory else root
     if not (folder / CONFIGURATION).exists():
-        _refuse(root, folder)
+        raise _none(root, folder, place)
     if has_pre_prompt(folder) and not _may_be_parsed(folder):
         return None
     if not nested(parse(content_of(folder))):
@@ -117,7 +125,7 @@ def none_usable(problems: Mapping[str, str]) -> InvalidTemplate:
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     return InvalidTemplate(
         f"None of the {len(problems)} templates of the repository can be used: {'; '.join(shown)}{more}",
-        hint="mend them, or add an older revision of the repository with `checkout`",
+        hint="mend them, or, where they are in a repository, add an older revision of it with `checkout`",
     )
 
 
@@ -136,7 +144,7 @@ def _candidates(
     """Yield what a folder's `cookiecutter.json` names, and what those name in turn; what was `seen` is no other one."""
     folder = Path(os.path.realpath(root / directory))
     for item in nested(parse(content_of(folder))):
-        inner = (*words, item.key)
+        inner = (*words, _word(item))
         description = plain(item.description)
         real = Path(os.path.realpath(root / posixpath.join(directory, (item.folder or "").replace("\0", ""))))
         problem = _problem(root, item.folder, real, (*chain, folder))
@@ -182,8 +190,19 @@ def _problem(root: Path, written: str | None, real: Path, chain: tuple[Path, ...
     return None
 
 
+def _word(child: Nested) -> str:
+    """Return what a template is named by: its title or, where that is Jinja or makes no name, its folder."""
+    if child.folder and (is_jinja(child.key) or not _bare(child.key)):
+        return posixpath.basename(posixpath.normpath(child.folder))
+    return child.key
+
+
+def _bare(word: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", word.lower()).strip("._-")
+
+
 def _slug(word: str) -> str:
-    return re.sub(r"[^a-z0-9._-]+", "-", word.lower()).strip("._-") or "template"
+    return _bare(word) or "template"
 
 
 def _name(group: str, words: tuple[str, ...], taken: set[str]) -> str:
@@ -200,18 +219,16 @@ def _name(group: str, words: tuple[str, ...], taken: set[str]) -> str:
     return name
 
 
-def _refuse(root: Path, folder: Path) -> None:
-    """Say which folders hold a template, where the one that was named holds none.
-
-    Raises:
-        NotATemplate: Some do.
-    """
+def _none(root: Path, folder: Path, place: str) -> NotATemplate:
+    """Return the error for a folder that holds no template, which names those below that do."""
+    where = f"the root of {place}"
+    if folder != root:
+        where = f"the folder `{plain(str(folder.relative_to(root)), _PATH)}` of {place}"
     holders = [f"`{plain(path, _PATH)}`" for path in _holders(root, folder)]
     if not holders:
-        return
+        return none_in(where)
     more = f" and {len(holders) - SHOWN} more" if len(holders) > SHOWN else ""
-    where = "the root of the repository" if folder == root else f"`{plain(str(folder.relative_to(root)), _PATH)}`"
-    raise NotATemplate(
+    return NotATemplate(
         f"There is no `{CONFIGURATION}` in {where}, but in "
         + (f"the folder {holders[0]}" if len(holders) == 1 else f"the folders {', '.join(holders[:SHOWN])}{more}"),
         hint=f"name {'it' if len(holders) == 1 else 'one of them'} with `directory`",

@@ -56,11 +56,14 @@ def refuse_existing(target: Path, if_exists: IfExists) -> None:
     """
     if not os.path.lexists(target):
         return
+    if target.is_symlink() or not target.is_dir():
+        raise TargetExists(
+            f"`{target}` exists already, and is not a folder",
+            hint="remove it, answer so that the project gets another folder name, or choose another `output_dir`",
+        )
     if if_exists == "error":
         raise TargetExists(
             f"`{target}` exists already",
             hint="answer so that the project gets another folder name, choose another `output_dir`, or ask for "
             "`if_exists` `skip` (keep what is there) or `overwrite` (replace the files that the template makes)",
         )
-    if target.is_symlink() or not target.is_dir():
-        raise TargetExists(f"`{target}` is not a folder", hint="remove it, or choose another `output_dir`")

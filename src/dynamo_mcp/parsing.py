@@ -12,6 +12,7 @@ from dynamo_mcp.problems import kind_of, shown
 
 CONFIGURATION = "cookiecutter.json"
 DEPTH = 64
+MEND = "mend the template, or, where it is in a repository, add an older revision of it with `checkout`"
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,:\[\]{}"]+')
 _OPENING = re.compile(r"[\s{]*")
@@ -77,7 +78,7 @@ def lines_of(text: str) -> dict[str, int]:
 def invalid(message: str, line: int | None = None) -> InvalidTemplate:
     """Return the error for a `cookiecutter.json` that must be mended, at a line where one is known."""
     told = message if line is None else f"`{CONFIGURATION}`, line {line}: {message}"
-    return InvalidTemplate(told, hint="mend the template, or add an older revision of it with `checkout`")
+    return InvalidTemplate(told, hint=MEND)
 
 
 class _NoNumber(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dynamo_mcp.errors import Problem
@@ -32,20 +32,22 @@ class Unfit(ValueError):
 
 def wrong(name: str, given: Any, allowed: str) -> Unfit:
     """Return the error for an answer of the wrong kind; `allowed` names the right one."""
-    return Unfit(Problem(name, f"{_beginning(name, given)}; it is {allowed}", shown(given), allowed))
+    return Unfit(Problem(name, f"{_beginning(name, given)}; it is {allowed}", legible(given), allowed))
 
 
-def not_offered(name: str, given: Any, choices: Sequence[str]) -> Unfit:
-    """Return the error for an answer that is none of the choices, with the nearest of them."""
+def not_offered(name: str, given: Any, choices: Sequence[str], labels: Mapping[str, str] | None = None) -> Unfit:
+    """Return the error for an answer that is none of the choices, with the nearest, or the one that is labelled so."""
     allowed = _one_of(choices)
     text = given if isinstance(given, str) else "" if isinstance(given, (list, dict)) else str(given)
-    near = nearest(text, choices, cutoff=0.5)
+    label = text.strip().casefold()
+    meant = (choice for choice, words in (labels or {}).items() if choice in choices and words.casefold() == label)
+    near = next(meant, None) or nearest(text, choices, cutoff=0.5)
     hint = "" if near is None else f"; did you mean `{plain(near, CHOICE)}`?"
     return Unfit(
         Problem(
             name,
             f"{_beginning(name, given)}; it is {allowed}{hint}",
-            shown(given),
+            legible(given),
             allowed,
             # Whole, or none: a part of them would look like all of them.
             tuple(choices) if sum(map(len, choices)) <= CHOICES_LENGTH else (),
@@ -94,6 +96,16 @@ def shown(value: Any) -> str:
         return "…"
 
 
+def legible(value: Any) -> str:
+    """Return a value as `shown` does, with what nobody could see of it escaped."""
+    text = value if isinstance(value, str) else shown(value)
+    seen = (
+        each if each.isprintable() or each.isspace() else each.encode("unicode_escape").decode()
+        for each in text[:SHOWN]
+    )
+    return shown("".join(seen) + text[SHOWN:])
+
+
 def is_plain(value: Any) -> bool:
     """Tell whether a value is short, and shows all that is in it."""
     try:
@@ -105,15 +117,15 @@ def is_plain(value: Any) -> bool:
 def _unknown(name: str, known: Sequence[str], what: str, there: str, none: str) -> Problem:
     near = nearest(name, known)
     told = f"`{shown(name)}` {what}"
-    allowed = f"{there} " + (", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or none)
+    names = ", ".join(f"`{other}`" for other in known[:MOST_CHOICES]) or none
     if len(known) > MOST_CHOICES:
-        allowed += f" and {len(known) - MOST_CHOICES} more"
-    told += f"; {allowed}" if near is None else f"; did you mean `{near}`?"
-    return Problem(shown(name), told, None, allowed, (), near)
+        names += f" and {len(known) - MOST_CHOICES} more"
+    told += f"; {there} {names}" if near is None else f"; did you mean `{near}`?"
+    return Problem(shown(name), told, None, f"one of {names}" if known else "nothing", (), near)
 
 
 def _beginning(name: str, given: Any) -> str:
-    return f"`{name}` can't be {kind_of(given)} `{shown(given)}`"
+    return f"`{name}` can't be {kind_of(given)} `{legible(given)}`"
 
 
 def _one_of(choices: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ from dynamo_mcp.configuration import (
     content_of,
     fingerprint,
     has_pre_prompt,
+    holding,
+    nested,
     read,
 )
 from dynamo_mcp.environments import Environments, modules, packages_of
@@ -175,8 +177,10 @@ class Registration:
                 found = await self._inspection.run(template, permission, progress)
             hooked = msgspec.structs.replace(template, configuration=found.configuration, configured_from=before)
             try:
-                content = found.configuration.encode()
-                schema = await anyio.to_thread.run_sync(lambda: compile_schema(parse(content)))
+                configuration = parse(found.configuration.encode())
+                if several := nested(configuration):
+                    raise holding(several, hint="add each of them by naming its folder with `directory`")
+                schema = await anyio.to_thread.run_sync(compile_schema, configuration)
             except InvalidTemplate as error:
                 raise InvalidTemplate(f"{error.message} (as its `pre_prompt` hook left it)", hint=error.hint) from error
             check_project_folder(template.path, schema.configuration, names=found.names)
@@ -245,7 +249,8 @@ class Registration:
             async with self.using(template):
                 left = deadline - anyio.current_time()
                 computed = await self._examples.of(template, progress, seconds=left)
-            done.append(msgspec.structs.replace(template, examples=computed.examples, notes=computed.notes))
+            found = {field: getattr(computed, field) for field in computed.__struct_fields__}
+            done.append(msgspec.structs.replace(template, **found))
         return done
 
     def _save(self, templates: Sequence[Template]) -> None:

@@ -68,7 +68,7 @@ class SchemaCache:
             status = path.stat()
         except OSError:
             self._kept.pop(key, None)
-            return read(template.path)  # which says what is wrong
+            return read(template.path, f"the folder of `{template.name}`")  # which says what is wrong
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         kept = self._kept.get(key)
         if kept is not None and (kept.signature, kept.configuration) == (signature, configuration):

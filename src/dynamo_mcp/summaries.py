@@ -40,7 +40,7 @@ class Summaries:
         """Describe one template, without its variables."""
         environment = self._environments.path(template.name, installed(template, template.trust))
         made = environment.is_dir()
-        problem = _lack(template)
+        problem = _lack(template) or template.problem
         try:
             self._schemas.get(template)
         except DynamoError as error:

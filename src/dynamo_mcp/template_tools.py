@@ -8,7 +8,7 @@ import anyio.lowlevel
 import msgspec
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
-from dynamo_mcp.arguments import Placement, input_schema, parse_with_answers
+from dynamo_mcp.arguments import Placement, as_arguments, input_schema, parse_with_answers
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
 from dynamo_mcp.results import created, schema_of, text_of
 from dynamo_mcp.text import plain, quoted
@@ -88,17 +88,18 @@ class TemplateTools:
             return None
         # No variable that can be set begins with `_`: cookiecutter keeps those names private.
         variables = {name: value for name, value in given.items() if not name.startswith("_")}
-        placement = await parse_with_answers(
-            Placement,
-            {name: given[name] for name in given if name.startswith("_")},
-            tool=tool,
-            check=lambda: self._dynamo.check_answers(template, variables),
-        )
-        return created(
-            await self._dynamo.create_project(
+
+        async def check() -> None:
+            with as_arguments(template, tool):
+                await self._dynamo.check_answers(template, variables)
+
+        private = {name: given[name] for name in given if name.startswith("_")}
+        placement = await parse_with_answers(Placement, private, tool=tool, check=check)
+        with as_arguments(template, tool):
+            project = await self._dynamo.create_project(
                 template, placement.output_dir, variables, if_exists=placement.if_exists, sink=sink
             )
-        )
+        return created(project)
 
     async def _is_registered(self, template: str) -> bool:
         try:

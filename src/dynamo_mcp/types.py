@@ -156,6 +156,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         asked: A fingerprint of each of its variables, so that an update can tell what changed.
         examples: What derived defaults came to with no answers, when it was prepared: short and plain values.
         notes: What was found wrong with it then that does not keep it from being of use.
+        problem: What was found then that does.
         last_updated: When it was last fetched, ISO 8601 in UTC.
         group: What it came with, where the repository holds several.
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
@@ -178,6 +179,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked: dict[str, str] = {}
     examples: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
+    problem: str | None = None
     trust: Trust = "contained"
     category: str | None = None
     tags: tuple[str, ...] = ()

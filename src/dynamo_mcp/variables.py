@@ -179,7 +179,7 @@ class Variable(msgspec.Struct, frozen=True):
                 labelled = [{"const": choice, "title": title} for choice, title in zip(choices, titles, strict=True)]
                 return {"type": "string", "enum": choices, "oneOf": labelled}
             case "number":
-                return {"type": "number"}
+                return {"type": "integer" if isinstance(self.raw, int) else "number"}
             case "mapping":
                 return {"type": "object", "additionalProperties": True}
             case _:
@@ -195,14 +195,15 @@ class Variable(msgspec.Struct, frozen=True):
     def _choice(self, given: Any) -> str:
         choices = self.choices or ()
         if isinstance(given, (bool, list, dict)) or given is None:
-            raise not_offered(self.name, given, choices)
+            raise not_offered(self.name, given, choices, self.labels)
         text = text_of(given)
         if text in choices or self.derived:  # derived choices are known, and checked, where they are rendered
             return text
-        raise not_offered(self.name, given, choices)
+        raise not_offered(self.name, given, choices, self.labels)
 
     def _number(self, given: Any) -> int | float | str:
         whole = isinstance(self.raw, int)
+        given = given.strip() if isinstance(given, str) else given
         wanted = "a whole number" if whole else "a number"
         if isinstance(given, bool):
             raise wrong(self.name, given, wanted)
@@ -213,7 +214,8 @@ class Variable(msgspec.Struct, frozen=True):
             fits = False
         if not fits:
             raise wrong(self.name, given, wanted)
-        return given.strip() if isinstance(given, str) else given  # text as it is: 3.10 is not 3.1
+        text_or_number: int | float | str = given  # text as it is: 3.10 is not 3.1
+        return text_or_number
 
 
 class Schema(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.results import noted
 from dynamo_mcp.views import VariableInfo
 from edge.joining import Era, Transport, in_both_eras, join, over_every_transport
+from edge.raw import start
 from fakes import EVERY_KIND, FakeDynamo
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ async def test_nobody_is_bothered_for_a_call_that_is_wrong_anyway(era: Era, tmp_
     person = Person()
     async with join("memory", era, tmp_path, elicitation_callback=person) as client:
         for name, given, told in (
-            ("create_alpha", {"nmae": 1, "_ask": True}, "`nmae` is not a variable"),
+            ("create_alpha", {"nmae": 1, "_ask": True}, "`nmae` is not asked"),
             ("create_alpha", {"_if_exists": 1, "_ask": True}, "`_if_exists` can't be a number `1`"),
             ("create_alpha", {"_ask": "yes"}, "`_ask` can't be text `yes`; it is true or false"),
             ("create_project", {"template_name": "alhpa", "ask": True}, "did you mean `alpha`?"),
@@ -144,7 +145,7 @@ async def test_what_a_person_answered_is_not_lost_when_the_create_fails(era: Era
     async with join("memory", era, tmp_path, fake=Strict(tmp_path), elicitation_callback=person) as client:
         result = await client.call_tool("create_beta", {"_ask": True})
     assert result.is_error
-    assert "`wrong` is not a variable" in text(result)
+    assert "`wrong` is not asked" in text(result)
     assert 'The person answered {"project_name":"{{ as typed }}"}' in text(result)
 
 
@@ -194,6 +195,31 @@ async def test_a_client_that_fails_to_ask_is_told_so(transport: Transport, tmp_p
     async with join(transport, "legacy", tmp_path, elicitation_callback=broken) as client:
         result = await client.call_tool("create_alpha", {"_ask": True})
     assert "The client could not ask the person, and nothing was created: no[31m screen" in text(result)
+
+
+async def test_a_client_that_answers_no_form_is_told_so_in_our_words(tmp_path: Path) -> None:
+    # The SDK's own client would not send this.
+    async with start("stdio", tmp_path) as server:
+        client = {"protocolVersion": "2025-11-25", "clientInfo": {"name": "odd", "version": "1"}}
+        capabilities: dict[str, Any] = {"elicitation": {"form": {}}}
+        await server.send(plain_request(1, "initialize", **client, capabilities=capabilities))
+        await server.receive()
+        await server.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        await server.send(plain_request(2, "tools/call", name="create_alpha", arguments={"_ask": True}))
+        with anyio.fail_after(20):
+            while (asked := await server.receive()).get("method") != "elicitation/create":
+                pass
+            await server.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "zzz"}})
+            while (told := await server.receive()).get("id") != 2:
+                pass
+    said = told["result"]["content"][0]["text"]
+    assert said.startswith("The client sent back what is no answer to a form, and nothing was created: ")
+    assert "ElicitResult" not in said
+
+
+def plain_request(number: int, method: str, **params: Any) -> dict[str, Any]:
+    """A request of the handshake versions."""
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
 COMPUTED = (

@@ -281,7 +281,7 @@ async def test_errors_tell_what_was_wrong_and_what_to_do_next(era: Era, tmp_path
         assert text(result) == "Template `alhpa` is not registered\n\nhint: did you mean `alpha`?"
         result = await client.call_tool("create_alpha", {"license": "MIT", "nmae": 1})
         assert result.is_error
-        assert "`nmae` is not a variable" in text(result)
+        assert "`nmae` is not asked" in text(result)
 
 
 @in_both_eras
@@ -321,7 +321,7 @@ async def test_wrong_arguments_are_told_all_at_once_as_words_and_as_json_in_the_
         (
             "outputdir",
             None,
-            "arguments are `template_name`, `output_dir`, `variables`, `if_exists`, `ask`",
+            "one of `template_name`, `output_dir`, `variables`, `if_exists`, `ask`",
             "output_dir",
         ),
         ("template_name", None, "text", None),
@@ -350,6 +350,31 @@ async def test_every_item_of_a_list_that_does_not_fit_is_told(era: Era, tmp_path
     ]
     assert problems_of(whole)[0]["message"] == "`requirements` can't be text `one`; it is a list, each item text"
     assert problems_of(none)[0]["message"] == "`all` is not an argument; arguments are none"
+
+
+@in_both_eras
+async def test_a_general_argument_at_a_template_s_own_tool_is_told_with_what_was_meant(
+    era: Era, tmp_path: Path
+) -> None:
+    wrong = {"output_dir": ".", "variables": {"slug": "x"}, "nmae": 1}
+    async with join("memory", era, tmp_path) as client:
+        for more in ({}, {"_ask": True}, {"_if_exists": "bogus"}):
+            told = problems_of(await client.call_tool("create_alpha", {**wrong, **more}))[-3:]
+            assert [problem["message"] for problem in told[:2]] == [
+                "`output_dir` is not asked; did you mean `_output_dir`?",
+                "`variables` is not asked; pass each variable as an argument of its own",
+            ]
+            assert [problem["nearest"] for problem in told[:2]] == ["_output_dir", None]
+            assert told[2]["message"].startswith("`nmae` is not asked")
+
+
+@in_both_eras
+async def test_a_template_s_own_tool_takes_the_template_s_variables_too(era: Era, tmp_path: Path) -> None:
+    async with join("memory", era, tmp_path) as client:
+        result = await client.call_tool("create_alpha", {"_if_exists": "bogus"})
+    assert isinstance(result.content[0], TextContent)
+    hint = result.content[0].text.partition("\n\nhint: ")[2]
+    assert hint.startswith("`create_alpha` takes `_output_dir`, `_if_exists`, `_ask`, the template's variables; ")
 
 
 @in_both_eras

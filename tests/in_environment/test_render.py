@@ -537,6 +537,43 @@ def test_a_project_folder_without_a_plain_name_is_refused(worker: Worker, tmp_pa
     assert made.last["variable"] == "slug"
 
 
+@pytest.mark.parametrize("answer", ["x" * 256, "é" * 128])
+def test_a_project_folder_with_a_name_that_is_too_long_is_refused_as_such(
+    worker: Worker, tmp_path: Path, answer: str
+) -> None:
+    made = worker.create(single(tmp_path, "x"), {"slug": answer})
+    assert (made.last["kind"], made.last["variable"]) == ("answers", "slug")
+    assert made.message.endswith("which has more than 255 bytes")
+    assert len(made.message) < 300
+    assert "at most 255 bytes" in made.last["allowed"]
+    assert worker.create(single(tmp_path, "x"), {"slug": "x" * 255}).event == "done"
+    folder = write_template(tmp_path / "two", {"{{cookiecutter.a}}-{{cookiecutter.b}}/x": "x"}, {"a": "a", "b": "b"})
+    assert worker.create(folder, {"b": answer}).last["variable"] == "b"
+
+
+@pytest.mark.parametrize("name", ["part", "part.py"])
+def test_a_file_that_includes_itself_is_told_with_its_line(worker: Worker, tmp_path: Path, name: str) -> None:
+    include = f"\n{{% include '{name}' %}}"
+    folder = write_template(tmp_path, {f"{SLUG}/file": include, f"templates/{name}": include}, {"slug": "s"})
+    told = f"`../templates/{name}`, line 2: it includes or calls itself without end"
+    assert fails(worker, folder, "render") == told
+
+
+def test_a_macro_in_a_default_that_calls_itself_is_told_with_the_default(worker: Worker, tmp_path: Path) -> None:
+    endless = "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}"
+    folder = single(tmp_path, "x", {"slug": "s", "a": endless})
+    assert fails(worker, folder, "template") == "the default of `a`: it includes or calls itself without end"
+
+
+def test_what_is_wrong_with_an_extension_names_no_line_of_a_library(worker: Worker, tmp_path: Path) -> None:
+    folder = single(tmp_path, "x", {"slug": "s", "_extensions": ["local_lacking.Gone"]})
+    write_template(folder, {"local_lacking.py": "x = 1"})
+    told = "its `_extensions` can't be used: AttributeError: module 'local_lacking' has no attribute 'Gone'"
+    assert fails(worker, folder, "template") == told
+    write_template(folder, {"local_lacking.py": "\nraise ValueError('no')"})
+    assert fails(worker, folder, "template").endswith("ValueError: no (local_lacking.py, line 2)")
+
+
 def test_a_template_without_a_folder_to_render_is_told_so(worker: Worker, tmp_path: Path) -> None:
     folder = write_template(tmp_path / "template", {"plain/file": "x"}, {"slug": "s"})
     fails(worker, folder, "template", "{{cookiecutter.project_slug}}")

@@ -57,6 +57,9 @@ def test_in_the_name_of_a_folder_or_a_file(worker: Worker, tmp_path: Path, name:
     ("default", "words"),
     [
         ("{{ cookiecutter.slgu }}", NEAREST),
+        ("{{ cookiecutter.owm }}", "there is no variable `cookiecutter.owm`; known are `cookiecutter.slug`"),
+        ("{{ x }}", "there is no variable `x`; known are `cookiecutter.slug`"),
+        ("{{ none.x }}", "null has no `x`"),
         ("{{ cookiecutter.own }}", "`cookiecutter.own` has no value yet; it is computed from itself"),
         ("{{ cookiecutter.late }}", "`cookiecutter.late` has no value yet; `late` is only answered after `own`"),
     ],

@@ -76,6 +76,8 @@ async def test_a_replay_file_of_cookiecutter_makes_what_cookiecutter_made(place:
     assert made == expected.replace("title=T\n", "title={{ 7*7 }}\n").removesuffix("T") + "{{ 7*7 }}"
     await place.run("create", "one", "--replay", str(replay), "--set", "slug=other")
     assert (place.root / "other").is_dir()
+    replay.write_text('{"cookiecutter": {"pick": ["a"]}}')
+    assert "can't be a list" in (await place.run("create", "one", "--replay", str(replay), code=4))[1]
     for content in ("[]", "{}", '{"cookiecutter": []}', "{"):
         replay.write_text(content)
         assert "one.json" in (await place.run("create", "one", "--replay", str(replay), code=2))[1]

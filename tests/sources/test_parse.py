@@ -200,6 +200,9 @@ def test_a_folder_that_is_not_there_or_is_a_file_or_no_repository_is_refused(
 def test_a_folder_has_no_revision_and_a_repository_is_not_live(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(InvalidLocation, match="no revision `main`"):
         parse(str(tmp_path), settings=settings, revision="main")
+    with pytest.raises(InvalidLocation) as raised:
+        parse(str(tmp_path), settings=settings, revision="main")
+    assert raised.value.hint.startswith("leave `checkout` out, ")
     with pytest.raises(InvalidLocation, match="can't be live"):
         parse("gh:o/r", settings=settings, live=True)
 

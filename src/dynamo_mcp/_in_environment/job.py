@@ -181,6 +181,8 @@ def failure(error: BaseException) -> dict[str, Any]:
             "output": error.output,
             "variable": error.variable,
             "choices": error.choices,
+            "allowed": error.allowed,
+            "always": error.always,
         }
     if isinstance(error, confine.Unconfinable):
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cookiecutter.utils
 from cookiecutter.exceptions import CookiecutterException
 from cookiecutter.prompt import YesNoPrompt, render_variable
-from jinja2.exceptions import UndefinedError
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment.failure import Failure, described, located
@@ -58,11 +58,10 @@ class Questions:
             Failure: A default can't be computed, or an answer does not fit.
         """
         raw = self._raw
-        context = {"cookiecutter": raw}
-        environment = create_environment(context)
+        environment = create_environment({"cookiecutter": raw})
         asked = {name: value for name, value in raw.items() if not name.startswith("_")}
         resolved: OrderedDict[str, Any] = OrderedDict()
-        environment.undefined = naming(raw, resolved)
+        environment.undefined = naming(raw, so_far=resolved)
         for second_pass in (False, True):
             for name, value in raw.items():
                 if name.startswith("_") and not name.startswith("__"):
@@ -75,7 +74,14 @@ class Questions:
                     except Exception as error:  # Jinja runs a stranger's expressions, which raise anything
                         order = _order(name, error, raw)
                         told = located(error).removeprefix("line 1: ")  # which most defaults have no other of
-                        raise Failure("template", f"the default of `{name}`: {told}{order}", variable=name) from error
+                        raise Failure(
+                            "template",
+                            f"the default of `{name}`: {told}{order}",
+                            variable=name,
+                            # Of a choice and a mapping the default is needed to understand an answer.
+                            always=isinstance(error, TemplateSyntaxError)
+                            and (name.startswith("_") or isinstance(value, (list, dict))),
+                        ) from error
         for name in asked.keys() & self._answers.keys():
             asked[name] = self._preferred(name, asked[name])
         raw.update(resolved)
@@ -147,7 +153,8 @@ def create_environment(context: dict[str, Any]) -> Any:
             with contextlib.suppress(Exception, SystemExit):
                 create({**context, "cookiecutter": {**context["cookiecutter"], "_jinja2_env_vars": {}}})
                 guilty = "_jinja2_env_vars"
-        raise Failure("template", f"its `{guilty}` can't be used: {described(error)}", variable=guilty) from error
+        told = f"its `{guilty}` can't be used: {described(error)}"
+        raise Failure("template", told, variable=guilty, always=True) from error
 
 
 def _check_settings(raw: dict[str, Any]) -> None:
@@ -156,15 +163,15 @@ def _check_settings(raw: dict[str, Any]) -> None:
     patterns, extensions = raw.get("_copy_without_render", []), raw.get("_extensions", [])
     for name, value in (("_copy_without_render", patterns), ("_extensions", extensions)):
         if not isinstance(value, (list, dict, str)) or not all(isinstance(item, str) for item in value):
-            raise Failure("template", f"cookiecutter.json: `{name}` is not a list of texts")
+            raise Failure("template", f"cookiecutter.json: `{name}` is not a list of texts", always=True)
     if extensions and isinstance(extensions, str):
-        raise Failure(
-            "template", f"cookiecutter.json: `_extensions` is not a list; is `[{json.dumps(extensions)}]` meant?"
-        )
+        told = f"cookiecutter.json: `_extensions` is not a list; is `[{json.dumps(extensions)}]` meant?"
+        raise Failure("template", told, always=True)
     if not isinstance(raw.get("_jinja2_env_vars", {}), dict):
-        raise Failure("template", "cookiecutter.json: `_jinja2_env_vars` is not an object")
+        raise Failure("template", "cookiecutter.json: `_jinja2_env_vars` is not an object", always=True)
     if raw.get("_new_lines") and raw["_new_lines"] not in ("\n", "\r", "\r\n"):
-        raise Failure("template", "cookiecutter.json: `_new_lines` is none of `\\n`, `\\r\\n` and `\\r`")
+        told = "cookiecutter.json: `_new_lines` is none of `\\n`, `\\r\\n` and `\\r`"
+        raise Failure("template", told, always=True)
 
 
 def _refuse_extensions(raw: dict[str, Any]) -> None:
@@ -191,9 +198,8 @@ def _merge(name: str, default: Any, given: Any) -> Any:
     if isinstance(default, bool) and isinstance(given, str):
         word = given.strip().lower()
         if word not in YesNoPrompt.yes_choices + YesNoPrompt.no_choices:
-            raise Failure(
-                "answers", f"`{name}` can't be `{given}`; it is true or false", variable=name.partition(".")[0]
-            )
+            told, variable = f"`{name}` can't be `{given}`; it is true or false", name.partition(".")[0]
+            raise Failure("answers", told, variable=variable, allowed="true or false")
         return word in YesNoPrompt.yes_choices
     return given
 

@@ -49,8 +49,11 @@ _REFERENCE = re.compile(r"cookiecutter\s*\.\s*(\w+)")
 LARGEST = 1 << 20
 """Bytes of a `cookiecutter.json` that a hook may leave."""
 NAMES = 100
-SHOWN = 20
+FOLDERS = 20
 """Folders that a message names."""
+NAME_BYTES = 255
+"""Bytes that a name may have on the file systems that people use."""
+SHOWN = 200
 
 
 class Project:
@@ -158,7 +161,7 @@ class Project:
                 self._directory = environment_.from_string(self._folder).render(**self._context)
             except TemplateError as error:
                 raise Failure("render", f"the name of the project folder `{self._folder}`: {located(error)}") from error
-        _check_directory(self._directory, self._folder)
+        _check_directory(self._directory, self._folder, self._context["cookiecutter"])
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
         return {"directory": self._directory, "answers": answers, "choices": self._choices}
 
@@ -199,8 +202,8 @@ def _project_folder(repository: str, environment: Any) -> str:
     if not found:
         raise Failure("template", "no folder in it has a name such as `{{cookiecutter.project_slug}}`")
     if len(found) > 1:
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        named = ", ".join(f"`{name}`" for name in found[:SHOWN])
+        more = f" and {len(found) - FOLDERS} more" if len(found) > FOLDERS else ""
+        named = ", ".join(f"`{name}`" for name in found[:FOLDERS])
         raise Failure("template", f"it has several folders to render: {named}{more}")
     return found[0]
 
@@ -239,11 +242,18 @@ def _literal_top(create: Callable[..., Any], output: str, directory: str) -> Cal
     return create_directory
 
 
-def _check_directory(name: str, unrendered: str) -> None:
-    if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
+def _check_directory(name: str, unrendered: str, values: dict[str, Any]) -> None:
+    long = len(os.fsencode(name)) > NAME_BYTES
+    if long or not name.strip() or name in {".", ".."} or "/" in name or "\\" in name or not name.isprintable():
         shown = name if name.isprintable() else repr(name)
-        told = f"the project's folder would be called `{shown}`, which is not a plain folder name"
-        raise Failure("answers", told, variable=next(iter(_REFERENCE.findall(unrendered)), None))
+        shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+        reason = f"has more than {NAME_BYTES} bytes" if long else "is not a plain folder name"
+        told = f"the project's folder would be called `{shown}`, which {reason}"
+        named = _REFERENCE.findall(unrendered)
+        if long:
+            named.sort(key=lambda each: len(str(values.get(each))), reverse=True)
+        allowed = f"what makes a plain folder name of at most {NAME_BYTES} bytes"
+        raise Failure("answers", told, variable=next(iter(named), None), allowed=allowed)
 
 
 @contextlib.contextmanager
@@ -263,7 +273,10 @@ def _words(root: str, template: str) -> Any:
     except FailedHookException as error:
         raise error.__cause__ if isinstance(error.__cause__, Failure) else Failure("hook", str(error)) from error
     except UnknownExtension as error:
-        raise Failure("template", f"{error}; add the package that holds it to the template's requirements") from error
+        told = f"{error}; add the package that holds it to the template's requirements"
+        raise Failure("template", told, always=True) from error
+    except RecursionError as error:
+        raise Failure("render", located(error)) from error
     except TemplateError as error:
         raise Failure("render", located(error)) from error
     except CookiecutterException as error:

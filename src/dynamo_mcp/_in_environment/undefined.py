@@ -19,13 +19,14 @@ _MOST = 20
 _KINDS = {str: "a text", bool: "a boolean", int: "a number", float: "a number", list: "a list", type(None): "null"}
 
 
-def naming(variables: Mapping[str, Any], *scopes: Mapping[str, Any]) -> type[StrictUndefined]:
+def naming(variables: Mapping[str, Any], *, so_far: Mapping[str, Any] | None = None) -> type[StrictUndefined]:
     """Return what Jinja is to take for whatever is not there: its own strict kind, with better words.
 
     Args:
         variables: All that the template's `cookiecutter` holds.
-        scopes: Further mappings that the template knows as `cookiecutter`, which may hold less.
+        so_far: What a default knows as `cookiecutter`: those of them that have a value; None where all have one.
     """
+    known = variables if so_far is None else so_far
 
     class Undefined(StrictUndefined):
         __slots__ = ()
@@ -35,18 +36,18 @@ def naming(variables: Mapping[str, Any], *scopes: Mapping[str, Any]) -> type[Str
             held, name = self._undefined_obj, self._undefined_name
             if self._undefined_hint:
                 return self._undefined_hint
-            if any(held is scope for scope in (variables, *scopes)):
-                return _of_cookiecutter(str(name), variables)
-            return _global(str(name), variables) if held is missing else _of(held, name)
+            if held is variables or (held is so_far and held is not None):
+                return _of_cookiecutter(str(name), variables, known)
+            return _global(str(name), known) if held is missing else _of(held, name)
 
     return Undefined
 
 
-def _of_cookiecutter(name: str, variables: Mapping[str, Any]) -> str:
+def _of_cookiecutter(name: str, variables: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     if name in variables:
         return f"`cookiecutter.{name}` {NOT_YET}"
-    known = [known for known in variables if not known.startswith("_") or name.startswith("_")]
-    return f"there is no variable `cookiecutter.{_shown(name)}`; " + _nearest(name, known, "cookiecutter.")
+    names = [each for each in known if not each.startswith("_") or name.startswith("_")]
+    return f"there is no variable `cookiecutter.{_shown(name)}`; " + _nearest(name, names, "cookiecutter.")
 
 
 def _global(name: str, variables: Mapping[str, Any]) -> str:
@@ -75,7 +76,7 @@ def _nearest(name: str, known: Iterable[str], before: str) -> str:
     if near := difflib.get_close_matches(name[:_SHOWN], names, n=1):
         return f"did you mean `{before}{_shown(near[0])}`?"
     if not names:
-        return "nothing is known"
+        return "nothing has a value yet"
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return "known are " + ", ".join(f"`{before}{_shown(each)}`" for each in names[:_MOST]) + more
 

@@ -32,9 +32,11 @@ It results in, on standard output:
         of "inspect"; there is no "resolved" before it.
         configuration: the text of the `cookiecutter.json` that the hook left.
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
-    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices"}
+    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always"}
         kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
-        variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice.
+        variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
+            allowed: the same in words, where it is none.
+        always: true where nothing that is answered mends it, for "template".
     {"event": "cleared"} or {"event": "odd", "message"}
     {"event": "pong"}
 

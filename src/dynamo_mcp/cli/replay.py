@@ -39,7 +39,8 @@ def read(path: Path, asked: tuple[VariableInfo, ...]) -> tuple[dict[str, Any], t
     for name, value in given.items():
         if name in types:
             # A choice between numbers or booleans is offered, and answered, as text.
-            answers[name] = str(value) if types[name] == "choice" else value
+            single = not isinstance(value, (list, dict))
+            answers[name] = str(value) if types[name] == "choice" and single else value
         elif not name.startswith("_"):
             unknown.append(name)
     return answers, tuple(unknown)

@@ -56,7 +56,7 @@ def parse(
     if kind == "local" and revision is not None:
         raise InvalidLocation(
             f"`{address}` is a folder, which has no revision `{revision}`",
-            hint=f"leave `revision` out, or give the repository as `file://{address}`",
+            hint=f"leave `checkout` out, or give the repository as `file://{address}`",
         )
     if kind == "git" and live:
         raise InvalidLocation(
@@ -110,7 +110,7 @@ def _parse_url(address: str, settings: Settings) -> str:
         folder = f", and `directory` `{found[3]}`" if found[3] else ""
         raise InvalidLocation(
             f"`{safe}` is a page for browsers, not a repository",
-            hint=f"give `{found[1]}`, with `revision` `{found[2]}`{folder}",
+            hint=f"give `{found[1]}`, with `checkout` `{found[2]}`{folder}",
         )
     path = unquote(parts.path)
     if not path.strip("/") or not path.isprintable() or "\\" in path:

@@ -78,7 +78,7 @@ async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str
     if location.revision is None:
         raise FetchFailed(
             f"`{location.address}` has no commit on its default branch",
-            hint="name a branch, a tag or a commit as `revision`, and check that it is a repository",
+            hint="name a branch, a tag or a commit as `checkout`, and check that it is a repository",
         )
     if not _HASH.fullmatch(revision):
         raise await _unknown(git, location)
