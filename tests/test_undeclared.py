@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def _missing(folder: Path, *, metadata: str = "", hook: str = "from silent.used 
     (packages / "silent_one-1.0.dist-info" / "METADATA").write_text(f"Name: silent-one\n{metadata}\nRequires-Dist: no")
     needs = Needs((Need("silent-one>=1", "silent", "hooks/post_gen_project.py, line 1", "table"),))
     present = frozenset({"silent", "beside", "setuptools"})
-    found = with_undeclared(needs, template, template, packages, present)
+    found = with_undeclared(needs, template, template, packages, present, install=False)
     assert all(missing.always and "`silent-one>=1` imports it" in missing.why for missing in found.missing)
     return [(missing.module, missing.found) for missing in found.missing]
 
@@ -43,18 +44,27 @@ def test_a_package_that_names_a_requirement_is_believed(tmp_path: Path) -> None:
     assert _missing(tmp_path, metadata="Requires-Dist: click\n") == []
 
 
-def test_what_was_once_in_every_environment_is_told_of_a_package_that_names_others_too(tmp_path: Path) -> None:
+def test_what_was_once_in_every_environment_is_told_or_installed_for_a_package_that_names_others_too(
+    tmp_path: Path,
+) -> None:
     packages = tmp_path / "site-packages"
     (packages / "aged-1.0.dist-info").mkdir(parents=True)
     (packages / "aged-1.0.dist-info" / "METADATA").write_text("Name: aged\nRequires-Dist: click\n\n")
     (packages / "aged").mkdir()
     (packages / "aged" / "__init__.py").write_text("import click, other\nfrom pkg_resources import get_distribution\n")
     needs = Needs((Need("aged", "aged", "hooks/post_gen_project.py, line 1", "index"),))
-    (missing,) = with_undeclared(needs, tmp_path, tmp_path, packages, frozenset({"aged", "setuptools"})).missing
+    look = partial(with_undeclared, needs, tmp_path, tmp_path, packages)
+    (missing,) = look(frozenset({"aged", "setuptools"}), install=False).missing
     assert (missing.module, missing.found) == ("pkg_resources", "aged/__init__.py, line 2")
     assert "name `setuptools<81` in `requirements`" in missing.why
     held = frozenset({"aged", "setuptools", "pkg_resources"})
-    assert with_undeclared(needs, tmp_path, tmp_path, packages, held) == needs
+    assert look(held, install=True) == needs
+    found = look(frozenset({"aged", "setuptools"}), install=True)
+    assert found.missing == ()
+    assert [(need.requirement, need.module, need.how) for need in found.requirements] == [
+        ("aged", "aged", "index"),
+        ("setuptools<81", "pkg_resources", "table"),
+    ]
 
 
 @pytest.mark.parametrize("hook", ["import silent\n", "def main():\n    import silent.used\n", "import other\n"])

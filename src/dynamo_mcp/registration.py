@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, installed, obtainable, packages, verified
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Template
+from dynamo_mcp.types import Environment, Template
 from dynamo_mcp.undeclared import with_undeclared
 from dynamo_mcp.variables import Schema
+
+ROUNDS = 4
+"""Times that an environment is made anew with what its packages need and do not say."""
 
 
 class Registration:
@@ -217,29 +221,51 @@ class Registration:
             await self._environments.ensure(template.name, installed(template, "inert"))
             return template
         try:
-            environment = await self._environments.ensure(template.name, template.requirements)
+            template, environment = await self._obtained(template)
+            for _ in range(ROUNDS):
+                more = await self._undeclared(template, environment, install=True)
+                if more.requirements == template.requirements:
+                    return more
+                if await self._environments.lacks(more.requirements) is not None:
+                    break
+                old, template = template, more
+                environment = await self._environments.ensure(template.name, template.requirements)
+                await self.release(old)
+            return await self._undeclared(template, environment, install=False)
+        except BaseException:  # the caller may know nothing of this environment
+            with anyio.CancelScope(shield=True):
+                await self.release(template)
+            raise
+
+    async def _obtained(self, template: Template) -> tuple[Template, Environment]:
+        """Make an environment of what can be had: the rest of the template works without, and this is told."""
+        try:
+            return template, await self._environments.ensure(template.name, template.requirements)
         except EnvironmentFailed:
-            # What a hook imports may be nowhere to be had; then the rest of the template works, and this is told.
             needs = await obtainable(template.needs, self._environments.lacks)
             if needs == template.needs:
                 raise
-            template = msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
-            try:
-                environment = await self._environments.ensure(template.name, template.requirements)
-            except BaseException:  # the caller knows nothing of this environment
-                with anyio.CancelScope(shield=True):
-                    await self.release(template)
-                raise
+        without = msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
+        try:
+            return without, await self._environments.ensure(without.name, without.requirements)
+        except BaseException:  # the caller knows nothing of this environment
+            with anyio.CancelScope(shield=True):
+                await self.release(without)
+            raise
+
+    async def _undeclared(self, template: Template, environment: Environment, *, install: bool) -> Template:
+        """Return a template with what its packages need and do not say, as far as its environment lets that be seen."""
         present = modules(environment.path)
+        look = partial(with_undeclared, install=install)
         needs = await anyio.to_thread.run_sync(
-            with_undeclared,
+            look,
             verified(template.needs, present),
             template.path,
             template.checkout,
             packages_of(environment.path),
             present,
         )
-        return msgspec.structs.replace(template, needs=needs)
+        return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
     async def _computed(self, templates: Sequence[Template], progress: Progress) -> list[Template]:
         """Return templates with what their defaults come to, as far as that is known in time."""

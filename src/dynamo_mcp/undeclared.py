@@ -21,11 +21,13 @@ ONCE_EVERYWHERE = frozenset({"pkg_resources"})
 """What nobody had to name while `venv` and `virtualenv` put `setuptools` into each environment (until Python 3.12)."""
 
 
-def with_undeclared(needs: Needs, template: Path, checkout: Path, packages: Path, present: frozenset[str]) -> Needs:
-    """Return the needs with each module that an installed package can't do without, and nobody holds, added as missing.
+def with_undeclared(
+    needs: Needs, template: Path, checkout: Path, packages: Path, present: frozenset[str], *, install: bool
+) -> Needs:
+    """Return the needs with each module that an installed package can't do without, and nobody holds.
 
-    It is told when the template is added, not when its hook fails. A package that names any requirement is believed,
-    except of what was once everywhere.
+    What the table knows becomes a requirement; what it does not is told when the template is added, not when its hook
+    fails. A package that names any requirement is believed, except of what was once everywhere.
 
     Args:
         needs: Of a template whose environment was made.
@@ -33,6 +35,7 @@ def with_undeclared(needs: Needs, template: Path, checkout: Path, packages: Path
         checkout: The tree that it is in.
         packages: The `site-packages` of its environment.
         present: What can be imported from there.
+        install: Otherwise what the table knows is told as missing too.
     """
     silent = _silent(packages)
     by_top: dict[str, Need] = {}
@@ -50,18 +53,25 @@ def with_undeclared(needs: Needs, template: Path, checkout: Path, packages: Path
     entries += [use.module for use in survey(template, checkout, {}, Effort()).uses if use.demand == "always"]
     known = {missing.module for missing in needs.missing}
     missing: dict[str, MissingModule] = {}
+    more: dict[str, Need] = {}
     entries = [entry for entry in entries if entry.partition(".")[0] in by_top]
     for use in follow(packages, entries, Effort(), inside=[*by_top]):
         top = use.module.partition(".")[0]
         importing = use.found.partition("/")[0].partition(".py")[0]
         told = importing in unbelieved or top in ONCE_EVERYWHERE
-        if told and use.demand == "always" and top not in known and not _held(top, present):
+        if told and use.demand != "optional" and top not in known and not _held(top, present):
             holder = distributions.known(top)
+            if install and holder and holder.requirement:
+                more.setdefault(top, Need(holder.requirement, top, use.found, "table", use.demand == "always"))
+                continue
+            if use.demand != "always":
+                continue
             named = f"`{holder.requirement}`" if holder and holder.requirement else "one"
             by = by_top[importing].requirement
             why = f"`{by}` imports it and names no package that holds it; name {named} in `requirements`"
             missing.setdefault(top, MissingModule(top, use.found, why, always=True))
-    return msgspec.structs.replace(needs, missing=(*needs.missing, *missing.values()))
+    requirements = tuple(sorted((*needs.requirements, *more.values()), key=lambda need: need.requirement))
+    return msgspec.structs.replace(needs, requirements=requirements, missing=(*needs.missing, *missing.values()))
 
 
 def _held(top: str, present: frozenset[str]) -> bool:
