@@ -75,8 +75,8 @@ async def test_settings_of_jinja_that_are_nonsense_are_told(home: Home, chosen: 
 
 
 async def test_marks_of_jinja_by_which_no_folder_is_called_are_told(home: Home) -> None:
-    message = await refused(home, {}, DynamoError, _jinja2_env_vars={"variable_start_string": 3})
-    assert "its name must hold `3 cookiecutter.… }}`" in message
+    message = await refused(home, {}, DynamoError, _jinja2_env_vars={"variable_start_string": "[["})
+    assert "its name must hold `[[ cookiecutter.… }}`" in message
 
 
 HOOKS: dict[str, tuple[str, type[DynamoError], list[str]]] = {

