@@ -6,13 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import anyio
 import pytest
@@ -61,30 +58,6 @@ def write_template(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
-
-
-def publish(index: Path, name: str, files: dict[str, str], *, version: str = "1.0") -> str:
-    """Put a wheel into a package index that is a folder; return the index's address."""
-    information = f"{name}-{version}.dist-info"
-    content = {
-        **files,
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    lines = [
-        f"{path},sha256={urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b'=').decode()},{len(text.encode())}"
-        for path, text in content.items()
-    ]
-    content[f"{information}/RECORD"] = "\n".join([*lines, f"{information}/RECORD,,", ""])
-    wheel = f"{name}-{version}-py3-none-any.whl"
-    folder = index / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with ZipFile(folder / wheel, "w") as archive:
-        for path, text in content.items():
-            archive.writestr(path, text)
-    wheels = sorted(path.name for path in folder.glob("*.whl"))
-    (folder / "index.html").write_text("".join(f'<a href="{each}">{each}</a>' for each in wheels))
-    return index.as_uri()
 
 
 class Home:

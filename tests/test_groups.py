@@ -78,7 +78,7 @@ async def test_what_each_of_them_lacks_is_told_when_all_are_added(home: Home) ->
     async with home.open() as dynamo:
         api, cli = (await dynamo.add_template(str(folder))).children
         assert (api.problem, api.needs.missing, api.needs.executables) == (None, (), ())
-        assert cli.tool == "create_web.cli"
+        assert (api.tool, cli.tool) == ("create_web.api", None)
         assert "It can't run without `utils`" in (cli.problem or "")
         assert [missing.module for missing in cli.needs.missing] == ["utils"]
         assert [(each.name, each.present) for each in cli.needs.executables] == [("no-such-tool", False)]

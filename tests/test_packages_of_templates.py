@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dynamo_mcp.errors import EnvironmentFailed
-from homes import SLUG, Home, base_environments, processes_of, publish, workers, write_template
+from homes import SLUG, Home, base_environments, processes_of, workers, write_template
+from wheels import publish
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +111,25 @@ async def test_a_package_that_puts_files_among_those_of_cookiecutter_is_refused(
         assert home.scratch == []
     assert list((home.path / "venvs").iterdir()) == []
     assert len(list((home.path / "bases").iterdir())) == 1
+
+
+async def test_what_packages_need_and_do_not_say_is_installed_and_only_the_last_environment_is_left(home: Home) -> None:
+    index = publish(home.root / "index", "hookpackage", {"hookpackage.py": "import attr\n"})
+    publish(home.root / "index", "attrs", {"attr.py": "import requests_futures\n"})
+    publish(home.root / "index", "requests_futures", {"requests_futures.py": "print('here')\n"})
+    async with home.open({"UV_INDEX": index}) as dynamo:
+        await home.add(dynamo, "one", post_gen_project="import hookpackage")
+        assert len(list((home.path / "venvs").iterdir())) == 1
+        project = await dynamo.create_project("one", str(home.outputs))
+    assert [run.output for run in project.hooks] == ["here\n"]
+
+
+async def test_where_what_they_need_can_not_be_installed_no_environment_is_left(home: Home) -> None:
+    index = publish(home.root / "index", "hookpackage", {"hookpackage.py": "import attr\n"})
+    publish(home.root / "index", "attrs", {"attr.py": "import requests_futures\n"})
+    intruder = {"requests_futures.py": "", "cookiecutter/exceptions/__init__.py": ""}
+    publish(home.root / "index", "requests_futures", intruder)
+    async with home.open({"UV_INDEX": index}) as dynamo:
+        with pytest.raises(EnvironmentFailed, match="among the files of cookiecutter"):
+            await home.add(dynamo, "one", post_gen_project="import hookpackage")
+        assert list((home.path / "venvs").iterdir()) == []

@@ -10,8 +10,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 
-def publish(index: Path, name: str, files: dict[str, str]) -> None:
-    """Put a wheel into an index, which `UV_INDEX` names.
+def publish(index: Path, name: str, files: dict[str, str]) -> str:
+    """Put a wheel into an index; return the index's address, for `UV_INDEX`.
 
     Args:
         index: Its folder.
@@ -32,6 +32,7 @@ def publish(index: Path, name: str, files: dict[str, str]) -> None:
         for path, text in {**content, f"{information}/RECORD": "".join([*record, f"{information}/RECORD,,\n"])}.items():
             archive.writestr(path, text)
     (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    return index.as_uri()
 
 
 def _digest(text: str) -> str:

@@ -55,7 +55,7 @@ class Beside(msgspec.Struct):
             self.notes += [plain(f"../{name}: it is beside the project, where a hook put it") for name in put[:STRAYS]]
             self.notes += [f"and {len(put) - STRAYS} more beside the project"] if len(put) > STRAYS else []
             yield
-        except BaseException:
+        except BaseException:  # also what is no error takes it back: it belongs to a project that is not there
             for name in put:
                 with suppress(OSError):
                     rename_new(self.folder / name, self.staged / name)

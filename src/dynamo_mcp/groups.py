@@ -141,18 +141,7 @@ class Groups:
         )
         confinement = await self._renderers.confinement()
         told = [self._summaries.of(template, confinement) for template in members]
-        children = tuple(
-            ChildInfo(
-                each.name,
-                each.directory or "",
-                each.description,
-                each.tool if each.is_active else None,
-                each.problem,
-                needs=each.needs,
-                notes=each.notes,
-            )
-            for each in told
-        )
+        children = tuple(_child(each, each.directory or "") for each in told)
         return self._summaries.whole(repository, children, (), confinement)
 
     async def remove(self, name: str) -> str:
@@ -233,9 +222,13 @@ class Groups:
                 description = info.description if info else child.description
                 children.append(ChildInfo(child.name, child.directory, description, None, problem))
             elif info is not None:  # otherwise it was removed by itself
-                known = (info.name, child.directory, info.description, info.tool, info.problem)
-                children.append(ChildInfo(*known, needs=info.needs, notes=info.notes))
+                children.append(_child(info, child.directory))
         return self._summaries.whole(repository, tuple(children), found.notes, confinement)
+
+
+def _child(info: TemplateInfo, directory: str) -> ChildInfo:
+    tool = info.tool if info.is_active else None
+    return ChildInfo(info.name, directory, info.description, tool, info.problem, needs=info.needs, notes=info.notes)
 
 
 def _usable(found: Found) -> list[Child]:

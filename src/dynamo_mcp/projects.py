@@ -105,9 +105,9 @@ class Projects:
                         progress=progress,
                     )
                     self._put(request, project, staged, target, merging=merging)
-            if merging:
-                with suppress(OSError):
-                    carry_over(staged, target, set(copied.files))
+                    if merging:
+                        with suppress(OSError):
+                            carry_over(staged, target, set(copied.files))
         return project
 
     def _put(self, request: Request, project: Project, staged: Path, target: Path, *, merging: bool) -> None:

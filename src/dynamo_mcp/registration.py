@@ -229,8 +229,11 @@ class Registration:
                 if await self._environments.lacks(more.requirements) is not None:
                     break
                 old, template = template, more
-                environment = await self._environments.ensure(template.name, template.requirements)
-                await self.release(old)
+                try:
+                    environment = await self._environments.ensure(template.name, template.requirements)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self.release(old)
             return await self._undeclared(template, environment, install=False)
         except BaseException:  # the caller may know nothing of this environment
             with anyio.CancelScope(shield=True):

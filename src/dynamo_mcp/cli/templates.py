@@ -226,7 +226,8 @@ def _say_children(repository: TemplateInfo) -> None:
         for line in (*(f"note: {note}" for note in child.notes), *_lacks(child.needs, repository.trust)):
             say(f"  {'':<38} {line}")
     _say_notes(repository)
-    say(f"create a project: dynamo-mcp create {usable[0].name} -o FOLDER")
+    if usable:
+        say(f"create a project: dynamo-mcp create {usable[0].name} -o FOLDER")
     say(f"all of them: dynamo-mcp update {repository.name}, dynamo-mcp remove {repository.name}")
 
 
