@@ -9,6 +9,7 @@ import msgspec
 
 Trust: TypeAlias = Literal["inert", "contained", "full"]
 Tier: TypeAlias = Literal["strong", "reduced", "none"]
+Backend: TypeAlias = Literal["bubblewrap", "user"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 Change: TypeAlias = Literal["new", "same", "changed", "kept"]
 LocationKind: TypeAlias = Literal["git", "local"]
@@ -158,6 +159,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         notes: What was found wrong with it then that does not keep it from being of use.
         problem: What was found then that does.
         last_updated: When it was last fetched, ISO 8601 in UTC.
+        grants: What a person gave it besides its trust: `network`, `executable:/path`, `read:/path`.
         group: What it came with, where the repository holds several.
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
         configured_from: SHA-256 of the `cookiecutter.json` that the hook has found, in hexadecimal.
@@ -181,6 +183,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...] = ()
     problem: str | None = None
     trust: Trust = "contained"
+    grants: tuple[str, ...] = ()
     category: str | None = None
     tags: tuple[str, ...] = ()
     group: Group | None = None
@@ -248,6 +251,22 @@ class Inspected(msgspec.Struct, frozen=True):
     hooks: tuple[HookRun, ...]
 
 
+class Primitive(msgspec.Struct, frozen=True):
+    """One of the things that confinement is made of.
+
+    Attributes:
+        name: Such as `bubblewrap`, `landlock`, `seccomp`.
+        present: It works here, which was tried.
+        why: What was found, in words: a version, or what keeps it from working.
+        command: What a person can run to get it; None where it is there, or nothing brings it.
+    """
+
+    name: str
+    present: bool
+    why: str
+    command: str | None = None
+
+
 class Confinement(msgspec.Struct, frozen=True):
     """How far a process is confined, and by what.
 
@@ -255,8 +274,12 @@ class Confinement(msgspec.Struct, frozen=True):
         tier: `strong`, `reduced` or `none`.
         mechanisms: What is applied, such as `bubblewrap`, `landlock-7`, `seccomp`.
         advice: What would bring a better tier; None where there is none better.
+        backend: What walls renderers in at tier `strong`: namespaces by bubblewrap, or a user of their own.
+        primitives: All that was tried, whether it is used or not.
     """
 
     tier: Tier
     mechanisms: tuple[str, ...] = ()
     advice: str | None = None
+    backend: Backend | None = None
+    primitives: tuple[Primitive, ...] = ()

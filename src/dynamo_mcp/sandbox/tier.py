@@ -42,7 +42,7 @@ async def probe(settings: Settings, *, python: Path) -> Confinement:
     mechanisms += ["seccomp"] if kernel.seccomp else []
     problem = await _try_bubblewrap(settings, python)
     if problem is None and kernel.seccomp:
-        return Confinement("strong", ("bubblewrap", *mechanisms))
+        return Confinement("strong", ("bubblewrap", *mechanisms), backend="bubblewrap")
     advice = problem or f"there is no seccomp filter for `{kernel.machine}` yet"
     if kernel.landlock_abi >= LANDLOCK_ABI_NEEDED and kernel.seccomp:
         return Confinement("reduced", tuple(mechanisms), advice)
