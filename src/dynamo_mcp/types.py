@@ -273,9 +273,10 @@ class Confinement(msgspec.Struct, frozen=True):
     Attributes:
         tier: `strong`, `reduced` or `none`.
         mechanisms: What is applied, such as `bubblewrap`, `landlock-7`, `seccomp`.
-        advice: What would bring a better tier; None where there is none better.
+        advice: What keeps it from a better tier, in words; None where there is none better.
         backend: What walls renderers in at tier `strong`: namespaces by bubblewrap, or a user of their own.
         primitives: All that was tried, whether it is used or not.
+        command: The one command that brings a better tier; None where no command does.
     """
 
     tier: Tier
@@ -283,3 +284,4 @@ class Confinement(msgspec.Struct, frozen=True):
     advice: str | None = None
     backend: Backend | None = None
     primitives: tuple[Primitive, ...] = ()
+    command: str | None = None

@@ -42,6 +42,16 @@ class Uv:
             "UV_PYTHON_DOWNLOADS": "never",
         }
 
+    async def version(self) -> str:
+        """Return which uv it is.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+        """
+        asked = await self._run(["--version"], offline=True)
+        _check(asked, "say its version")
+        return plain(asked.stdout.decode("utf-8", "replace").strip().removeprefix("uv "))
+
     async def create(self, path: Path) -> None:
         """Make an empty, relocatable virtual environment; nothing of what was there stays.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp.types import Change, HookRun, Needs, Tier, Trust, VariableType
+from dynamo_mcp.types import Backend, Change, HookRun, Needs, Primitive, Tier, Trust, VariableType
 
 TOOL_PREFIX = "create_"
 """What the tool and the prompt of a template are called, before its name."""
@@ -277,3 +277,29 @@ class TemplateChange(msgspec.Struct, frozen=True):
     variables_changed: tuple[str, ...] = ()
     templates_added: tuple[str, ...] = ()
     templates_removed: tuple[str, ...] = ()
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What this machine can do for a stranger's template.
+
+    Attributes:
+        tier: How well it confines: `strong`, `reduced` or `none`.
+        meaning: What that means, in a sentence.
+        trusts: The trusts that a stranger's template can be used with.
+        backend: What walls renderers in at tier `strong`.
+        mechanisms: What confines them.
+        confinement: What confinement is made of, each tried.
+        running: What else is needed to run, each tried.
+        ready: All of that is there.
+        commands: What brings what is missing, each to be typed as it is, the most useful first.
+    """
+
+    tier: Tier
+    meaning: str
+    trusts: tuple[Trust, ...]
+    backend: Backend | None
+    mechanisms: tuple[str, ...]
+    confinement: tuple[Primitive, ...]
+    running: tuple[Primitive, ...]
+    ready: bool
+    commands: tuple[str, ...]

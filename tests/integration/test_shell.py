@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -223,8 +224,8 @@ async def test_without_bubblewrap_a_strangers_template_is_refused_unless_a_perso
     bare = {"PATH": str(place.root / "bin")}
     await place.run("add", str(write_template(place.templates / "one")), more=bare)
     _, said = await place.run("create", "one", code=5, more=bare)
-    assert "apt-get install bubblewrap" in said
-    assert "--trust full" in said
+    assert "install -y bubblewrap" in said
+    assert "`dynamo-mcp trust " in said
     assert not (place.root / "my-project").exists()
     said, _ = await place.run("create", "one", "--trust", "full", more=bare)
     assert "trust full, not confined" in said
@@ -237,7 +238,7 @@ async def test_without_bubblewrap_a_strangers_template_is_refused_unless_a_perso
     said, _ = await place.run("create", "python-package", more=bare)
     assert "trust contained, not confined" in said
     said, _ = await place.run("quickstart", more=bare)
-    assert "For stronger confinement: install bubblewrap" in said
+    assert "Strangers' templates can't be contained here: bubblewrap is not installed" in said
 
 
 async def test_an_update_says_what_changed(place: Place) -> None:
@@ -299,3 +300,22 @@ async def test_interrupting_a_command_leaves_nothing(place: Place) -> None:
             assert await process.wait() == 130
     assert place.scratch == []
     assert not (place.root / "my-project").exists()
+
+
+async def test_the_doctor_tells_a_person_the_tier_the_reasons_and_what_to_type(place: Place) -> None:
+    said, _ = await place.run("doctor")
+    assert said.startswith("Tier strong, by bubblewrap, ")
+    assert re.search(r"^bubblewrap +yes +\d", said, re.MULTILINE)
+    assert "What brings" not in said
+    (place.root / "bin").mkdir()
+    said, _ = await place.run("doctor", code=5, more={"PATH": str(place.root / "bin")})
+    assert re.search(r"^bubblewrap +no +bubblewrap is not installed", said, re.MULTILINE)
+    assert "\n  dynamo-mcp trust NAME full " in said
+    found = json.loads((await place.run("doctor", "--json", code=5, more={"PATH": str(place.root / "bin")}))[0])
+    assert all(f"\n  {command}\n" in said for command in found["commands"])
+    assert place.made == []
+
+
+async def test_the_doctor_fails_where_nothing_could_be_created(place: Place) -> None:
+    said, _ = await place.run("doctor", code=1, more={"DYNAMO_MCP_PYTHON": "/nowhere/python"})
+    assert re.search(r"^Python +no +`/nowhere/python` can't be started", said, re.MULTILINE)

@@ -32,18 +32,27 @@ async def test_this_machine_confines_strongly(tmp_path: Path, kernel: dict[str, 
     assert found.tier == "strong"
     assert found.mechanisms == ("bubblewrap", f"landlock-{kernel['landlock_abi']}", "seccomp")
     assert found.advice is None
+    assert found.command is None
+    assert [part.name for part in found.primitives if part.present and part.why and part.command is None] == [
+        "bubblewrap",
+        "user namespaces",
+        "landlock",
+        "seccomp",
+        "no_new_privs",
+    ]
 
 
 async def test_without_bubblewrap_the_tier_is_lower_and_it_is_said_how_to_get_it(
     tmp_path: Path, kernel: dict[str, Any]
 ) -> None:
-    found = await probe(settings(tmp_path, str(tmp_path)), python=PYTHON)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "os-release").write_text("ID=debian\n")
+    found = await probe(settings(tmp_path, str(tmp_path)), python=PYTHON, files=tmp_path)
     landlock = kernel["landlock_abi"] >= 3
     assert found.tier == ("reduced" if landlock else "none")
     assert found.mechanisms == ((f"landlock-{kernel['landlock_abi']}", "seccomp") if landlock else ())
-    assert found.advice is not None
-    assert "apt-get install bubblewrap" in found.advice
-    assert "dnf install bubblewrap" in found.advice
+    assert found.advice == "bubblewrap is not installed"
+    assert found.command == "apt-get update && apt-get install -y bubblewrap"
 
 
 @pytest.mark.parametrize(

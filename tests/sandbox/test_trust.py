@@ -11,7 +11,8 @@ from dynamo_mcp.errors import Refused
 from dynamo_mcp.sandbox.trust import Permission, permit
 from dynamo_mcp.types import Confinement, How, Location, Need, Needs, Template, Tier, Trust
 
-ADVICE = "install the sandbox"
+ADVICE = "the sandbox is not installed"
+COMMAND = "install-the-sandbox --now"
 
 TABLE: list[tuple[Trust, Tier, bool, Permission | None]] = [
     ("full", "strong", False, Permission("full", confined=False, tier="none")),
@@ -40,8 +41,8 @@ def template(*, bundled: bool) -> Template:
     return Template("somebody", "", location, Path("/x"), Path("/x"), digest="0" * 64, last_updated="")
 
 
-def confinement(tier: Tier) -> Confinement:
-    return Confinement(tier, (), None if tier == "strong" else ADVICE)
+def confinement(tier: Tier, command: str | None = COMMAND) -> Confinement:
+    return Confinement(tier) if tier == "strong" else Confinement(tier, advice=ADVICE, command=command)
 
 
 @pytest.mark.parametrize(("trust", "tier", "bundled", "permission"), TABLE)
@@ -55,9 +56,18 @@ def test_what_may_run_depends_on_trust_tier_and_whose_template_it_is(
         permit(template(bundled=bundled), trust, confinement(tier))
     assert "`somebody`" in raised.value.message
     assert f"`{tier}`" in raised.value.message
-    assert raised.value.hint.startswith(ADVICE)
-    assert "--trust full" in raised.value.hint
-    assert ("`inert`" in raised.value.hint) == (tier == "reduced")
+    assert raised.value.message.endswith(f": {ADVICE}")
+    assert raised.value.hint.startswith(f"run `{COMMAND}`, and try again; or a person can choose in a shell: ")
+    assert "`dynamo-mcp trust somebody full`" in raised.value.hint
+    assert ("`dynamo-mcp create somebody --trust inert`" in raised.value.hint) == (tier == "reduced")
+
+
+def test_where_no_command_brings_confinement_the_person_s_choice_is_the_one_that_is_offered() -> None:
+    with pytest.raises(Refused) as raised:
+        permit(template(bundled=False), "contained", confinement("none", None))
+    assert raised.value.hint.startswith(
+        "a person can choose in a shell: after `dynamo-mcp trust somebody full` it runs"
+    )
 
 
 def test_the_table_is_whole() -> None:

@@ -4,7 +4,8 @@ First the way to new privileges, then memory, time and numbers (rlimits), then f
 (seccomp); none of it can be taken back, and all that the job starts inherits it. Landlock and seccomp hold for the
 calling thread, so the caller is a process of one thread, such as a fork.
 
-Run as a script, it prints as JSON what this machine offers: `{"landlock_abi", "seccomp", "machine"}`.
+Run as a script, it prints as JSON what this machine offers: `{"landlock_abi", "seccomp", "machine",
+"no_new_privs"}`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ else:
     from system_calls import process_control
 
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_NO_NEW_PRIVS = 39
 """linux/prctl.h"""
 
 
@@ -155,15 +157,24 @@ def supported() -> dict[str, Any]:
 
     Returns:
         "landlock_abi": 0 when it is absent; "seccomp": whether there are filters and this machine's system calls are
-        known; "machine": its name, as `uname -m` says it.
+        known; "machine": its name, as `uname -m` says it; "no_new_privs": whether the kernel knows it.
     """
     if sys.platform != "linux":
-        return {"landlock_abi": 0, "seccomp": False, "machine": sys.platform}
+        return {"landlock_abi": 0, "seccomp": False, "machine": sys.platform, "no_new_privs": False}
     return {
         "landlock_abi": landlock.kernel_abi(),
         "seccomp": seccomp.supported(),
         "machine": os.uname().machine,
+        "no_new_privs": _knows_no_new_privileges(),
     }
+
+
+def _knows_no_new_privileges() -> bool:
+    try:
+        process_control(_PR_GET_NO_NEW_PRIVS)
+    except OSError:
+        return False
+    return True
 
 
 def _lower(wanted: int, current: int) -> int:

@@ -66,8 +66,8 @@ def quickstart(*, json: Json = False) -> None:
         return
     for shown in done.projects:
         _say_project(shown)
-    if done.confinement.advice:
-        say(f"For stronger confinement: {done.confinement.advice}")
+    if done.confinement.tier != "strong":
+        say(f"Strangers' templates can't be contained here: {done.confinement.advice}; `dynamo-mcp doctor` says more")
     say(f"\nConnect Claude Code:\n\n  {done.claude}\n")
     say(f"Connect any other MCP host:\n\n{json_.dumps(done.host, indent=2)}")
 

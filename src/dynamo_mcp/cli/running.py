@@ -73,8 +73,13 @@ def perform(operation: Callable[[Dynamo], Awaitable[Result]], *, as_json: bool) 
         async with open_dynamo(settings(person=True)) as dynamo:
             return await operation(dynamo)
 
+    return conclude(whole, as_json=as_json)
+
+
+def conclude(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> Result:
+    """Do some work to its end, or end the process with its error's exit code."""
     try:
-        return anyio.run(_until_signal, whole)
+        return anyio.run(_until_signal, work)
     except DynamoError as error:
         fail(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the edge: a person gets words, whatever it is

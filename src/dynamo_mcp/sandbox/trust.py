@@ -63,12 +63,19 @@ def _decide(template: Template, trust: Trust, confinement: Confinement) -> Permi
         return Permission("contained", confined=False, tier="none")
     if trust == "inert" and confinement.tier != "none":
         return Permission("inert", confined=True, tier=confinement.tier)
-    instead = "with trust `inert` it runs no hooks and no extensions; " if confinement.tier == "reduced" else ""
-    raise Refused(
+    raise _unconfinable(template, confinement)
+
+
+def _unconfinable(template: Template, confinement: Confinement) -> Refused:
+    better = f"run `{confinement.command}`, and try again; or a" if confinement.command else "a"
+    inert = ""
+    if confinement.tier == "reduced":
+        inert = f"`dynamo-mcp create {template.name} --trust inert` runs no hooks and no extensions; "
+    return Refused(
         f"Template `{template.name}` is a stranger's program, and this machine can't confine it (tier "
         f"`{confinement.tier}`): {confinement.advice}",
-        hint=f"{confinement.advice}. Otherwise a person can choose in a shell: {instead}with `--trust full` it runs "
-        "as any program of yours, which is what plain cookiecutter does",
+        hint=f"{better} person can choose in a shell: {inert}after `dynamo-mcp trust {template.name} full` it runs as "
+        "any program of yours, which is what plain cookiecutter does",
     )
 
 

@@ -1,0 +1,69 @@
+"""doctor: what can this machine confine, and what is missing?"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dynamo_mcp.cli.running import Json, conclude, emit, say, settings, visible
+from dynamo_mcp.diagnosis import diagnose
+from dynamo_mcp.errors import Failed, Refused
+from dynamo_mcp.types import Primitive
+from dynamo_mcp.views import Diagnosis
+
+WIDTH = 160
+"""Columns where no terminal says how many it has."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(*, json: Json = False) -> None:
+    """Try what this machine can confine, and say what is missing and what brings it.
+
+    The exit code is 0 where strangers' templates can be contained, 5 where not, 1 where nothing can be created.
+    """
+
+    async def whole() -> Diagnosis:
+        return await diagnose(settings(person=True))
+
+    found = conclude(whole, as_json=json)
+    if json:
+        emit(found)
+    else:
+        _tell(found)
+    if not found.ready:
+        raise SystemExit(Failed.exit_code)
+    if "contained" not in found.trusts:
+        raise SystemExit(Refused.exit_code)
+
+
+def _tell(found: Diagnosis) -> None:
+    by = f", by {', '.join(found.mechanisms)}" if found.mechanisms else ""
+    say(f"Tier {found.tier}{by}: {found.meaning}.\n")
+    table = Table(box=None, pad_edge=False, header_style="")
+    for title in ("what", "there", "why"):
+        table.add_column(title, overflow="fold")
+    for part in (*found.confinement, *found.running):
+        table.add_row(*_row(part))
+    width = None if sys.stdout.isatty() else WIDTH
+    Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width).print(table)
+    if found.commands:
+        say("\nWhat brings what is missing:\n")
+        for command in found.commands:
+            say(f"  {command}")
+    if found.tier == "strong":
+        return
+    say("\nOr a person's choice, for one template (NAME):\n")
+    if found.tier == "reduced":
+        say("  dynamo-mcp create NAME --trust inert   # no hooks, no extensions")
+    say("  dynamo-mcp trust NAME full             # it runs as any program of yours, as with plain cookiecutter")
+
+
+def _row(part: Primitive) -> tuple[str, str, str]:
+    return visible(part.name), "yes" if part.present else "no", visible(part.why)
