@@ -56,8 +56,9 @@ def test_what_may_run_depends_on_trust_tier_and_whose_template_it_is(
     assert "`somebody`" in raised.value.message
     assert f"`{tier}`" in raised.value.message
     assert raised.value.hint.startswith(ADVICE)
-    assert "--trust full" in raised.value.hint
-    assert ("`inert`" in raised.value.hint) == (tier == "reduced")
+    assert f"trust `{trust}`" in raised.value.message
+    assert "`dynamo-mcp trust somebody full`" in raised.value.hint
+    assert ("`dynamo-mcp trust somebody inert`" in raised.value.hint) == (tier == "reduced")
 
 
 def test_the_table_is_whole() -> None:
