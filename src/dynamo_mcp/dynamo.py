@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,7 @@ from dynamo_mcp.progress import (
     ignore,
 )
 from dynamo_mcp.registry import check_name
-from dynamo_mcp.requirements import installed, normalise
+from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
@@ -40,8 +40,10 @@ from dynamo_mcp.views import (
     Project,
     TemplateChange,
     TemplateInfo,
+    TrustInfo,
     VariableInfo,
 )
+from dynamo_mcp.vouching import dropped
 
 
 @asynccontextmanager
@@ -114,7 +116,7 @@ class Dynamo:
         if answers is None:
             schema = self._parts.schemas.get(template)
             return self._parts.defaults.show(schema, tuple(variable.info() for variable in schema.variables))
-        wanted = Wanted(template, answers, self._trust(trust))
+        wanted = Wanted(template, answers, self._parts.trusting.word(trust)[0])
         progress = Progress(STEPS_OF_RESOLVE, sink)
         return await self._parts.turns.take(wanted, progress, self._parts.values.resolve, "Computing the values of")
 
@@ -145,6 +147,7 @@ class Dynamo:
         live: bool = False,
         requirements: Iterable[str] = (),
         trust: Trust | None = None,
+        grants: Sequence[str] = (),
         sink: Sink = ignore,
     ) -> TemplateInfo:
         """Register a template, or all that a repository holds, and make its environment.
@@ -158,6 +161,7 @@ class Dynamo:
             live: Use a local folder in place.
             requirements: Packages that it needs besides those that are found.
             trust: How much of it may run; only a person may say so.
+            grants: What it is given besides; likewise.
             sink: Where progress goes.
 
         Raises:
@@ -167,6 +171,7 @@ class Dynamo:
             NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
             HookFailed: Its `pre_prompt` hook failed.
             EnvironmentFailed: uv failed; MissingRequirement where a package is needed that nobody named.
+            Refused: A grant would undo the sandbox.
         """
         progress = Progress(STEPS_OF_ADD, sink)
         await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
@@ -177,10 +182,11 @@ class Dynamo:
         named = normalise(requirements)
         if named and location.bundled:
             raise UsageError(f"`{plain(url, 200)}` needs no `requirements`", hint="leave them out")
-        trust = self._trust(trust) or "contained"
+        word = self._parts.trusting.word(trust, grants)
         async with self._parts.registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
             tree = await sources.fetch(location, store=self._parts.store, settings=self.settings, progress=progress)
+            said = self._parts.trusting.of_added(location, word, tree)
             template = Template(
                 name,
                 plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
@@ -193,7 +199,9 @@ class Dynamo:
                 last_updated=_now(),
                 named_requirements=named,
                 named_by_person=self.settings.person,
-                trust=trust,
+                trust=said.trust,
+                grants=said.grants,
+                trusted_for=said.trusted_for,
                 category=entry.category if entry else None,
                 tags=entry.tags if entry else (),
             )
@@ -218,38 +226,33 @@ class Dynamo:
         await progress.begin("resolve", f"resolving `{template_name}`")
         if self._parts.registry.group(template_name):
             return await self._parts.groups.update(template_name, progress, force=force)
-        async with self._parts.registry.hold(template_name) as old:
-            location = catalogue.relocate(old.location)
-            await progress.begin("fetch", f"fetching `{sources.display(location)}`")
-            tree = await sources.fetch(location, store=self._parts.store, settings=self.settings, progress=progress)
-            moved = tree.digest != old.digest
-            new = msgspec.structs.replace(
-                old,
-                location=location,
-                path=sources.folder(tree, location),
-                checkout=tree.path,
-                digest=tree.digest,
-                revision=tree.revision,
-                left_out=tree.left_out,
-                last_updated=_now(),
-                # A raised trust is bound to what was looked at when it was given.
-                trust="contained" if moved and old.trust == "full" else old.trust,
-            )
-            if force:
-                await self._parts.environments.rebuild(old.name, installed(old, old.trust))
-            new = await self._parts.registration.complete(new, progress, prepare=moved or force)
-            self._parts.schemas.forget(old)
-            await self._parts.registration.release(old)
-        return changed(old, new, await self.template_info(template_name))
+        old, new = await self._parts.updates.update(template_name, progress, force=force)
+        return changed(old, new, await self.template_info(template_name), await dropped([(old, new)]))
+
+    async def trust(self, template_name: str) -> tuple[TrustInfo, ...]:
+        """Tell how much of a template may run, or of each of a repository's; raises TemplateNotFound."""
+        return await self._parts.trusting.show(template_name, Progress((), ignore))
+
+    def check_grants(self, trust: Trust, grants: Sequence[str]) -> tuple[str, ...]:
+        """Return grants as they would be kept; raises as `trust_template` does."""
+        return self._parts.trusting.word(trust, grants)[1]
+
+    async def trust_template(self, name: str, trust: Trust, grants: Sequence[str] = ()) -> tuple[TrustInfo, ...]:
+        """Set how much of a template may run, or of all of a repository's, and exactly what it is given besides.
+
+        Raises TemplateNotFound; UsageError where a program asks, or they do not go together; Refused as `add_template`.
+        """
+        return await self._parts.trusting.set(name, trust, grants, Progress((), ignore))
 
     async def remove_template(self, template_name: str) -> str:
         """Forget a template, or all of a repository by the name it was added by; the projects made from it stay.
 
-        Returns what was done, as a sentence; raises TemplateNotFound.
+        Returns what was done, as a sentence; raises TemplateNotFound, and Refused where that undid a person's word.
         """
         if self._parts.registry.group(template_name):
             return await self._parts.groups.remove(template_name)
         async with self._parts.registry.hold(template_name) as template:
+            self._parts.trusting.check_removal([template])
             self._parts.registry.delete(template_name)
             self._parts.schemas.forget(template)
             await self._parts.registration.release(template)
@@ -297,7 +300,7 @@ class Dynamo:
         progress = Progress(STEPS_OF_CREATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._parts.registry.get(template_name)
-        wanted = Wanted(template, variables or {}, self._trust(trust), output_dir, if_exists)
+        wanted = Wanted(template, variables or {}, self._parts.trusting.word(trust)[0], output_dir, if_exists)
         return await self._parts.turns.take(wanted, progress, self._parts.projects.create, "Creating a project from")
 
     async def preview_project(
@@ -332,18 +335,15 @@ class Dynamo:
         progress = Progress(STEPS_OF_PREVIEW, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         template = self._parts.registry.get(template_name)
-        wanted = Wanted(template, variables or {}, self._trust(trust), output_dir, if_exists, preview=True)
+        wanted = Wanted(
+            template, variables or {}, self._parts.trusting.word(trust)[0], output_dir, if_exists, preview=True
+        )
         look = partial(self._parts.previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
         return await self._parts.turns.take(wanted, progress, look, "Previewing a project from")
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
         return News(self._parts.registry, self._parts.store.home / "templates").open()
-
-    def _trust(self, wanted: Trust | None) -> Trust | None:
-        if wanted is not None and not self.settings.person:
-            raise UsageError("Only a person can say how much of a template may run", hint="use the shell: `--trust`")
-        return wanted
 
 
 def _now() -> str:

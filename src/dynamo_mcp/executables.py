@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp.distributions import executable
+from dynamo_mcp.sandbox.grants import EXECUTABLE, command
 from dynamo_mcp.sandbox.launch import SEARCH_PATH
 from dynamo_mcp.sandbox.policy import SYSTEM
 from dynamo_mcp.settings import Settings
@@ -23,10 +24,13 @@ def look(template: Template, environment: Path, settings: Settings) -> tuple[Exe
 
 def _told(each: Executable, template: Template, environment: Path, settings: Settings) -> Executable:
     full = template.trust == "full"
-    path = os.pathsep.join([str(environment / "bin"), settings.search_path if full else SEARCH_PATH])
+    granted = [word.removeprefix(EXECUTABLE) for word in template.grants if word.startswith(EXECUTABLE)]
+    folders = [SEARCH_PATH, *(str(Path(path).parent) for path in granted)]
+    path = os.pathsep.join([str(environment / "bin"), *([settings.search_path] if full else folders)])
     found = shutil.which(each.name, path=path)
     within: list[str | Path] = [
         *SYSTEM,
+        *map(os.path.realpath, granted),
         environment,
         settings.home,
         Path(os.path.realpath(settings.python)).parent.parent,
@@ -37,6 +41,10 @@ def _told(each: Executable, template: Template, environment: Path, settings: Set
     hint = f"install it where jobs look: {SEARCH_PATH.replace(os.pathsep, ', ')}"
     if full:
         hint = "install it on this machine"
+    elsewhere = shutil.which(each.name, path=settings.search_path)
+    if not full and elsewhere is not None:
+        given = command(template.name, "contained", [*template.grants, f"{EXECUTABLE}{each.name}"])
+        hint = f"grant the one on your `PATH`: `{given}`, or {hint}"
     if brings is not None:
         hint = f"add the template with the requirement `{brings}`, which brings it, or {hint}"
     return msgspec.structs.replace(each, present=False, hint=hint)

@@ -23,10 +23,12 @@ from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Confinement, Group, Template
+from dynamo_mcp.trusting import Trusting
+from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
+from dynamo_mcp.vouching import dropped, is_among, renewed, unseen
 
 
 class Groups:
@@ -47,6 +49,7 @@ class Groups:
         schemas: SchemaCache,
         summaries: Summaries,
         registration: Registration,
+        trusting: Trusting,
     ) -> None:
         """Take what keeps single templates."""
         self._settings = settings
@@ -56,6 +59,7 @@ class Groups:
         self._registry = registry
         self._schemas = schemas
         self._registration = registration
+        self._trusting = trusting
         self._summaries = summaries
 
     async def add(self, repository: Template, progress: Progress) -> TemplateInfo | None:
@@ -105,8 +109,10 @@ class Groups:
                 confinement = await self._renderers.confinement()
                 found = _several(await self._find(repository, old), name)
                 templates = _renewal(repository, old, found)
-                known = {template.name for template in old}
+                known = {template.name: template for template in old}
                 fresh = sorted(template.name for template in templates if template.name not in known)
+                own = self._settings.trusted
+                templates = [renewed(known[new.name], new, own) if new.name in known else new for new in templates]
                 changed = any(template.digest != repository.digest for template in old)
                 async with self._registration.using(repository), AsyncExitStack() as claims:
                     for new in fresh:
@@ -125,7 +131,8 @@ class Groups:
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
             await self._forget(vanished, replaced)
         whole = self._whole(repository, found, registered, failures, confinement)
-        return _change(whole, old, registered, vanished)
+        ended = await dropped((known[new.name], new) for new in registered if new.name in known)
+        return changed_together(whole, old, registered, vanished, ended)
 
     async def info(self, name: str, members: tuple[Template, ...]) -> TemplateInfo:
         """Describe a repository as a whole, with those of its templates that are registered."""
@@ -138,6 +145,7 @@ class Groups:
             location=msgspec.structs.replace(newest.location, directory=directory),
             path=newest.checkout / (directory or ""),
             trust=newest.trust if len({template.trust for template in members}) == 1 else "contained",
+            grants=newest.grants if len({template.grants for template in members}) == 1 else (),
         )
         confinement = await self._renderers.confinement()
         told = [self._summaries.of(template, confinement) for template in members]
@@ -154,6 +162,7 @@ class Groups:
             TemplateNotFound: There is no such group.
         """
         async with self._registry.hold_group(name) as templates:
+            self._trusting.check_removal(templates)
             await self._forget(templates, ())
         names = ", ".join(f"`{template.name}`" for template in templates)
         return f"The templates of `{name}` were removed: {names}; the projects made from them stay."
@@ -184,8 +193,9 @@ class Groups:
             last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             named_requirements=first.named_requirements,
             named_by_person=first.named_by_person,
-            # A new template may do no more than those that somebody looked at.
-            trust="inert" if all(template.trust == "inert" for template in old) else "contained",
+            # A new template may do no more than those that somebody looked at, unless the operator owns all of them.
+            trust=(trust := _trust_of_new(old, own=is_among(location, self._settings.trusted))),
+            trusted_for=unseen(tree.digest, tree.revision) if trust == "full" else None,
             category=first.category,
             tags=first.tags,
         )
@@ -224,6 +234,12 @@ class Groups:
             elif info is not None:  # otherwise it was removed by itself
                 children.append(_child(info, child.directory))
         return self._summaries.whole(repository, tuple(children), found.notes, confinement)
+
+
+def _trust_of_new(old: tuple[Template, ...], *, own: bool) -> Trust:
+    if all(template.trust == "inert" for template in old):
+        return "inert"
+    return "full" if own else "contained"
 
 
 def _child(info: TemplateInfo, directory: str) -> ChildInfo:
@@ -291,7 +307,6 @@ def _template(repository: Template, child: Child, group: Group) -> Template:
 
 
 def _renewed(old: Template, repository: Template, group: Group) -> Template:
-    changed = old.digest != repository.digest
     return msgspec.structs.replace(
         old,
         location=msgspec.structs.replace(repository.location, directory=old.location.directory),
@@ -301,8 +316,6 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
         revision=repository.revision,
         left_out=repository.left_out,
         last_updated=repository.last_updated,
-        # A raised trust is bound to what was looked at when it was given.
-        trust="contained" if changed and old.trust == "full" else old.trust,
         group=group,
     )
 
@@ -310,26 +323,3 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
 def _group(template: Template) -> Group:
     assert template.group is not None  # noqa: S101 - `Registry.group` returns those that have one
     return template.group
-
-
-def _change(
-    whole: TemplateInfo, old: tuple[Template, ...], registered: tuple[Template, ...], vanished: list[Template]
-) -> TemplateChange:
-    before = {template.name: template for template in old}
-    pairs = [(before[new.name], new) for new in registered if new.name in before]
-    return TemplateChange(
-        whole,
-        any(template.digest != whole.digest for template in old),
-        from_revision=old[0].revision or old[0].digest,
-        to_revision=whole.revision or whole.digest or "",
-        variables_added=tuple(f"{b.name}: {name}" for a, b in pairs for name in b.asked if name not in a.asked),
-        variables_removed=tuple(f"{b.name}: {name}" for a, b in pairs for name in a.asked if name not in b.asked),
-        variables_changed=tuple(
-            f"{b.name}: {name}"
-            for a, b in pairs
-            for name in b.asked
-            if name in a.asked and a.asked[name] != b.asked[name]
-        ),
-        templates_added=tuple(new.name for new in registered if new.name not in before),
-        templates_removed=tuple(template.name for template in vanished),
-    )

@@ -42,7 +42,7 @@ class Inspection:
         """
 
         async def attempt(environment: Environment) -> Inspected:
-            job = Job(template, environment, {}, permission.trust, permission.confined, {})
+            job = Job(template, environment, {}, permission.trust, permission.confined, {}, grants=permission.grants)
             return await self._renderers.inspect(job, progress)
 
         begin = partial(progress.detail, f"starting the `pre_prompt` hook of `{template.name}`")

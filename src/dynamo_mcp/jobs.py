@@ -23,6 +23,7 @@ from dynamo_mcp.errors import (
 )
 from dynamo_mcp.problems import legible, not_offered, shown
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.sandbox.grants import EXECUTABLE, NETWORK, command
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.text import lined, plain, quoted, visible
@@ -42,6 +43,15 @@ MOST_NAMES = 100
 _LAST_WORDS = 2000
 """Characters at the end of what a hook printed, where it says why it failed."""
 _NOTHING_TO_READ = ("EOFError", "EOF when reading", "end of file", "not a tty", "Inappropriate ioctl")
+_NO_NETWORK = (
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "Could not resolve",
+    "Network is unreachable",
+    "No address associated with hostname",
+    "dns error",
+)
+_NOT_FOUND = ("No such file or directory: '{}'", "{}: not found", "{}: command not found")
 _TOO_MUCH = ("File too large", "No space left on device", "File size limit exceeded")
 
 
@@ -78,6 +88,7 @@ class Request(msgspec.Struct, frozen=True):
             },
             hooks,
             self.schema.lines,
+            self.permission.grants,
         )
 
 
@@ -90,6 +101,7 @@ class Job(msgspec.Struct, frozen=True):
         variables: `_template`, `_output_dir` and `_checkout`, for the template to read.
         hooks: The hooks before and after the files run; `pre_prompt`, which may make the template, runs anyway.
         lines: The line of each name in `cookiecutter.json`, where they are known.
+        grants: What a person gave the template besides its trust.
     """
 
     template: Template
@@ -100,6 +112,7 @@ class Job(msgspec.Struct, frozen=True):
     variables: dict[str, Any]
     hooks: bool = True
     lines: dict[str, int] = {}
+    grants: tuple[str, ...] = ()
 
 
 class _Seconds(msgspec.Struct, frozen=True):
@@ -178,7 +191,8 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
-            return HookFailed(told, hint=_mending(printed) + _not_permitted(job, printed))
+            hint = _mending(printed) + _not_permitted(job, printed) + _not_granted(job, printed)
+            return HookFailed(told, hint=hint)
         case "template":
             variable = last.get("variable")
             line = job.lines.get(variable) if isinstance(variable, str) else None
@@ -188,6 +202,7 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             return kind(f"Template `{name}`: {where}{message}", hint=f"mend the template{another}")
         case "render":
             hint = "mend the template, or answer differently" + _not_permitted(job, message)
+            hint += _not_granted(job, message)
             return RenderFailed(f"Template `{name}`: {message}", hint=hint)
         case "space":
             return RenderFailed(
@@ -208,6 +223,24 @@ def _not_permitted(job: Job, said: str) -> str:
     if not job.confined or "Operation not permitted" not in said:
         return ""
     return "; in the sandbox nothing can be made set-uid, a FIFO, a socket or a device"
+
+
+def _not_granted(job: Job, said: str) -> str:
+    """Say what a person can grant, where the lack of it may be what failed."""
+    if not job.confined or job.trust != "contained":
+        return ""
+    needs, grants = job.template.needs, job.grants
+    wanted = [
+        f"{EXECUTABLE}{each.name}"
+        for each in needs.executables
+        if any(words.format(each.name) in said for words in _NOT_FOUND)
+    ]
+    offline = any(words in said for words in _NO_NETWORK) or (needs.network and "Operation not permitted" in said)
+    wanted += [NETWORK] if offline and NETWORK not in grants else []
+    if not wanted:
+        return ""
+    given = command(job.template.name, "contained", [*grants, *wanted])
+    return f"; at trust `contained` it gets only what a person grants, in a shell: `{given}`"
 
 
 def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, Any]:

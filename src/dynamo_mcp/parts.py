@@ -25,7 +25,9 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.turns import Turns
+from dynamo_mcp.updates import Updates
 from dynamo_mcp.values import Values
 
 
@@ -41,6 +43,8 @@ class Parts(msgspec.Struct, frozen=True):
     renderers: Renderers
     registration: Registration
     groups: Groups
+    updates: Updates
+    trusting: Trusting
     summaries: Summaries
     turns: Turns
     projects: Projects
@@ -75,6 +79,7 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
     given = defaults.read(settings.user_config)
     summaries = Summaries(schemas, environments, settings)
     slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+    trusting = Trusting(settings, store, registry, renderers)
     attempts = Attempts(settings, slots, environments)
     registration = Registration(
         store,
@@ -104,7 +109,17 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
             schemas=schemas,
             summaries=summaries,
             registration=registration,
+            trusting=trusting,
         ),
+        updates=Updates(
+            settings,
+            store,
+            registry=registry,
+            schemas=schemas,
+            environments=environments,
+            registration=registration,
+        ),
+        trusting=trusting,
         summaries=summaries,
         turns=Turns(
             settings,
@@ -113,6 +128,7 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
             schemas=schemas,
             defaults=given,
             renderers=renderers,
+            trusting=trusting,
         ),
         projects=Projects(settings, store, renderers),
         previews=Previews(settings, store, renderers),

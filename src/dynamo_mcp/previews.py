@@ -129,6 +129,7 @@ class Previews:
             not_compared=tuple(seen.not_compared),
             trust=request.permission.trust,
             tier=request.permission.tier,
+            grants=request.permission.grants,
             mechanisms=mechanisms,
             seconds=progress.finish(),
             notes=(*request.notes, *notes),

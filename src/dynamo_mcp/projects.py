@@ -152,6 +152,7 @@ def _project(
         revision=template.revision or template.digest,
         trust=request.permission.trust,
         tier=request.permission.tier,
+        grants=request.permission.grants,
         mechanisms=mechanisms,
         hooks=move.told(rendered.hooks),
         left_out=(*copied.told, *beside.copied.told),

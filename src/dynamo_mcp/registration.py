@@ -36,6 +36,7 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.types import Environment, Template
 from dynamo_mcp.undeclared import with_undeclared
 from dynamo_mcp.variables import Schema
+from dynamo_mcp.vouching import bound
 
 ROUNDS = 4
 """Times that an environment is made anew with what its packages need and do not say."""
@@ -125,7 +126,7 @@ class Registration:
                     await progress.begin("compute values", "computing its defaults")
                     prepared = await self._computed(prepared, progress)
                 await progress.begin("register", "registering " + ", ".join(f"`{new.name}`" for new in prepared))
-                prepared = _together(prepared)
+                prepared = [await bound(new) if _of_its_own(new) else new for new in _together(prepared)]
                 self._save(prepared)
         except BaseException:  # also when cancelled, nothing of it is left
             with anyio.CancelScope(shield=True):
@@ -311,6 +312,11 @@ def _as_it_is(template: Template) -> dict[str, Any]:
         return parse(content_of(template.path))
     except InvalidTemplate:
         return {}
+
+
+def _of_its_own(template: Template) -> bool:
+    """Tell whether a person's word was given for what is being registered."""
+    return template.trusted_for is not None and template.trusted_for.digest == template.digest
 
 
 def _together(templates: Sequence[Template]) -> list[Template]:

@@ -27,8 +27,9 @@ from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.last_words import printed
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.sandbox.grants import NONE, Grants, granted
 from dynamo_mcp.sandbox.identity import NEUTRAL, git_identity
-from dynamo_mcp.sandbox.launch import CODE, START_SECONDS, Launch, Launched, bubblewrap, launched
+from dynamo_mcp.sandbox.launch import CODE, START_SECONDS, Launch, Launched, bubblewrap, launched, packages
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
@@ -50,6 +51,7 @@ class _Key(msgspec.Struct, frozen=True):
     live: Path | None
     template: str | None
     full: bool
+    grants: Grants = NONE
 
 
 class _Heard(msgspec.Struct, frozen=True):
@@ -188,7 +190,7 @@ class Renderers:
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            message = self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key))
+            message = self._message(job, identity, *paths, key=worker.key)
             await worker.tell({**message, "action": action})
             try:
                 heard = await self._follow(worker, identity, decide, progress)
@@ -206,10 +208,11 @@ class Renderers:
             else:
                 await self._end(worker)
 
-    def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, private: bool) -> dict[str, Any]:
+    def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, key: _Key) -> dict[str, Any]:
         environment = job.environment
         python = Path(environment.plain / "bin" / "python").resolve().parent.parent
         read = [job.template.checkout, environment.path, environment.plain, python, CODE]
+        private = self._uses_bubblewrap(key)
         return {
             "id": identity,
             "template": str(job.template.path),
@@ -220,7 +223,7 @@ class Renderers:
             "trust": job.trust,
             "variables": job.variables,
             "hooks": job.hooks,
-            "policy": policy(self._settings, read=read, write=(output, temporary), private=private)
+            "policy": policy(self._settings, read=read, write=(output, temporary), private=private, grants=key.grants)
             if job.confined
             else None,
         }
@@ -267,6 +270,7 @@ class Renderers:
             job.template.checkout if job.template.location.live else None,
             None if landlock or not job.confined else job.template.name,
             job.trust == "full",
+            granted(job.template.name, job.grants, self._settings),
         )
         for number in [number for number in reversed(self._idle) if self._idle[number].key == key]:
             worker = self._idle.pop(number, None)
@@ -295,12 +299,13 @@ class Renderers:
         home = self._settings.home
         launch = Launch(
             python=key.plain / "bin" / "python",
-            packages=_packages(key.plain),
+            packages=packages(key.plain),
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
             bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
             git_identity=self._identity,
             own=self._settings.environment if key.full else None,
+            grants=key.grants,
         )
         stack = AsyncExitStack()
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
@@ -342,9 +347,3 @@ class Renderers:
     async def _end(self, worker: _Worker) -> None:
         with anyio.CancelScope(shield=True):
             await worker.stack.aclose()
-
-
-def _packages(environment: Path) -> Path:
-    for library in (environment / "lib").glob("python3.*"):
-        return library / "site-packages"
-    raise RendererFailed(f"`{environment}` is not whole", hint="create the project again")

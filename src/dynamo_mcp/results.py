@@ -84,7 +84,7 @@ def created(project: Project) -> CallToolResult:
     """Give a created project to the client: a line for a person, the value, and a link to the folder."""
     notes = [
         f"{len(project.files)} {'file' if len(project.files) == 1 else 'files'}",
-        f"trust {project.trust}, confinement {project.tier}",
+        f"trust {' with '.join([project.trust, *project.grants])}, confinement {project.tier}",
     ]
     if project.kept:
         notes.append(f"{len(project.kept)} existing kept")

@@ -7,6 +7,7 @@ those are kept too.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +63,8 @@ class SchemaCache:
             InvalidTemplate: It can't be understood, or was edited since its `pre_prompt` hook has rewritten it.
         """
         path = template.path / CONFIGURATION
+        if template.location.live:
+            _refuse_elsewhere(template)
         configuration = template.configuration if hooks else None
         key = (template.path, configuration is not None)
         try:
@@ -112,6 +115,16 @@ class SchemaCache:
         for hooked in (False, True):
             self._kept.pop((template.path, hooked), None)
         self._shown.pop(template.path, None)
+
+
+def _refuse_elsewhere(template: Template) -> None:
+    """Refuse a live folder that something has taken the place of: what is read may lie where nobody allowed it."""
+    root, path = template.location.address, template.path / CONFIGURATION
+    if os.path.realpath(root) != root or not Path(os.path.realpath(path)).is_relative_to(root):
+        raise InvalidTemplate(
+            f"The live template `{template.name}` leads through a link out of `{root}`, the folder that was added",
+            hint="put the folder and the files of the template back in their place, or remove the template",
+        )
 
 
 def _read(template: Template, *, hooks: bool) -> Schema:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import platformdirs
@@ -69,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True):
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
         environment: The operator's whole environment, which only templates of trust `full` get.
+        trust: What a template that is added may do unless somebody says otherwise: `contained` or `inert`.
+        trusted: Locations whose templates are the operator's own, and get trust `full`: one that ends in `/` is the
+            beginning of many.
     """
 
     home: Path
@@ -92,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True):
     passed: dict[str, str] = {}
     search_path: str = os.defpath
     environment: dict[str, str] = {}
+    trust: Literal["contained", "inert"] = "contained"
+    trusted: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> Path:
@@ -138,6 +144,10 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return Path(text)
     if name.endswith("_roots"):
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    if name == "trust":
+        return _parse_trust(text)
+    if name == "trusted":
+        return tuple(map(_parse_trusted, text.split()))
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
@@ -153,6 +163,25 @@ def _parse(name: str, wanted: object, text: str) -> object:
             hint=f"set it to {sys.maxsize} at most, or unset it to use its default",
         )
     return number
+
+
+def _parse_trust(text: str) -> str:
+    if text in {"contained", "inert"}:
+        return text
+    raise UsageError(
+        f"`{PREFIX}TRUST` is `{text}`, which can't be what every template gets",
+        hint="it is `contained` or `inert`; of templates that are your own, name where they come from in "
+        f"`{PREFIX}TRUSTED`, and of a single one say `dynamo-mcp trust NAME full`",
+    )
+
+
+def _parse_trusted(text: str) -> str:
+    if not text.rstrip("/").rpartition(":")[2].strip("/"):
+        raise UsageError(
+            f"`{PREFIX}TRUSTED` holds `{text}`, which is the beginning of every location",
+            hint="name a host and an owner, such as `https://github.com/me/`, or a folder, such as `/srv/templates/`",
+        )
+    return text
 
 
 def _absolute(name: str, path: Path) -> Path:

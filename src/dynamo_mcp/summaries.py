@@ -19,7 +19,7 @@ from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Location, Template, Tier
-from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo
+from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo, TrustDropped
 
 NOT_RUN = (
     "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "
@@ -59,7 +59,8 @@ class Summaries:
             digest=template.digest,
             live=template.location.live,
             trust=template.trust,
-            tier=_tier(template, confinement),
+            grants=template.grants,
+            tier=tier_of(template, confinement),
             hooks=hooks(template.path),
             requirements=template.requirements,
             needs=msgspec.structs.replace(template.needs, executables=look(template, environment, self._settings)),
@@ -88,7 +89,8 @@ class Summaries:
             digest=repository.digest,
             live=repository.location.live,
             trust=repository.trust,
-            tier=_tier(repository, confinement),
+            grants=repository.grants,
+            tier=tier_of(repository, confinement),
             category=category_of(repository),
             tags=repository.tags,
             children=children,
@@ -101,7 +103,9 @@ def url(location: Location) -> str:
     return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
 
 
-def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
+def changed(
+    old: Template, new: Template, info: TemplateInfo, trust_dropped: tuple[TrustDropped, ...]
+) -> TemplateChange:
     """Tell what an update did."""
     before, after = old.asked, new.asked
     return TemplateChange(
@@ -112,6 +116,36 @@ def changed(old: Template, new: Template, info: TemplateInfo) -> TemplateChange:
         variables_added=tuple(name for name in after if name not in before),
         variables_removed=tuple(name for name in before if name not in after),
         variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
+        trust_dropped=trust_dropped,
+    )
+
+
+def changed_together(
+    whole: TemplateInfo,
+    old: tuple[Template, ...],
+    registered: tuple[Template, ...],
+    vanished: list[Template],
+    trust_dropped: tuple[TrustDropped, ...],
+) -> TemplateChange:
+    """Tell what an update of a repository of several templates did."""
+    before = {template.name: template for template in old}
+    pairs = [(before[new.name], new) for new in registered if new.name in before]
+    return TemplateChange(
+        whole,
+        any(template.digest != whole.digest for template in old),
+        from_revision=old[0].revision or old[0].digest,
+        to_revision=whole.revision or whole.digest or "",
+        variables_added=tuple(f"{b.name}: {name}" for a, b in pairs for name in b.asked if name not in a.asked),
+        variables_removed=tuple(f"{b.name}: {name}" for a, b in pairs for name in a.asked if name not in b.asked),
+        variables_changed=tuple(
+            f"{b.name}: {name}"
+            for a, b in pairs
+            for name in b.asked
+            if name in a.asked and a.asked[name] != b.asked[name]
+        ),
+        templates_added=tuple(new.name for new in registered if new.name not in before),
+        templates_removed=tuple(template.name for template in vanished),
+        trust_dropped=trust_dropped,
     )
 
 
@@ -135,7 +169,8 @@ def _left_out(template: Template) -> tuple[str, ...]:
     return tuple(plain(f"left out: {line}") for line in template.left_out if line.startswith(inside))
 
 
-def _tier(template: Template, confinement: Confinement) -> Tier:
+def tier_of(template: Template, confinement: Confinement) -> Tier:
+    """Return how well this machine confines a template at its trust; what it has, where that is refused."""
     try:
         return permit(template, template.trust, confinement).tier
     except DynamoError:

@@ -18,6 +18,7 @@ from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.trust import permit, permit_preview
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Environment, IfExists, Template, Trust
 
 Result = TypeVar("Result")
@@ -54,6 +55,7 @@ class Turns:
         schemas: SchemaCache,
         defaults: Defaults,
         renderers: Renderers,
+        trusting: Trusting,
     ) -> None:
         """Begin with nobody waiting."""
         self._settings = settings
@@ -62,6 +64,7 @@ class Turns:
         self._schemas = schemas
         self._defaults = defaults
         self._renderers = renderers
+        self._trusting = trusting
 
     async def take(self, wanted: Wanted, progress: Progress, work: Work[Result], doing: str) -> Result:
         """Do something that needs a renderer; an environment that proves broken is made anew once.
@@ -82,6 +85,9 @@ class Turns:
         doing = f"{doing} `{template.name}`"
         # From here on neither an update nor a removal takes away what is read.
         async with self._registration.using(template):
+            edited: tuple[str, ...] = ()
+            if wanted.trust in {None, "contained"}:  # otherwise a person's word for this one time counts
+                template, edited = await self._trusting.as_it_is(template, progress)
             decide = permit_preview if wanted.preview else permit
             permission = decide(template, wanted.trust or template.trust, await self._renderers.confinement())
             folder = output_folder(self._settings, wanted.output_dir)
@@ -89,10 +95,11 @@ class Turns:
             schema = self._schemas.get(template, hooks=permission.trust != "inert")
             filled, notes = self._defaults.fill(schema, wanted.variables)
             answers = schema.check(template.name, filled)
+            told = (*edited, *notes)
 
             async def attempt(environment: Environment) -> Result:
                 await progress.begin("start renderer", "waiting for a renderer")
-                request = Request(template, schema, environment, permission, answers, folder, wanted.if_exists, notes)
+                request = Request(template, schema, environment, permission, answers, folder, wanted.if_exists, told)
                 return await work(request, progress)
 
             begin = partial(progress.begin, "prepare environment")

@@ -144,6 +144,22 @@ class Group(msgspec.Struct, frozen=True):
     members: tuple[str, ...]
 
 
+class Vouched(msgspec.Struct, frozen=True):
+    """What of a template a person had before them when they said how much of it may run.
+
+    Attributes:
+        digest: Of the whole tree, in hexadecimal.
+        revision: Its commit; None where there is none.
+        hooks: SHA-256 of its hooks, in hexadecimal.
+        extensions: The same of the extensions that it names, and of those that it brings.
+    """
+
+    digest: str
+    revision: str | None
+    hooks: str
+    extensions: str
+
+
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A registered, pinned template; its record is `templates/<name>.json`.
 
@@ -160,6 +176,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         problem: What was found then that does.
         last_updated: When it was last fetched, ISO 8601 in UTC.
         grants: What a person gave it besides its trust: `network`, `executable:/path`, `read:/path`.
+        trusted_for: What a person's word on trust and grants was given for; None where nobody has said anything.
         group: What it came with, where the repository holds several.
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
         configured_from: SHA-256 of the `cookiecutter.json` that the hook has found, in hexadecimal.
@@ -184,6 +201,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     problem: str | None = None
     trust: Trust = "contained"
     grants: tuple[str, ...] = ()
+    trusted_for: Vouched | None = None
     category: str | None = None
     tags: tuple[str, ...] = ()
     group: Group | None = None

@@ -23,6 +23,7 @@ class Project(msgspec.Struct, frozen=True):
         template: The template's name.
         revision: The template's commit; its content digest where there is none.
         trust: How much of the template was allowed to run.
+        grants: What it was given besides, by a person's word.
         tier: How well the machine confined it.
         mechanisms: What confined it.
         hooks: What the template's hooks printed.
@@ -51,6 +52,7 @@ class Project(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     more_files: int = 0
     more_kept: int = 0
+    grants: tuple[str, ...] = ()
 
 
 class PreviewFile(msgspec.Struct, frozen=True):
@@ -102,6 +104,7 @@ class Preview(msgspec.Struct, frozen=True):
         not_compared: Changed files that are not in the diff, or could not be compared, each with the reason.
         notes: What else is worth knowing, as a created project has it.
         trust: How much of the template was allowed to run.
+        grants: What it was given besides, by a person's word.
         tier: How well the machine confined it.
         mechanisms: What confined it.
         seconds: Seconds spent by step.
@@ -129,6 +132,7 @@ class Preview(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     empty_folders: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
 
 
 class VariableInfo(msgspec.Struct, frozen=True):
@@ -186,6 +190,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
         venv_path: Its environment's folder; None until it is made.
         is_active: It can be used now: its checkout, schema and environment are whole.
         problem: Why it can't, where it can't.
+        grants: What a person gave it besides its trust.
         needs: What it needs, where that was found, and what of it is absent.
         tool: The MCP tool that creates a project from it; empty for a repository that holds several.
         group: The repository of several templates that it came with, to update or remove all of them by.
@@ -216,6 +221,56 @@ class TemplateInfo(msgspec.Struct, frozen=True):
     group: str | None = None
     children: tuple[ChildInfo, ...] = ()
     notes: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+
+
+class TrustInfo(msgspec.Struct, frozen=True):
+    """How much of a template may run, and for what a person has said so.
+
+    Attributes:
+        grants: What it was given besides: `network`, `executable:/path`, `read:/path`.
+        tier: How well this machine confines it at that trust.
+        url: Where it comes from; trust and grants are bound to that, to the commit and to the digest of all its files.
+        revision: The commit that it was said for; null where there is none.
+        by_person: A person has said it of this template; otherwise it is what every template gets.
+        changed: What of a live template was edited since, so that trust and grants do not count.
+        hooks: Those that run, unless at trust `inert`.
+        extensions: The extensions that its `cookiecutter.json` names; likewise, but for known ones.
+        requirements: The packages in its environment.
+        unvouched: Those of them that no person has vouched for; they run in the sandbox or not at all.
+    """
+
+    template: str
+    trust: Trust
+    grants: tuple[str, ...]
+    tier: Tier
+    url: str
+    directory: str | None
+    revision: str | None
+    digest: str
+    by_person: bool
+    changed: tuple[str, ...]
+    hooks: tuple[str, ...]
+    extensions: tuple[str, ...]
+    requirements: tuple[str, ...]
+    unvouched: tuple[str, ...]
+
+
+class TrustDropped(msgspec.Struct, frozen=True):
+    """Trust and grants that an update took from a template, since it is not what they were given for any more.
+
+    Attributes:
+        trust: What it had; it is `contained` now.
+        grants: What it had; it has none now.
+        changed: Which of `hooks`, `extensions` and `requirements` are different, or `only other files`.
+        command: What a person types to give it again.
+    """
+
+    template: str
+    trust: Trust
+    grants: tuple[str, ...]
+    changed: tuple[str, ...]
+    command: str
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True):
@@ -266,6 +321,7 @@ class TemplateChange(msgspec.Struct, frozen=True):
     Attributes:
         templates_added: Templates that it holds now and did not before.
         templates_removed: Templates that it holds no more, which were removed.
+        trust_dropped: Raised trust and grants that ended with it, and how a person gives them again.
     """
 
     template: TemplateInfo
@@ -277,6 +333,7 @@ class TemplateChange(msgspec.Struct, frozen=True):
     variables_changed: tuple[str, ...] = ()
     templates_added: tuple[str, ...] = ()
     templates_removed: tuple[str, ...] = ()
+    trust_dropped: tuple[TrustDropped, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True):

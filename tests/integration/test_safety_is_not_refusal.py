@@ -86,7 +86,7 @@ async def works(own: Place, situation: Situation) -> None:
     assert (code, diagnosed) in {(0, 0), (5, 5)}, said
     if code == 5:
         hint = project["error"]["hint"]
-        offered = re.search(r"run `([^`]+)`", hint) or re.search(r"after `([^`]+)`", hint)
+        offered = re.search(r"run `([^`]+)`", hint) or re.search(r"`(dynamo-mcp trust \S+ full)`", hint)
         assert offered is not None, hint
         assert not list(own.outputs.rglob("made-by-hook.txt"))
         repaired = await repair(own, situation, offered[1])

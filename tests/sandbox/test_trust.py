@@ -57,17 +57,16 @@ def test_what_may_run_depends_on_trust_tier_and_whose_template_it_is(
     assert "`somebody`" in raised.value.message
     assert f"`{tier}`" in raised.value.message
     assert raised.value.message.endswith(f": {ADVICE}")
+    assert f"trust `{trust}`" in raised.value.message
     assert raised.value.hint.startswith(f"run `{COMMAND}`, and try again; or a person can choose in a shell: ")
     assert "`dynamo-mcp trust somebody full`" in raised.value.hint
-    assert ("`dynamo-mcp create somebody --trust inert`" in raised.value.hint) == (tier == "reduced")
+    assert ("`dynamo-mcp trust somebody inert`" in raised.value.hint) == (tier == "reduced")
 
 
 def test_where_no_command_brings_confinement_the_person_s_choice_is_the_one_that_is_offered() -> None:
     with pytest.raises(Refused) as raised:
         permit(template(bundled=False), "contained", confinement("none", None))
-    assert raised.value.hint.startswith(
-        "a person can choose in a shell: after `dynamo-mcp trust somebody full` it runs"
-    )
+    assert raised.value.hint.startswith("a person can choose in a shell: `dynamo-mcp trust somebody full` (or ")
 
 
 def test_the_table_is_whole() -> None:

@@ -74,7 +74,8 @@ def describe(project: Project | Preview) -> str:
     """Say how far a project's template was confined."""
     if project.tier == "none":
         return f"trust {project.trust}, not confined"
-    return f"trust {project.trust}, confined at tier {project.tier} by {', '.join(project.mechanisms)}"
+    granted = f" with {', '.join(project.grants)}" if project.grants else ""
+    return f"trust {project.trust}{granted}, confined at tier {project.tier} by {', '.join(project.mechanisms)}"
 
 
 def parse_if_exists(word: str) -> IfExists:

@@ -61,8 +61,8 @@ def _tell(found: Diagnosis) -> None:
         return
     say("\nOr a person's choice, for one template (NAME):\n")
     if found.tier == "reduced":
-        say("  dynamo-mcp create NAME --trust inert   # no hooks, no extensions")
-    say("  dynamo-mcp trust NAME full             # it runs as any program of yours, as with plain cookiecutter")
+        say("  dynamo-mcp trust NAME inert   # no hooks, no extensions")
+    say("  dynamo-mcp trust NAME full    # it runs as any program of yours, as with plain cookiecutter")
 
 
 def _row(part: Primitive) -> tuple[str, str, str]:

@@ -11,12 +11,22 @@ from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.sandbox.grants import NETWORK, command
 from dynamo_mcp.types import Needs, Trust
 from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
 Trusted = Annotated[
     str | None, typer.Option("--trust", help="How much of it may run: inert, contained or full.", metavar="TRUST")
+]
+
+Granted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grant",
+        help="What it gets besides: network, executable:/path (or a name on your PATH), read:/path.",
+        metavar="GRANT",
+    ),
 ]
 
 
@@ -42,9 +52,8 @@ def add(
     directory: Annotated[str | None, typer.Option(help="The template's folder in the repository.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Use a folder in place; every edit counts.")] = False,
     requirement: Annotated[list[str] | None, typer.Option(help="A package that the template needs.")] = None,
-    trust: Annotated[
-        str | None, typer.Option(help="How much of it may run: inert, contained or full.", metavar="TRUST")
-    ] = None,
+    trust: Trusted = None,
+    grant: Granted = None,
     json: Json = False,
 ) -> None:
     """Register a template and make its environment."""
@@ -60,6 +69,7 @@ def add(
                 live=live,
                 requirements=tuple(requirement or ()),
                 trust=parse_trust(trust),
+                grants=tuple(grant or ()),
                 sink=sink,
             )
 
@@ -160,7 +170,7 @@ def discover(*, json: Json = False) -> None:
     say("add one: dynamo-mcp add NAME")
 
 
-def parse_trust(word: str | None) -> Trust | None:
+def parse_trust(word: str | None, what: str = "--trust") -> Trust | None:
     """Read a trust level.
 
     Raises:
@@ -170,25 +180,26 @@ def parse_trust(word: str | None) -> Trust | None:
         case None | "inert" | "contained" | "full":
             return word
         case _:
-            raise UsageError(f"`--trust` can't be `{word}`", hint="it is `inert`, `contained` or `full`")
+            raise UsageError(f"`{what}` can't be `{word}`", hint="it is `inert`, `contained` or `full`")
 
 
 def _say_needs(template: TemplateInfo) -> None:
     """Say what a person should know before the first create: what is absent, what can't work."""
-    for line in _lacks(template.needs, template.trust):
+    for line in _lacks(template.name, template.needs, template.trust, template.grants):
         say(line)
     if template.problem is not None:
         say(template.problem)
 
 
-def _lacks(needs: Needs, trust: Trust) -> Iterator[str]:
+def _lacks(name: str, needs: Needs, trust: Trust, grants: tuple[str, ...]) -> Iterator[str]:
     for missing in needs.missing:
         yield f"missing: module `{missing.module}` ({missing.found}): {missing.why}"
     for executable in needs.executables:
         if not executable.present:
             yield f"absent: executable `{executable.name}` ({executable.found}); {executable.hint}"
-    if needs.network and trust != "full":
-        yield "may need the network, which it does not get:"
+    if needs.network and trust == "contained" and NETWORK not in grants:
+        granting = command(name, "contained", [*grants, NETWORK])
+        yield f"may need the network, which it does not get; to give it that: {granting}"
         yield from (f"  {where}" for where in needs.network)
     if needs.unread:
         yield "too long to be read to the end, so there may be more that it needs:"
@@ -210,6 +221,10 @@ def _say_change(name: str, change: TemplateChange) -> None:
     ):
         if names:
             say(f"  {word}: {', '.join(names)}")
+    for ended in change.trust_dropped:
+        had = ", ".join([f"trust {ended.trust}", *ended.grants])
+        say(f"  {ended.template} had {had}, and is contained without grants now; changed: {', '.join(ended.changed)}")
+        say(f"    to give it again: {ended.command}")
     for child in change.template.children:
         if child.problem:
             say(f"  {child.name} can't be used as it is there: {child.problem}")
@@ -223,7 +238,10 @@ def _say_children(repository: TemplateInfo) -> None:
         say(f"  {child.name:<38} {child.description}")
         if child.problem:
             say(f"  {'':<38} can't be used: {child.problem}")
-        for line in (*(f"note: {note}" for note in child.notes), *_lacks(child.needs, repository.trust)):
+        for line in (
+            *(f"note: {note}" for note in child.notes),
+            *_lacks(child.name, child.needs, repository.trust, repository.grants),
+        ):
             say(f"  {'':<38} {line}")
     _say_notes(repository)
     if usable:

@@ -19,6 +19,8 @@ import msgspec
 
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.process import open_process
+from dynamo_mcp.sandbox.grants import NONE, Grants, network_files
+from dynamo_mcp.sandbox.grants import environment as granted_environment
 from dynamo_mcp.settings import Settings
 
 CODE = Path(__file__).parent.parent / "_in_environment"
@@ -51,6 +53,7 @@ class Launch(msgspec.Struct, frozen=True):
         bubblewrap: The executable; None starts the worker as it is.
         git_identity: Name and email that Git in hooks gets.
         own: The worker's whole environment, where it is the operator's own.
+        grants: What a person gave the templates that it serves besides.
     """
 
     python: Path
@@ -60,6 +63,7 @@ class Launch(msgspec.Struct, frozen=True):
     bubblewrap: Path | None
     git_identity: tuple[str, str]
     own: dict[str, str] | None = None
+    grants: Grants = NONE
 
 
 class Launched(msgspec.Struct, frozen=True):
@@ -99,7 +103,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
     with log.open("wb") as errors:
         if launch.bubblewrap is None:
             output, temporary = launch.room / "output", launch.room / "temporary"
-            environment = launch.own or _environment(launch, temporary)
+            environment = launch.own or _environment(launch, settings, temporary)
             temporary.mkdir()
             async with open_process(
                 worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
@@ -108,7 +112,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
             return
         output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
         reader, writer = os.pipe()
-        command = _confined(launch, settings, launch.bubblewrap, writer, _environment(launch, temporary))
+        command = _confined(launch, settings, launch.bubblewrap, writer, _environment(launch, settings, temporary))
         try:
             async with open_process(
                 [*command, *worker, "--pid-namespace"],
@@ -133,6 +137,7 @@ def _confined(
 ) -> Sequence[str | Path]:
     """Compose bubblewrap's arguments (bwrap(1)); their order is the order of the mounts."""
     command: list[str | Path] = [executable, "--info-fd", str(info), *ISOLATION, "--clearenv"]
+    command += ["--share-net"] if launch.grants.network else []
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
@@ -149,9 +154,23 @@ def _confined(
             command += ["--ro-bind", path, path]
     for file in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/mime.types"):
         command += ["--ro-bind-try", file, file]
-    for path in dict.fromkeys([CODE, _prefix(launch.python), *launch.visible]):
+    for path in network_files(launch.grants, settings):
+        command += ["--ro-bind-try", path, path]
+    granted = [path for path in launch.grants.paths if not path.is_relative_to("/usr")]  # which is there
+    for path in dict.fromkeys([CODE, _prefix(launch.python), *launch.visible, *granted]):
         command += ["--ro-bind", path, path]
     return [*command, "--remount-ro", "/", "--chdir", "/"]
+
+
+def packages(environment: Path) -> Path:
+    """Return the `site-packages` of an environment that a worker is to be started with.
+
+    Raises:
+        RendererFailed: It has none.
+    """
+    for library in (environment / "lib").glob("python3.*"):
+        return library / "site-packages"
+    raise RendererFailed(f"`{environment}` is not whole", hint="create the project again")
 
 
 def _prefix(python: Path) -> Path:
@@ -159,10 +178,11 @@ def _prefix(python: Path) -> Path:
     return Path(os.path.realpath(python)).parent.parent
 
 
-def _environment(launch: Launch, temporary: Path) -> dict[str, str]:
+def _environment(launch: Launch, settings: Settings, temporary: Path) -> dict[str, str]:
     name, email = launch.git_identity
     return {
-        "PATH": SEARCH_PATH,
+        **granted_environment(launch.grants, settings),
+        "PATH": os.pathsep.join([SEARCH_PATH, *map(str, launch.grants.folders)]),
         "HOME": str(temporary),
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",

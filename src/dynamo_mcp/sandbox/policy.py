@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from dynamo_mcp.sandbox.grants import NONE, Grants, network_files
 from dynamo_mcp.settings import Settings
 
 CPU_SECONDS_SPARE = 10
@@ -19,7 +20,9 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
 
-def policy(settings: Settings, *, read: Iterable[Path], write: Iterable[Path], private: bool) -> dict[str, Any]:
+def policy(
+    settings: Settings, *, read: Iterable[Path], write: Iterable[Path], private: bool, grants: Grants = NONE
+) -> dict[str, Any]:
     """Compose the policy of one job.
 
     Args:
@@ -27,12 +30,14 @@ def policy(settings: Settings, *, read: Iterable[Path], write: Iterable[Path], p
         read: The template, its environment, the interpreter that it rests on.
         write: The job's own output and temporary folders.
         private: The renderer has a mount namespace of its own, and with it a `/dev/shm`.
+        grants: What a person gave the template besides.
     """
+    read = [*read, *grants.paths, *network_files(grants, settings)]
     return {
         "read": [*SYSTEM, *(str(path) for path in read)],
         "write": [*(str(path) for path in write), *(["/dev/shm"] if private else [])],  # noqa: S108 - multiprocessing's
         "devices": list(DEVICES),
-        "network": False,
+        "network": grants.network,
         "limits": {
             "memory_bytes": settings.memory_bytes,
             "cpu_seconds": int(settings.create_seconds) + CPU_SECONDS_SPARE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dynamo_mcp.errors import Refused
+from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.types import Confinement, Need, Template, Tier, Trust
 
 
@@ -14,11 +15,13 @@ class Permission(msgspec.Struct, frozen=True):
     Attributes:
         confined: It runs in the sandbox; otherwise as any program of the user.
         tier: How well that confines it: `none` when it is not confined.
+        grants: What it gets there besides, by a person's word.
     """
 
     trust: Trust
     confined: bool
     tier: Tier
+    grants: tuple[str, ...] = ()
 
     @property
     def sandboxed(self) -> bool:
@@ -40,8 +43,18 @@ def permit(template: Template, trust: Trust, confinement: Confinement) -> Permis
     """
     permission = _decide(template, trust, confinement)
     if strange := () if permission.sandboxed else unvouched(template):
-        raise _strange(template, trust, strange)
+        raise _strange(template, permission, strange)
     return permission
+
+
+def raised(template: Template) -> bool:
+    """Tell whether a person gave a template more than every template gets."""
+    return template.trust == "full" or bool(template.grants)
+
+
+def lowered(template: Template) -> Template:
+    """Return a template with what every template gets."""
+    return msgspec.structs.replace(template, trust="contained", grants=(), trusted_for=None)
 
 
 def unvouched(template: Template) -> tuple[Need, ...]:
@@ -57,25 +70,25 @@ def _decide(template: Template, trust: Trust, confinement: Confinement) -> Permi
     if trust == "full":
         return Permission("full", confined=False, tier="none")
     if trust == "contained" and confinement.tier == "strong":
-        return Permission("contained", confined=True, tier="strong")
+        return Permission("contained", confined=True, tier="strong", grants=template.grants)
     if trust == "contained" and template.location.bundled:
         # It is part of this program, and no less trusted than it.
         return Permission("contained", confined=False, tier="none")
     if trust == "inert" and confinement.tier != "none":
         return Permission("inert", confined=True, tier=confinement.tier)
-    raise _unconfinable(template, confinement)
+    raise _unconfinable(template, trust, confinement)
 
 
-def _unconfinable(template: Template, confinement: Confinement) -> Refused:
+def _unconfinable(template: Template, trust: Trust, confinement: Confinement) -> Refused:
+    what = "its Jinja" if trust == "inert" else "its hooks and extensions"
     better = f"run `{confinement.command}`, and try again; or a" if confinement.command else "a"
-    inert = ""
-    if confinement.tier == "reduced":
-        inert = f"`dynamo-mcp create {template.name} --trust inert` runs no hooks and no extensions; "
+    instead = f"`{command(template.name, 'inert')}` lets it run no hooks and no extensions, "
     return Refused(
-        f"Template `{template.name}` is a stranger's program, and this machine can't confine it (tier "
-        f"`{confinement.tier}`): {confinement.advice}",
-        hint=f"{better} person can choose in a shell: {inert}after `dynamo-mcp trust {template.name} full` it runs as "
-        "any program of yours, which is what plain cookiecutter does",
+        f"Template `{template.name}` is a stranger's program, and this machine can't confine {what} as trust `{trust}` "
+        f"needs (tier `{confinement.tier}`): {confinement.advice}",
+        hint=f"{better} person can choose in a shell: {instead if confinement.tier == 'reduced' else ''}"
+        f"`{command(template.name, 'full')}` (or `--trust full`, for one command) lets it run as any program of yours, "
+        "which is what plain cookiecutter does",
     )
 
 
@@ -88,13 +101,14 @@ def permit_preview(template: Template, trust: Trust, confinement: Confinement) -
     return permit(template, "contained" if trust == "full" and confinement.tier == "strong" else trust, confinement)
 
 
-def _strange(template: Template, trust: Trust, needs: tuple[Need, ...]) -> Refused:
+def _strange(template: Template, permission: Permission, needs: tuple[Need, ...]) -> Refused:
     told = ", ".join(f"`{need.requirement}` for {need.told}" for need in needs)
     named = " ".join(f"--requirement '{need.requirement}'" for need in needs)
     return Refused(
-        f"No person has vouched for packages of template `{template.name}`, and with trust `{trust}` they would run "
-        f"outside the sandbox: {told}. Anybody may publish a package under such a name",
+        f"No person has vouched for packages of template `{template.name}`, and at trust `{permission.trust}` (tier "
+        f"`{permission.tier}`) they would run outside the sandbox: {told}. Anybody may publish a package under such a "
+        "name",
         hint="if they are the right ones, say so in a shell: "
-        f"`dynamo-mcp remove {template.name}`, and add it again with `{named}`; or use it with trust `contained`, "
-        "where they are confined",
+        f"`dynamo-mcp remove {template.name}`, and add it again with `{named}`; or let them run where "
+        f"they are confined: `{command(template.name, 'contained')}`",
     )
