@@ -46,6 +46,7 @@ class Situation(msgspec.Struct, frozen=True):
 @pytest.fixture
 def own(tmp_path: Path, ready: Path) -> Place:
     """A place that shares no file with another, so that it can be given to a user."""
+    tmp_path.chmod(0o755)
     made = Place(tmp_path)
     shutil.copytree(ready / "bases", made.home / "bases", symlinks=True)
     write_template(made.templates / "theirs")
@@ -61,7 +62,14 @@ async def test_root_without_bubblewrap_can_create_from_a_stranger_s_template(own
 
 
 async def test_root_where_a_filter_refuses_namespaces_can_create_from_a_stranger_s_template(own: Place) -> None:
-    await works(own, Situation(tuple(REFUSING)))
+    assert await works(own, Situation(tuple(as_user(REFUSING, own.root, user=0)))) is None
+
+
+async def test_root_whose_home_is_closed_to_others_is_told_what_opens_it(own: Place) -> None:
+    own.home.chmod(0o700)
+    command = await works(own, Situation(tuple(as_user(REFUSING, own.root, user=0))))
+    assert command is not None
+    assert command.startswith("chmod o+x ")
 
 
 async def test_a_user_whom_a_filter_refuses_namespaces_can_create_from_a_stranger_s_template(own: Place) -> None:
@@ -77,8 +85,13 @@ async def test_a_user_where_no_namespaces_are_allowed_can_create_from_a_stranger
         await works(own, Situation(tuple(as_user(inside, own.root, user=0)), shell=tuple(entered)))
 
 
-async def works(own: Place, situation: Situation) -> None:
-    """Add a stranger's template and create a project; where that is refused, do as told, and create it then."""
+async def works(own: Place, situation: Situation) -> str | None:
+    """Add a stranger's template and create a project; where that is refused, do as told, and create it then.
+
+    Returns:
+        The command that was told, if one was.
+    """
+    command = None
     code, _, said = await run(own, situation, "add", str(own.templates / "theirs"))
     assert code == 0, said
     diagnosed, found, _ = await run(own, situation, "doctor", "--json")
@@ -86,16 +99,18 @@ async def works(own: Place, situation: Situation) -> None:
     assert (code, diagnosed) in {(0, 0), (5, 5)}, said
     if code == 5:
         hint = project["error"]["hint"]
-        offered = re.search(r"run `([^`]+)`", hint) or re.search(r"`(dynamo-mcp trust \S+ full)`", hint)
-        assert offered is not None, hint
+        told = re.search(r"run `([^`]+)`", hint) or re.search(r"`(dynamo-mcp trust \S+ full)`", hint)
+        assert told is not None, hint
+        command = told[1]
         assert not list(own.outputs.rglob("made-by-hook.txt"))
-        repaired = await repair(own, situation, offered[1])
-        assert offered[1].startswith("dynamo-mcp ") or offered[1] in found["commands"]
+        repaired = await repair(own, situation, command)
+        assert command.startswith("dynamo-mcp ") or command in found["commands"]
         code, project, said = await create(own, repaired)
         assert code == 0, said
-        assert project["trust"] == ("full" if offered[1].startswith("dynamo-mcp ") else "contained")
+        assert project["trust"] == ("full" if command.startswith("dynamo-mcp ") else "contained")
     assert project["tier"] == ("none" if project["trust"] == "full" else "strong")
     assert (Path(project["path"]) / "made-by-hook.txt").read_text() == "hook of my-project"
+    return command
 
 
 async def repair(own: Place, situation: Situation, command: str) -> Situation:

@@ -11,10 +11,13 @@ import msgspec
 
 from dynamo_mcp.errors import Failed, TimedOut
 from dynamo_mcp.process import run
+from dynamo_mcp.sandbox import CODE
 from dynamo_mcp.sandbox.causes import Cause, failing_bubblewrap, no_bubblewrap, refused_namespaces
-from dynamo_mcp.sandbox.launch import CODE, ISOLATION, TEMPORARY_BYTES, bubblewrap
+from dynamo_mcp.sandbox.launch import ISOLATION, bubblewrap
 from dynamo_mcp.sandbox.machine import Machine, this_machine
+from dynamo_mcp.sandbox.policy import TEMPORARY_BYTES
 from dynamo_mcp.sandbox.remedies import as_root
+from dynamo_mcp.sandbox.user import available, mending, needed_by, unreadable
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Confinement, Primitive
 
@@ -65,7 +68,7 @@ async def probe(settings: Settings, *, python: Path, files: Path = Path("/")) ->
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         tasks.start_soon(wall)
-    return _decide(asked[0], walled[0])
+    return _decide(asked[0], walled[0], _own_user(settings, python))
 
 
 class _Wall(msgspec.Struct):
@@ -76,22 +79,39 @@ class _Wall(msgspec.Struct):
     command: str | None = None
 
 
-def _decide(kernel: _Kernel, wall: _Wall) -> Confinement:
+def _decide(kernel: _Kernel, wall: _Wall, own_user: Primitive) -> Confinement:
     mechanisms = [f"landlock-{kernel.landlock_abi}"] if kernel.landlock_abi else []
     mechanisms += ["seccomp"] if kernel.seccomp else []
-    primitives = (*wall.primitives, *_of(kernel))
+    if wall.lack is None or wall.command:
+        # Opening folders to others is only offered where nothing better helps.
+        own_user = msgspec.structs.replace(own_user, command=None)
+    primitives = (*wall.primitives, own_user, *_of(kernel))
     if not kernel.seccomp:
         return Confinement("none", (), f"seccomp: {_seccomp(kernel)}", primitives=primitives)
     if wall.lack is None:
         return Confinement("strong", ("bubblewrap", *mechanisms), backend="bubblewrap", primitives=primitives)
-    reduced = kernel.landlock_abi >= LANDLOCK_ABI_NEEDED
-    return Confinement(
-        "reduced" if reduced else "none",
-        tuple(mechanisms) if reduced else (),
-        wall.lack.why,
-        primitives=primitives,
-        command=wall.command,
-    )
+    if kernel.landlock_abi < LANDLOCK_ABI_NEEDED:
+        return Confinement("none", (), wall.lack.why, primitives=primitives, command=wall.command)
+    if own_user.present:
+        return Confinement("strong", ("user", *mechanisms), backend="user", primitives=primitives)
+    advice, command = wall.lack.why, wall.command
+    if own_user.command:
+        advice, command = f"{advice}; without it, {own_user.why}", own_user.command
+    return Confinement("reduced", tuple(mechanisms), advice, primitives=primitives, command=command)
+
+
+def _own_user(settings: Settings, python: Path) -> Primitive:
+    """Find out whether jobs can run as a user whom nobody else is: the other wall, with Landlock."""
+    name = "own user"
+    if not available():
+        return Primitive(name, present=False, why="only root, with all that root may do, gives jobs users of their own")
+    wanted = needed_by(settings, python)
+    lacking = unreadable(wanted)
+    if not lacking:
+        return Primitive(name, present=True, why="what jobs read is open to users that nobody else is")
+    closed = " and ".join(f"`{path}`" for path in lacking)
+    why = f"another user, whom jobs run as, can't read {closed}"
+    return Primitive(name, present=False, why=why, command=mending(lacking, wanted))
 
 
 def _of(kernel: _Kernel) -> tuple[Primitive, ...]:
