@@ -38,6 +38,8 @@ from dynamo_mcp.types import Backend, Confinement, Inspected, Rendered
 from dynamo_mcp.workers import Key, Worker
 
 ANSWER_SECONDS = 5.0
+AGAIN_SECONDS = 5.0
+"""Between two probes of a machine that could do better."""
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -59,6 +61,7 @@ class Renderers:
         self._numbers = itertools.count()
         self._once = anyio.Lock()
         self._confinement: Confinement | None = None
+        self._probed = 0.0
         self._identity = NEUTRAL
 
     async def __aenter__(self) -> Self:
@@ -72,13 +75,17 @@ class Renderers:
                 await self._end(self._idle.popitem()[1])
 
     async def confinement(self) -> Confinement:
-        """Return what this machine offers; probed once."""
+        """Return what this machine offers; probed once, and again while that is not the best: a person may mend it."""
         async with self._once:
             if self._confinement is None:
                 self._identity = await git_identity(self._settings)
                 if available():
                     await sweep(self._settings.python)
+            if self._confinement is None or (
+                self._confinement.tier != "strong" and anyio.current_time() >= self._probed + AGAIN_SECONDS
+            ):
                 self._confinement = await probe(self._settings, python=self._settings.python)
+                self._probed = anyio.current_time()
         return self._confinement
 
     @asynccontextmanager

@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from dynamo_mcp.errors import Refused
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings, load
+from dynamo_mcp.views import Project
+from homes import SECONDS, Home, base_environments
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +94,26 @@ async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> 
     folder = fake(tmp_path / "bin", "#!/bin/sh\nexit 0\n")
     found = await probe(settings(tmp_path, str(folder)), python=PYTHON)
     assert found.tier != "strong"
+
+
+async def test_what_a_person_has_mended_counts_without_a_new_server(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = Home(tmp_path, base_environments(tmp_path_factory))
+    home.path.chmod(0o700)  # nor can a user of their own run root's jobs
+    (tmp_path / "bin").mkdir()
+
+    async def create() -> Project | None:
+        try:
+            return await dynamo.create_project("one", str(home.outputs))
+        except Refused:
+            return None
+
+    async with home.open({"PATH": str(tmp_path / "bin")}) as dynamo:
+        await home.add(dynamo, "one")
+        assert await create() is None
+        (tmp_path / "bin" / "bwrap").symlink_to("/usr/bin/bwrap")
+        with anyio.fail_after(SECONDS):
+            while (project := await create()) is None:
+                pass
+    assert (project.trust, project.tier) == ("contained", "strong")
