@@ -190,6 +190,10 @@ async def test_an_edit_of_a_live_template_ends_it_until_it_is_said_again(home: H
         (folder / "hooks" / "post_gen_project.py").write_text("print('yet another')\n")
         (ended,) = (await dynamo.update_template("one")).trust_dropped
         assert ended.changed == ("hooks",)
+        await dynamo.trust_template("one", "full")
+        folder.rename(home.root / "away")
+        assert "There is no folder" in (await dynamo.trust("one"))[0].changed[0]
+        assert [told.trust for told in await dynamo.trust_template("one", "inert")] == ["inert"]
 
 
 @pytest.mark.parametrize("where", ["folder", "file"])
