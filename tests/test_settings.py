@@ -24,6 +24,10 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         float: ("7.5", 7.5),
         Path | None: (str(tmp_path / "x"), tmp_path / "x"),
     }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
+    if name == "trust":
+        text = expected = "inert"
+    if name == "trusted":
+        text, expected = "gh:me/ /srv/x", ("gh:me/", "/srv/x")
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
 
 
@@ -53,6 +57,19 @@ def test_a_count_is_a_whole_number(text: str) -> None:
 def test_a_number_that_no_machine_could_hold_is_refused_with_its_variable() -> None:
     with pytest.raises(UsageError, match=r"`DYNAMO_MCP_MEMORY_BYTES` is `9{30}`, which is more than any machine has"):
         load({"DYNAMO_MCP_MEMORY_BYTES": "9" * 30})
+
+
+@pytest.mark.parametrize("text", ["full", "FULL", "none"])
+def test_no_setting_trusts_every_template_with_everything(text: str) -> None:
+    with pytest.raises(UsageError, match=f"`DYNAMO_MCP_TRUST` is `{text}`") as raised:
+        load({"DYNAMO_MCP_TRUST": text})
+    assert "`contained` or `inert`" in raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["/", "https://", "file:///", "gh:", "ssh://"])
+def test_what_every_location_begins_with_is_nobodys_own(text: str) -> None:
+    with pytest.raises(UsageError, match="the beginning of every location"):
+        load({"DYNAMO_MCP_TRUSTED": f"gh:me/ {text}"})
 
 
 @pytest.mark.parametrize("name", ["output_roots", "source_roots"])

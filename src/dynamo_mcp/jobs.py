@@ -50,6 +50,8 @@ _NO_NETWORK = (
     "Network is unreachable",
     "No address associated with hostname",
     "dns error",
+    "unable to resolve host",
+    "EAI_AGAIN",
 )
 _NOT_FOUND = ("No such file or directory: '{}'", "{}: not found", "{}: command not found")
 _TOO_MUCH = ("File too large", "No space left on device", "File size limit exceeded")

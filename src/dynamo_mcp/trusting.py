@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from dynamo_mcp import sources
-from dynamo_mcp.errors import Refused, UsageError
+from dynamo_mcp.errors import DynamoError, Refused, UsageError
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.renderers import Renderers
@@ -119,8 +119,8 @@ class Trusting:
         had = ", ".join([f"trust `{template.trust}`", *(f"`{grant}`" for grant in template.grants)])
         again = command(template.name, template.trust, template.grants)
         note = (
-            f"it was made at trust `contained` without grants, since `{template.name}` was edited after it was given "
-            f"{had} (changed: {what}); a person can give it again: `{again}`"
+            f"trust `contained` without grants counts, since `{template.name}` was edited after it was given {had} "
+            f"(changed: {what}); a person can give it again: `{again}`"
         )
         return lowered(template), (note,)
 
@@ -130,6 +130,17 @@ class Trusting:
             return template
         tree = await sources.fetch(template.location, store=self._store, settings=self._settings, progress=progress)
         return msgspec.structs.replace(template, digest=tree.digest)
+
+    async def _changed(self, template: Template, progress: Progress) -> tuple[str, ...]:
+        """Say what of a live template was edited since more was given to it than every template gets."""
+        if not raised(template):
+            return ()
+        try:
+            now = await self._now(template, progress)
+        except DynamoError as error:  # less can be let run also where the folder is gone
+            return (plain(error.message),)
+        same = template.trusted_for is not None and template.trusted_for.digest == now.digest
+        return () if same else await changed(template, now)
 
     async def show(self, name: str, progress: Progress) -> tuple[TrustInfo, ...]:
         """Tell what of a template, or of each of a repository, may run, and for what that was said.
@@ -168,8 +179,6 @@ class Trusting:
 
     async def _told(self, template: Template, progress: Progress) -> TrustInfo:
         given = template.trusted_for
-        now = await self._now(template, progress) if raised(template) else template
-        same = now is template or (given is not None and given.digest == now.digest)
         return TrustInfo(
             template=template.name,
             trust=template.trust,
@@ -180,7 +189,7 @@ class Trusting:
             revision=given.revision if given else template.revision,
             digest=given.digest if given else template.digest,
             by_person=given is not None,
-            changed=() if same else await changed(template, now),
+            changed=await self._changed(template, progress),
             hooks=hooks(template.path),
             extensions=tuple(plain(each, _WORD) for each in extensions_of(template)),
             requirements=template.requirements,

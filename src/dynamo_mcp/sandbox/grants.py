@@ -84,7 +84,7 @@ def parse(words: Iterable[str], settings: Settings) -> tuple[str, ...]:
         UsageError: It is no grant, or there is nothing of that name.
         Refused: It would undo the sandbox.
     """
-    given = tuple(sorted({_parsed(word.strip(), settings) for word in words}))
+    given = tuple(sorted({_parsed(word, settings) for word in words}))
     if len(given) > MOST:
         raise UsageError(
             f"{len(given)} grants are more than the {MOST} that a template may have", hint="name a folder once, whole"
@@ -175,12 +175,12 @@ def _refuse_undoing(word: str, path: Path, settings: Settings) -> None:
         Refused: With the reason.
     """
     reason: str | None = None
-    homes = [Path(os.path.realpath(settings.environment.get("HOME") or os.path.expanduser("~")))]  # noqa: PTH111
+    home = Path(os.path.realpath(settings.environment.get("HOME") or os.path.expanduser("~")))  # noqa: PTH111
+    own = Path(os.path.realpath(settings.home))
     for each in (path, Path(os.path.realpath(path))):
-        own = Path(os.path.realpath(settings.home))
         if each == Path("/"):
             reason = "that is the whole machine"
-        elif any(home.is_relative_to(each) for home in homes):
+        elif home.is_relative_to(each):
             reason = "your home folder, with its keys and passwords, lies in it"
         elif own.is_relative_to(each) or each.is_relative_to(own):
             reason = "dynamo-mcp keeps its own things there, those of other templates and its keys too"

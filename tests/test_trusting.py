@@ -1,0 +1,306 @@
+"""How much of a template may run, by a person's word alone, and for how long that counts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+
+from dynamo_mcp.arguments import Placement
+from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.errors import HookFailed, InvalidTemplate, Refused, UsageError
+from dynamo_mcp.tools import GENERAL_TOOLS
+from dynamo_mcp.types import Trust
+from homes import SLUG, Home, base_environments, write_template
+
+pytestmark = pytest.mark.anyio
+
+HOOK = "print('the hook ran')\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path, base_environments(tmp_path_factory))
+
+
+async def said(home: Home, dynamo: Dynamo, name: str, slug: str) -> str:
+    """Return what the hooks of a new project printed, or how they failed and what was said to do."""
+    try:
+        project = await dynamo.create_project(name, str(home.outputs), {"slug": slug})
+    except HookFailed as error:
+        return str(error)
+    return "".join(hook.output for hook in project.hooks)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=m")
+
+
+# Grants
+
+
+async def test_a_granted_path_is_read_and_a_granted_executable_runs_for_that_template_alone(home: Home) -> None:
+    folder = home.root / "granted"
+    folder.mkdir()
+    (folder / "data").write_text("what was granted")
+    (folder / "beside").write_text("what was not")
+    (folder / "tool-1.0").write_text("#!/bin/sh\necho the tool ran\n")
+    (folder / "tool-1.0").chmod(0o755)
+    (folder / "tool").symlink_to("tool-1.0")
+    hook = (
+        "import subprocess\n"
+        "def attempt(work):\n"
+        "    try: print(work())\n"
+        "    except OSError as error: print(error)\n"
+        f"attempt(lambda: open({str(folder / 'data')!r}).read())\n"
+        f"attempt(lambda: open({str(folder / 'beside')!r}).read())\n"
+        f"attempt(lambda: open({str(folder / 'data')!r}, 'w'))\n"
+        "attempt(lambda: subprocess.run(['tool'], capture_output=True, text=True).stdout)\n"
+    )
+    async with home.open(person=True) as dynamo:
+        for name in ("one", "neighbour"):
+            await home.add(dynamo, name, post_gen_project=hook)
+        grants = (f"executable:{folder / 'tool'}", f"read:{folder / 'data'}")
+        (told,) = await dynamo.trust_template("one", "contained", grants)
+        assert (told.trust, told.grants, told.tier) == ("contained", grants, "strong")
+        granted = await said(home, dynamo, "one", "a")
+        assert "what was granted" in granted
+        assert "the tool ran" in granted
+        assert "what was not" not in granted
+        assert (await dynamo.template_info("one")).grants == grants
+        assert (await dynamo.create_project("one", str(home.outputs), {"slug": "b"})).grants == grants
+        refused = await said(home, dynamo, "neighbour", "c")
+        await dynamo.trust_template("one", "contained")
+        taken = await said(home, dynamo, "one", "d")
+        for without in (refused, taken):
+            assert "what was granted" not in without
+            assert "the tool ran" not in without
+            assert "No such file or directory: 'tool'" in without
+    assert (folder / "data").read_text() == "what was granted"
+
+
+async def test_with_the_network_a_hook_reaches_a_listener_and_without_it_is_told_what_to_grant(home: Home) -> None:
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            await stream.send(b"reached")
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - of anyio
+        hook = (
+            "import os, socket\n"
+            f"with socket.create_connection(('127.0.0.1', {port}), 10) as stream: print(stream.recv(100))\n"
+            "print(socket.getaddrinfo('localhost', 1)[0][4][1])\n"
+            "print(os.environ.get('HTTPS_PROXY'), 'SSH_AUTH_SOCK' in os.environ)\n"
+            "try: socket.socket(socket.AF_UNIX)\n"
+            "except OSError as error: print('no unix:', error)\n"
+        )
+        environ = {"HTTPS_PROXY": "http://127.0.0.1:9", "SSH_AUTH_SOCK": "/agent"}
+        async with home.open(environ, person=True) as dynamo, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, answer)
+            await home.add(dynamo, "one", post_gen_project=hook)
+            without = await said(home, dynamo, "one", "a")
+            assert "PermissionError" in without
+            assert "`dynamo-mcp trust one contained --grant network`" in without
+            await dynamo.trust_template("one", "contained", ["network"])
+            assert "reached" in (given := await said(home, dynamo, "one", "b")), given
+            assert "1\nhttp://127.0.0.1:9 False\n" in given
+            assert "no unix:" in given
+            project = await dynamo.create_project("one", str(home.outputs), {"slug": "c"}, trust="inert")
+            assert (project.grants, project.hooks) == ((), ())
+            tasks.cancel_scope.cancel()
+
+
+async def test_what_was_granted_and_is_gone_is_said_before_anything_runs(home: Home) -> None:
+    (home.root / "data").write_text("x")
+    async with home.open(person=True) as dynamo:
+        folder = write_template(home.templates / "one", post_gen_project=HOOK)
+        await dynamo.add_template(str(folder), name="one", grants=[f"read:{home.root / 'data'}", "network"])
+        (home.root / "data").unlink()
+        with pytest.raises(Refused, match=r"was granted `read:.*data`") as raised:
+            await dynamo.create_project("one", str(home.outputs))
+        assert "`dynamo-mcp trust one contained --grant network`" in raised.value.hint
+    assert home.made == []
+
+
+# For how long
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "what"),
+    [
+        ("hooks/post_gen_project.py", "print('other')\n", ("hooks",)),
+        ("cookiecutter.json", '{"slug": "made", "_extensions": ["own.Other"]}', ("extensions",)),
+        (
+            "own.py",
+            "from jinja2.ext import Extension\nclass Own(Extension): a = 1\nclass Other(Own): pass\n",
+            ("extensions",),
+        ),
+        (f"{SLUG}/README.md", "other\n", ("only other files",)),
+    ],
+)
+@pytest.mark.parametrize(("trust", "grants"), [("full", ()), ("contained", ("network",))])
+async def test_an_update_ends_what_was_said_of_other_content_and_says_what_changed(
+    home: Home, *, path: str, content: str, what: tuple[str, ...], trust: Trust, grants: tuple[str, ...]
+) -> None:
+    own = "from jinja2.ext import Extension\nclass Own(Extension): pass\nclass Other(Own): pass\n"
+    configuration = {"slug": "made", "_extensions": ["own.Own"]}
+    folder = write_template(home.templates / "one", {"own.py": own}, configuration=configuration, post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", trust=trust, grants=grants)
+        assert (await dynamo.update_template("one")).trust_dropped == ()
+        (folder / path).write_text(content)
+        change = await dynamo.update_template("one")
+        assert (change.template.trust, change.template.grants) == ("contained", ())
+        (ended,) = change.trust_dropped
+        assert (ended.template, ended.trust, ended.grants, ended.changed) == ("one", trust, grants, what)
+        assert ended.command == " ".join(["dynamo-mcp trust one", trust, *(f"--grant {each}" for each in grants)])
+        await dynamo.trust_template("one", trust, grants)
+        assert (await dynamo.update_template("one")).template.trust == trust
+
+
+async def test_an_edit_of_a_live_template_ends_it_until_it_is_said_again(home: Home) -> None:
+    folder = write_template(home.templates / "one", post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True, trust="full")
+
+        async def create(slug: str, **options: Any) -> tuple[str, tuple[str, ...]]:
+            project = await dynamo.create_project("one", str(home.outputs), {"slug": slug}, **options)
+            return project.trust, project.notes
+
+        assert await create("a") == ("full", ())
+        (folder / "hooks" / "post_gen_project.py").write_text("print('other')\n")
+        trust, notes = await create("b")
+        assert trust == "contained"
+        assert any("changed: hooks" in note and "`dynamo-mcp trust one full`" in note for note in notes)
+        assert (await dynamo.trust("one"))[0].changed == ("hooks",)
+        assert await create("c", trust="full") == ("full", ())
+        await dynamo.trust_template("one", "full")
+        assert await create("d") == ("full", ())
+        assert (await dynamo.update_template("one")).trust_dropped == ()
+        (folder / "hooks" / "post_gen_project.py").write_text("print('yet another')\n")
+        (ended,) = (await dynamo.update_template("one")).trust_dropped
+        assert ended.changed == ("hooks",)
+        await dynamo.trust_template("one", "full")
+        folder.rename(home.root / "away")
+        assert "There is no folder" in (await dynamo.trust("one"))[0].changed[0]
+        assert [told.trust for told in await dynamo.trust_template("one", "inert")] == ["inert"]
+
+
+@pytest.mark.parametrize("where", ["folder", "file"])
+async def test_a_live_folder_that_something_has_taken_the_place_of_is_refused(home: Home, where: str) -> None:
+    folder = write_template(home.templates / "one")
+    elsewhere = write_template(home.root / "elsewhere", configuration={"slug": "elsewhere"})
+    async with home.open() as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True)
+        if where == "folder":
+            folder.rename(home.root / "old")
+            folder.symlink_to(elsewhere)
+        else:
+            (folder / "cookiecutter.json").unlink()
+            (folder / "cookiecutter.json").symlink_to(elsewhere / "cookiecutter.json")
+        with pytest.raises(InvalidTemplate, match="leads through a link out of"):
+            await dynamo.create_project("one", str(home.outputs))
+        (info,) = await dynamo.list_templates()
+        assert not info.is_active
+    assert home.made == []
+
+
+# Whose word
+
+
+async def test_no_tool_takes_trust_or_grants() -> None:
+    for tool in GENERAL_TOOLS.values():
+        schema = tool.tool.input_schema
+        assert not {name for name in schema["properties"] if "trust" in name or "grant" in name}, tool.name
+        assert schema["additionalProperties"] is False
+    assert not [name for name in GENERAL_TOOLS if "trust" in name]
+    assert not [name for name in Placement.__struct_fields__ if "trust" in name or "grant" in name]
+
+
+async def test_a_program_can_set_no_trust_and_give_no_grants(home: Home) -> None:
+    async with home.open() as dynamo:
+        folder = write_template(home.templates / "one")
+        await dynamo.add_template(str(folder), name="one")
+        for trust, grants in (("full", ()), ("contained", ("network",)), ("inert", ())):
+            with pytest.raises(UsageError, match="Only a person"):
+                await dynamo.trust_template("one", trust, grants)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="Only a person"):
+            await dynamo.add_template(str(folder), name="two", grants=["network"])
+        (told,) = await dynamo.trust("one")
+        assert (told.trust, told.grants, told.by_person) == ("contained", (), False)
+
+
+async def test_what_a_person_lets_run_nothing_stays_so_whatever_a_program_does(home: Home) -> None:
+    folder = write_template(home.templates / "one", post_gen_project=HOOK)
+    copy = write_template(home.templates / "copy", post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", trust="inert")
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match="a person has set its trust to `inert`") as raised:
+            await dynamo.remove_template("one")
+        assert "`dynamo-mcp trust one contained`" in raised.value.hint
+        for name, address, options in (
+            ("again", f"{folder}/", {}),
+            ("live", str(folder), {"live": True}),
+            ("part", str(home.templates), {"directory": "one"}),
+            ("copy", str(copy), {}),
+        ):
+            assert (await dynamo.add_template(address, name=name, **options)).trust == "inert", name
+        await dynamo.remove_template("again")
+        assert (await dynamo.add_template(str(write_template(home.templates / "two")))).trust == "contained"
+    async with home.open(person=True) as dynamo:
+        await dynamo.remove_template("one")
+
+
+async def test_the_operator_says_what_templates_get_and_which_are_their_own(home: Home) -> None:
+    (home.templates / "own").mkdir()
+    own = write_template(home.templates / "own" / "mine")
+    other = write_template(home.templates / "other", {"other.txt": "of other content"})
+    environ = {"DYNAMO_MCP_TRUST": "inert", "DYNAMO_MCP_TRUSTED": f"gh:me/ {home.templates / 'own'}/"}
+    async with home.open(environ) as dynamo:
+        assert (await dynamo.add_template(str(other))).trust == "inert"
+        assert (await dynamo.add_template(str(own))).trust == "full"
+        (own / SLUG / "README.md").write_text("other")
+        change = await dynamo.update_template("mine")
+        assert (change.changed, change.template.trust, change.trust_dropped) == (True, "full", ())
+        await dynamo.remove_template("other")  # nobody said it of that one
+    async with home.open(environ, person=True) as dynamo:
+        await dynamo.trust_template("mine", "contained")
+        (own / SLUG / "README.md").write_text("yet another")
+        assert (await dynamo.update_template("mine")).template.trust == "contained"
+
+
+async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:
+    folder = home.templates / "several"
+    for child in ("a", "b"):
+        write_template(folder / child, post_gen_project=HOOK)
+    (folder / "cookiecutter.json").write_text('{"templates": {"a": {"path": "./a"}, "b": {"path": "./b"}}}', "utf-8")
+    git(folder, "init", "-q")
+    commit(folder)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(folder.as_uri(), name="several")
+        assert [told.template for told in await dynamo.trust("several")] == ["several.a", "several.b"]
+        await dynamo.trust_template("several", "contained", ["network"])
+        assert (await dynamo.template_info("several")).grants == ("network",)
+        assert (await dynamo.template_info("several.b")).grants == ("network",)
+        (folder / "a" / "hooks" / "post_gen_project.py").write_text("print('other')\n")
+        commit(folder)
+        change = await dynamo.update_template("several")
+        assert {ended.template: ended.changed for ended in change.trust_dropped} == {
+            "several.a": ("hooks",),
+            "several.b": ("only other files",),
+        }
+        await dynamo.trust_template("several", "inert")
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match="a person has set"):
+            await dynamo.remove_template("several")
