@@ -14,7 +14,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
-from dynamo_mcp.merging import link_tree
+from homes import give
 
 Transport: TypeAlias = Literal["stdio", "http", "sse"]
 Era: TypeAlias = Literal["2026-07-28", "legacy"]
@@ -105,7 +105,7 @@ class Place:
         self.templates.mkdir(parents=True)
         self.home.mkdir()
         if ready is not None:
-            link_tree(ready / "bases", self.home / "bases")
+            give(ready, self.home / "bases")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DYNAMO_MCP_")},
             "DYNAMO_MCP_HOME": str(self.home),
