@@ -87,7 +87,7 @@ class Asked:
         output.mkdir(parents=True)
         command: list[str | Path] = [sys.executable, "-m", "dynamo_mcp", "create", name, "--trust", "full"]
         started = time.perf_counter()
-        environment = {**self._environment, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        environment = {**self._environment, "PYTHONDONTWRITEBYTECODE": "1"}
         ended = await run([*command, "--output", output], env=environment, seconds=bare.SECONDS * 2, cwd=folder)
         seconds = time.perf_counter() - started
         return Made(ended.error, seconds) if ended.code else Made(None, seconds, comparing.tree(output, location))

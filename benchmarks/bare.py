@@ -64,8 +64,8 @@ async def create(environment: Path, location: str, folder: Path, *, directory: s
         "VIRTUAL_ENV": str(environment),
         "PATH": os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)]),
         "TMPDIR": str(home),
-        # What it imports of a template is compiled elsewhere than in the template.
-        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        # What it imports of a template is not compiled into the template; what is installed was compiled long before.
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     environ = {name: value for name, value in peers.environment(**chosen).items() if name != "COOKIECUTTER_CONFIG"}
     started = time.perf_counter()

@@ -13,6 +13,7 @@ import pytest
 
 from dynamo_mcp.settings import Settings, load
 from dynamo_mcp.store import Store, open_store
+from homes import base_environments, give
 
 Listener: TypeAlias = Callable[[str, tuple[Any, ...]], None]
 
@@ -63,8 +64,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @pytest.fixture(scope="session")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home for all tests that need environments, so that a base is built once."""
-    return tmp_path_factory.mktemp("shared-home")
+    """One home for all tests that need environments: it has a base, and uv's cache."""
+    home = tmp_path_factory.mktemp("shared-home")
+    bases = base_environments(tmp_path_factory)
+    give(bases, home / "bases")
+    give(bases.parent / "wheels", home / "wheels")
+    return home
 
 
 @pytest.fixture

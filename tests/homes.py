@@ -13,9 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
+from filelock import FileLock
 
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.merging import link_tree
 from dynamo_mcp.settings import Settings, load
 
 SECONDS = 90.0
@@ -25,20 +25,28 @@ SLUG = "{{cookiecutter.slug}}"
 
 
 def base_environments(temporary: pytest.TempPathFactory) -> Path:
-    """Return a folder of base environments, made by the real uv the first time that a session asks."""
-    root = temporary.getbasetemp() / "home-of-the-bases"
-    bases = root / "home" / "bases"
-    if not root.exists():
-        template = write_template(root / "first")
-        done = subprocess.run(
-            [sys.executable, "-m", "dynamo_mcp", "add", str(template)],
-            env={**os.environ, "DYNAMO_MCP_HOME": str(root / "home")},
-            capture_output=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-    return bases
+    """Return a folder of base environments, made by the real uv the first time that any process of a session asks."""
+    folder = temporary.getbasetemp()
+    # Processes that share the tests of one session have a folder each, in one of the session's.
+    root = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "home-of-the-bases"
+    with FileLock(f"{root}.lock", timeout=300):
+        if not (root / "made").exists():
+            template = write_template(root / "first")
+            done = subprocess.run(
+                [sys.executable, "-m", "dynamo_mcp", "add", str(template)],
+                env={**os.environ, "DYNAMO_MCP_HOME": str(root / "home")},
+                capture_output=True,
+                check=False,
+                timeout=300,
+            )
+            assert done.returncode == 0, done.stderr.decode()
+            (root / "made").touch()
+    return root / "home" / "bases"
+
+
+def give(folder: Path, target: Path) -> None:
+    """Give a home a folder of another one, by hard links; thousands of them, so `cp` makes them."""
+    subprocess.run(["cp", "-al", folder, target], check=True, capture_output=True, timeout=SECONDS)
 
 
 def write_template(
@@ -71,13 +79,13 @@ class Home:
         for folder in (self.path, self.outputs, self.templates):
             folder.mkdir(parents=True)
         if bases is not None:
-            link_tree(bases, self.path / "bases")
+            give(bases, self.path / "bases")
         self._bases = bases
 
     def take_wheels(self) -> None:
         """Get uv's cache too, so that an environment can be made without the index."""
         assert self._bases is not None
-        link_tree(self._bases.parent / "wheels", self.path / "wheels")
+        give(self._bases.parent / "wheels", self.path / "wheels")
 
     def settings(self, environ: dict[str, str] | None = None, **chosen: object) -> Settings:
         given: dict[str, object] = {

@@ -24,6 +24,7 @@ from dynamo_mcp.process import run
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Environment
+from homes import give
 from wheels import publish
 
 pytestmark = pytest.mark.anyio
@@ -73,14 +74,19 @@ def uv_runs(audited: list[Listener]) -> list[str]:
 
 
 @pytest.fixture
-async def own(shared_settings: Settings, tmp_path: Path) -> Settings:
-    """A home of the test's own that shares nothing but uv's cache, for bases that are to be broken."""
-    async with _open(shared_settings) as warmed:
-        await warmed.environments.ensure("warm", ())
+def own(shared_settings: Settings, tmp_path: Path) -> Settings:
+    """A home of the test's own that shares nothing but uv's cache, for bases that are to be made."""
     home = tmp_path / "own"
     home.mkdir()
-    shutil.copytree(shared_settings.home / "wheels", home / "wheels", symlinks=True)
+    give(shared_settings.home / "wheels", home / "wheels")
     return msgspec.structs.replace(shared_settings, home=home)
+
+
+@pytest.fixture
+def ready(own: Settings, shared_home: Path) -> Settings:
+    """The same with a base that is made already, for bases that are to be broken."""
+    give(shared_home / "bases", own.home / "bases")
+    return own
 
 
 async def _imports(environment: Path, module: str = "cookiecutter.main") -> bool:
@@ -204,8 +210,8 @@ async def test_what_is_installed_into_one_environment_is_in_no_other(opened: Ope
     assert not await _imports(one.base, "only_here")
 
 
-async def test_an_environment_works_on_when_its_base_is_gone(own: Settings, template: str) -> None:
-    async with _open(own) as opened:
+async def test_an_environment_works_on_when_its_base_is_gone(ready: Settings, template: str) -> None:
+    async with _open(ready) as opened:
         made = await opened.environments.ensure(template, ())
         shutil.rmtree(made.base)
         assert await _imports(made.path)
@@ -294,9 +300,9 @@ async def test_a_broken_environment_is_noticed_and_mended_from_its_base(
     ],
 )
 async def test_a_broken_base_is_noticed_and_made_anew(
-    breakage: str, own: Settings, template: str, uv_runs: list[str]
+    breakage: str, ready: Settings, template: str, uv_runs: list[str]
 ) -> None:
-    async with _open(own) as opened:
+    async with _open(ready) as opened:
         made = await opened.environments.ensure(template, ())
         BREAKAGES[breakage](made.base)
         uv_runs.clear()
@@ -306,8 +312,8 @@ async def test_a_broken_base_is_noticed_and_made_anew(
         assert uv_runs == ["venv", "pip"]
 
 
-async def test_what_looks_whole_and_does_not_work_is_found_out_and_rebuilt(own: Settings, template: str) -> None:
-    async with _open(own) as opened:
+async def test_what_looks_whole_and_does_not_work_is_found_out_and_rebuilt(ready: Settings, template: str) -> None:
+    async with _open(ready) as opened:
         made = await opened.environments.ensure(template, ())
         (module,) = made.base.glob("lib/python3.*/site-packages/cookiecutter/main.py")
         module.unlink()

@@ -159,6 +159,14 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     pool.close()
 
 
+@pytest.fixture(scope="module")
+def unmeasured_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """For tests of many examples, each of which runs what others run measured."""
+    pool = Pool(tmp_path_factory.mktemp("workers"), measured=False)
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
 def worker(pool: Pool, request: pytest.FixtureRequest) -> Iterator[Worker]:
     failed = request.session.testsfailed

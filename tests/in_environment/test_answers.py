@@ -111,7 +111,7 @@ def written(folder: Path, configuration: dict[str, Any]) -> Path:
 @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(configuration=CONFIGURATIONS, data=st.data())
 def test_whatever_is_asked_its_schema_takes_its_own_defaults_and_answers_reach_the_files_literally(
-    pool: Pool, tmp_path: Path, configuration: dict[str, Any], data: st.DataObject
+    unmeasured_pool: Pool, tmp_path: Path, configuration: dict[str, Any], data: st.DataObject
 ) -> None:
     schema = compile_schema(parse(json.dumps(configuration).encode()))
     document = schema.json_schema()
@@ -120,14 +120,14 @@ def test_whatever_is_asked_its_schema_takes_its_own_defaults_and_answers_reach_t
 
     defaults = {name: question["default"] for name, question in document["properties"].items() if "default" in question}
     Draft202012Validator(document).validate(defaults)
-    by_itself = pool.worker().create(folder)
-    answered = pool.worker().create(folder, schema.check("template", json.loads(json.dumps(defaults))))
+    by_itself = unmeasured_pool.worker().create(folder)
+    answered = unmeasured_pool.worker().create(folder, schema.check("template", json.loads(json.dumps(defaults))))
     assert by_itself.event == answered.event == "done", (by_itself.last, answered.last)
     assert tree(by_itself.output) == tree(answered.output)
 
     given = json.loads(json.dumps(data.draw(answers(schema))))
     Draft202012Validator(document).validate(given)
-    made = pool.worker().create(folder, schema.check("template", given))
+    made = unmeasured_pool.worker().create(folder, schema.check("template", given))
     assert made.event == "done", made.last
     everything = json.loads(made.read("all.json"))
     for index, variable in enumerate(schema.variables):
@@ -146,16 +146,16 @@ def test_whatever_is_asked_its_schema_takes_its_own_defaults_and_answers_reach_t
     offered=st.lists(ANY_TEXT.filter(lambda text: "endraw" not in text), min_size=1, max_size=4), data=st.data()
 )
 def test_a_choice_of_any_text_reaches_the_files_as_it_is_offered(
-    pool: Pool, tmp_path: Path, offered: list[str], data: st.DataObject
+    unmeasured_pool: Pool, tmp_path: Path, offered: list[str], data: st.DataObject
 ) -> None:
     configuration = {"slug": "made", "pick": [f"{{% raw %}}{text}{{% endraw %}}" for text in offered]}
     schema = compile_schema(parse(json.dumps(configuration).encode()))
     folder = written(tmp_path / "template", configuration)
-    asked = pool.worker().create(folder, order="stop")
+    asked = unmeasured_pool.worker().create(folder, order="stop")
     choices = [text_of(item) for item in asked.resolved["choices"]["pick"]]
     # Jinja makes line ends of a text the same where it computes it.
     assert choices == ["\n".join(text.replace("\r\n", "\n").split("\r")) for text in offered]
     given = data.draw(st.sampled_from(choices))
-    made = pool.worker().create(folder, schema.check("template", {"pick": given}))
+    made = unmeasured_pool.worker().create(folder, schema.check("template", {"pick": given}))
     assert made.read("1") == given
     shutil.rmtree(made.output)

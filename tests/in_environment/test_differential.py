@@ -192,13 +192,13 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
 @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(data=st.data())
 def test_whatever_the_template_it_makes_what_the_real_cookiecutter_makes(
-    pool: Pool, real: Reference, tmp_path: Path, data: st.DataObject
+    unmeasured_pool: Pool, real: Reference, tmp_path: Path, data: st.DataObject
 ) -> None:
     made = data.draw(templates())
     folder = write(tmp_path / "template", made)
     given = data.draw(answers(made[0]))
     expected, said = real.make(folder, given)
-    ours = pool.worker().create(folder, given)
+    ours = unmeasured_pool.worker().create(folder, given)
     hypothesis.note(f"real: {said or 'made'}; ours: {ours.last}")
     hypothesis.event("made" if expected is not None else "failed")
     assert (ours.event == "done") == (expected is not None)
@@ -219,11 +219,11 @@ ANYTHING = st.one_of(
 @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(text=ANYTHING)
 def test_whatever_is_answered_reaches_files_and_what_is_computed_from_it_literally(
-    pool: Pool, tmp_path: Path, text: str
+    unmeasured_pool: Pool, tmp_path: Path, text: str
 ) -> None:
     content = "[{{ cookiecutter.text }}][{{ cookiecutter.owner.name }}][{{ cookiecutter.derived }}]"
     configuration = {"slug": "made", "text": "x", "owner": {"name": "y"}, "derived": "{{ cookiecutter.text }}"}
     folder = write_template(tmp_path / "template", {"{{cookiecutter.slug}}/file": content}, configuration)
-    made = pool.worker().create(folder, {"text": text, "owner": {"name": text}})
+    made = unmeasured_pool.worker().create(folder, {"text": text, "owner": {"name": text}})
     assert made.read("file") == f"[{text}][{text}][{text}]"
     shutil.rmtree(made.output)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
-from in_environment.workers import SECONDS, Tree, Worker, tree, write_template
+from in_environment import reference
+from in_environment.workers import Tree, Worker, tree, write_template
+
+Real: TypeAlias = Callable[[Path, dict[str, Any]], Tree]
 
 SLUG = "{{cookiecutter.slug}}"
 BUNDLED = Path(__file__).parents[2] / "templates"
@@ -30,27 +30,18 @@ LITERAL = [
     "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
 ]
 
-COOKIECUTTER = """
-import json, sys
-from cookiecutter.main import cookiecutter
-template, output, home, answers = sys.argv[1:]
-folders = {"cookiecutters_dir": home + "/cookiecutters", "replay_dir": home + "/replay"}
-given = json.loads(answers)
-print(cookiecutter(template, no_input=True, extra_context=given, default_config=folders, output_dir=output))
-"""
 
-
-def real(template: Path, answers: dict[str, Any], folder: Path) -> Tree:
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     """Return what the real cookiecutter makes."""
-    output = folder / "real"
-    output.mkdir()
-    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
-    command = [sys.executable, "-c", COOKIECUTTER, str(template), str(output), str(folder), json.dumps(answers)]
-    done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=SECONDS
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return tree(output)
+    with reference.started(tmp_path_factory.mktemp("real") / "room") as started:
+
+        def make(template: Path, answers: dict[str, Any]) -> Tree:
+            made, said = started.make(template, answers)
+            assert made is not None, said
+            return made
+
+        yield make
 
 
 def single(
@@ -379,7 +370,9 @@ COMPARED: dict[str, tuple[dict[str, Any], dict[str, str | bytes], dict[str, Any]
 
 
 @pytest.mark.parametrize("case", COMPARED)
-def test_a_project_is_byte_for_byte_what_the_real_cookiecutter_makes(worker: Worker, tmp_path: Path, case: str) -> None:
+def test_a_project_is_byte_for_byte_what_the_real_cookiecutter_makes(
+    worker: Worker, real: Real, tmp_path: Path, case: str
+) -> None:
     configuration, files, answers = COMPARED[case]
     dump = "{% set public = dict(cookiecutter) %}{% for k in ['_template', '_output_dir', '_repo_dir', '_checkout'] %}"
     dump += "{% set _ = public.pop(k) %}{% endfor %}"
@@ -393,21 +386,21 @@ def test_a_project_is_byte_for_byte_what_the_real_cookiecutter_makes(worker: Wor
             (folder / SLUG / name).chmod(mode)
     made = worker.create(folder, answers)
     assert made.event == "done", made.last
-    assert tree(made.output) == real(folder, answers, tmp_path)
+    assert tree(made.output) == real(folder, answers)
 
 
 @pytest.mark.parametrize("name", ["python-package", "mcp-server", "web-service"])
 @pytest.mark.parametrize("given", [False, True])
 def test_a_bundled_template_makes_what_the_real_cookiecutter_makes(
     worker: Worker,
-    tmp_path: Path,
+    real: Real,
     name: str,
     given: bool,
 ) -> None:
     answers = {"project_name": "Some Other Name", "author_name": "É. Ünïcode"} if given else {}
     made = worker.create(BUNDLED / name, answers)
     assert made.event == "done", made.last
-    expected = real(BUNDLED / name, answers, tmp_path)
+    expected = real(BUNDLED / name, answers)
     assert len(expected) > 5
     assert tree(made.output) == expected
 
@@ -608,10 +601,10 @@ def test_a_folder_without_a_name_of_its_own_is_named(worker: Worker, tmp_path: P
     assert str(worker.room) not in message
 
 
-def test_a_file_whose_name_renders_to_nothing_is_left_out(worker: Worker, tmp_path: Path) -> None:
+def test_a_file_whose_name_renders_to_nothing_is_left_out(worker: Worker, real: Real, tmp_path: Path) -> None:
     folder = single(tmp_path, "x", name="{% if false %}x{% endif %}")
     made = worker.create(folder)
-    assert tree(made.output) == real(folder, {}, tmp_path)
+    assert tree(made.output) == real(folder, {})
     assert list(made.project.iterdir()) == []
 
 

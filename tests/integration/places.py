@@ -14,7 +14,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
-from dynamo_mcp.merging import link_tree
+from homes import give
+from integration.forks import Forks
 
 Transport: TypeAlias = Literal["stdio", "http", "sse"]
 Era: TypeAlias = Literal["2026-07-28", "legacy"]
@@ -97,15 +98,16 @@ def write_template(folder: Path, *, configuration: dict[str, Any] | None = None,
 class Place:
     """A home, and the environment in which servers and commands over it run."""
 
-    def __init__(self, root: Path, ready: Path | None = None) -> None:
+    def __init__(self, root: Path, ready: Path | None = None, forks: Forks | None = None) -> None:
         self.root = root
+        self._forks = forks
         self.home = root / "home"
         self.outputs = root / "allowed"
         self.templates = root / "templates"
         self.templates.mkdir(parents=True)
         self.home.mkdir()
         if ready is not None:
-            link_tree(ready / "bases", self.home / "bases")
+            give(ready, self.home / "bases")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DYNAMO_MCP_")},
             "DYNAMO_MCP_HOME": str(self.home),
@@ -127,13 +129,13 @@ class Place:
         self, *arguments: str, code: int = 0, more: dict[str, str] | None = None, before: tuple[str, ...] = ()
     ) -> tuple[str, str]:
         """Run the command line to its end, started by what comes `before` it; return what it wrote."""
+        environment = {**self.environment, **(more or {})}
         with anyio.fail_after(SECONDS):
-            done = await anyio.run_process(
-                [*before, sys.executable, "-m", "dynamo_mcp", *arguments],
-                env={**self.environment, **(more or {})},
-                check=False,
-                cwd=self.root,
-            )
+            if self._forks is None or before:
+                command = [*before, sys.executable, "-m", "dynamo_mcp", *arguments]
+                done = await anyio.run_process(command, env=environment, check=False, cwd=self.root)
+            else:
+                done = await self._forks.run(arguments, env=environment, cwd=self.root)
         assert done.returncode == code, (done.stdout.decode(), done.stderr.decode())
         return done.stdout.decode(), done.stderr.decode()
 

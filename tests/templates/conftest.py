@@ -20,6 +20,13 @@ def literal(answer: object) -> object:
     return f"{{% raw %}}{answer}{{% endraw %}}" if isinstance(answer, str) and "{" in answer else answer
 
 
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process of these tests runs code of the package, so none of them has to be measured."""
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def create(tmp_path: Path) -> Callable[..., Path]:
     """Returns `create(template, **answers)`, which makes a project and returns its folder."""
@@ -77,7 +84,7 @@ def complaints() -> Callable[[Path], str]:
         said = ""
         for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
             ran = subprocess.run(
-                [sys.executable, "-m", "ruff", *command, "--no-cache", project],
+                [Path(sys.executable).with_name("ruff"), *command, "--no-cache", project],
                 capture_output=True,
                 text=True,
                 timeout=60,
