@@ -11,7 +11,7 @@ import itertools
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,7 +36,6 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Inspected, Rendered
 
-MESSAGE_BYTES = 16 << 20
 ANSWER_SECONDS = 5.0
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
@@ -59,11 +58,12 @@ class _Heard(msgspec.Struct, frozen=True):
 
 
 class _Worker:
-    def __init__(self, key: _Key, at: Launched, stack: AsyncExitStack) -> None:
+    def __init__(self, key: _Key, at: Launched, stack: AsyncExitStack, settings: Settings) -> None:
         assert at.process.stdin and at.process.stdout  # noqa: S101, PT018 - both are pipes: `launched` asks for them
         self.key = key
         self.at = at
         self.stack = stack
+        self._settings = settings
         self._stdin = at.process.stdin
         self._stdout = BufferedByteReceiveStream(at.process.stdout)
 
@@ -74,7 +74,7 @@ class _Worker:
             raise jobs.died(self.at) from error
 
     def printed(self, temporary: Path) -> str | None:
-        return printed(self.at.root / temporary.relative_to("/"))
+        return printed(self.at.root / temporary.relative_to("/"), self._settings.hook_output_bytes)
 
     async def greet(self) -> None:
         if (await self.hear()).get("event") != "ready":
@@ -82,7 +82,7 @@ class _Worker:
 
     async def hear(self) -> dict[str, Any]:
         try:
-            line = await self._stdout.receive_until(b"\n", MESSAGE_BYTES)
+            line = await self._stdout.receive_until(b"\n", 2 * self._settings.message_bytes)
             message: dict[str, Any] = orjson.loads(line)
         except _GONE as error:
             raise jobs.died(self.at) from error
@@ -145,11 +145,11 @@ class Renderers:
         """
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
-                rendered = jobs.rendered(heard.last, worker.at, output)
+                rendered = jobs.rendered(heard.last, worker.at, output, self._settings)
                 mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
-            raise heard.refusal or jobs.failure(job, heard.last)
+            raise heard.refusal or jobs.failure(job, heard.last, self._settings)
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
@@ -157,7 +157,7 @@ class Renderers:
             if heard.last.get("event") == "done":  # it was told to stop, or said nothing of what it has resolved
                 raise jobs.nonsense()
         if heard.resolved is None or heard.last.get("kind") != "stopped":
-            raise jobs.failure(job, heard.last)
+            raise jobs.failure(job, heard.last, self._settings)
         return heard.resolved
 
     async def inspect(self, job: Job, progress: Progress) -> Inspected:
@@ -175,7 +175,7 @@ class Renderers:
         async with self._done(job, None, progress, action="inspect") as (heard, _, _):
             pass
         if heard.last.get("event") != "done":
-            raise jobs.failure(job, heard.last)
+            raise jobs.failure(job, heard.last, self._settings)
         return jobs.inspected(heard.last)
 
     @asynccontextmanager
@@ -195,7 +195,7 @@ class Renderers:
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
-            if heard.last.get("kind") == "died":
+            if heard.last.get("kind") in jobs.KILLED:
                 last = jobs.killed(heard.last, progress.last, worker.printed(paths[1]))
                 heard = msgspec.structs.replace(heard, last=last)
             yield heard, worker, paths[0]
@@ -220,6 +220,8 @@ class Renderers:
             "trust": job.trust,
             "variables": job.variables,
             "hooks": job.hooks,
+            "hook_output_bytes": self._settings.hook_output_bytes,
+            "message_bytes": self._settings.message_bytes,
             "policy": policy(self._settings, read=read, write=(output, temporary), private=private)
             if job.confined
             else None,
@@ -278,11 +280,9 @@ class Renderers:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
         alive = False
         try:
-            with anyio.move_on_after(ANSWER_SECONDS):
+            with suppress(RendererFailed), anyio.move_on_after(ANSWER_SECONDS):
                 await worker.tell({"action": "ping"})
                 alive = (await worker.hear()).get("event") == "pong"
-        except RendererFailed:
-            pass
         finally:
             if not alive:
                 await self._end(worker)
@@ -305,7 +305,9 @@ class Renderers:
         stack = AsyncExitStack()
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
         try:
-            worker = _Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack)
+            worker = _Worker(
+                key, await stack.enter_async_context(launched(launch, self._settings)), stack, self._settings
+            )
             with anyio.fail_after(START_SECONDS):
                 await worker.greet()
         except BaseException as error:

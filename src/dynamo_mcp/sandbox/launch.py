@@ -19,6 +19,7 @@ import msgspec
 
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.process import open_process
+from dynamo_mcp.sandbox import cgroup
 from dynamo_mcp.settings import Settings
 
 CODE = Path(__file__).parent.parent / "_in_environment"
@@ -33,7 +34,6 @@ ISOLATION = (
 )
 """What bubblewrap takes away before anything is mounted (bwrap(1))."""
 
-TEMPORARY_BYTES = 64 << 20
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where a job looks for executables, after its environment's own."""
 START_SECONDS = 30.0
@@ -101,26 +101,36 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
             output, temporary = launch.room / "output", launch.room / "temporary"
             environment = launch.own or _environment(launch, temporary)
             temporary.mkdir()
-            async with open_process(
-                worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
-            ) as process:
+            # What is the operator's own is not limited.
+            async with (
+                cgroup.group(launch.room, settings, None if launch.own is not None else cgroup.place()) as group,
+                open_process(
+                    worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
+                ) as process,
+            ):
+                group.join(process.pid)
                 yield Launched(process, output, temporary, Path("/"), log)
             return
         output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
         reader, writer = os.pipe()
         command = _confined(launch, settings, launch.bubblewrap, writer, _environment(launch, temporary))
         try:
-            async with open_process(
-                [*command, *worker, "--pid-namespace"],
-                env={},
-                stdin=subprocess.PIPE,
-                stderr=errors.fileno(),
-                pass_fds=(writer,),
-                cwd=Path("/"),
-            ) as process:
+            async with (
+                cgroup.group(launch.room, settings, cgroup.place()) as group,
+                open_process(
+                    [*command, *worker, "--pid-namespace"],
+                    env={},
+                    stdin=subprocess.PIPE,
+                    stderr=errors.fileno(),
+                    pass_fds=(writer,),
+                    cwd=Path("/"),
+                ) as process,
+            ):
                 os.close(writer)
                 writer = -1
                 child = await _child(reader, log)
+                # Neither has started anything else yet: the worker waits to be told.
+                group.join(process.pid, child)
                 yield Launched(process, output, temporary, Path(f"/proc/{child}/root"), log)
         finally:
             os.close(reader)
@@ -136,9 +146,9 @@ def _confined(
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
+    command += ["--size", str(settings.temporary_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
     command += ["--size", str(settings.output_bytes), "--tmpfs", "/output"]
-    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
+    command += ["--size", str(settings.temporary_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108
     # The home may lie below /tmp, so what is visible of it is mounted over the tmpfs.
     command += ["--ro-bind", "/usr", "/usr"]
     for link in ("bin", "sbin", "lib", "lib32", "lib64"):

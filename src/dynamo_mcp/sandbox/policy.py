@@ -9,9 +9,6 @@ from typing import Any
 from dynamo_mcp.settings import Settings
 
 CPU_SECONDS_SPARE = 10
-OPEN_FILES = 256
-PROCESSES = 64
-FILE_BYTES = 64 << 20
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/dev", "/sys/devices/system/cpu")
 """What a job may read and run of the machine; under bubblewrap there is only the part of it that is mounted."""
@@ -36,8 +33,8 @@ def policy(settings: Settings, *, read: Iterable[Path], write: Iterable[Path], p
         "limits": {
             "memory_bytes": settings.memory_bytes,
             "cpu_seconds": int(settings.create_seconds) + CPU_SECONDS_SPARE,
-            "file_bytes": FILE_BYTES,
-            "open_files": OPEN_FILES,
-            "processes": PROCESSES,
+            "file_bytes": max(settings.output_bytes, settings.temporary_bytes),
+            "open_files": settings.open_files,
+            "processes": settings.processes,
         },
     }
