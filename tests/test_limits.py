@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from dynamo_mcp.errors import DynamoError, HookFailed, InvalidAnswers, LimitReached, RenderFailed
+from dynamo_mcp.errors import Busy, DynamoError, HookFailed, InvalidAnswers, LimitReached, RenderFailed
 from dynamo_mcp.limits import reached
+from dynamo_mcp.progress import Step
 from dynamo_mcp.settings import Settings
-from homes import SLUG, Home, base_environments, write_template
+from homes import SECONDS, SLUG, Home, base_environments, until, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -182,6 +186,42 @@ async def test_each_template_of_a_repository_counts(home: Home) -> None:
         await dynamo.remove_template("one")
         await dynamo.add_template(str(folder), name="several")
         assert len(await dynamo.list_templates()) == 3
+
+
+async def test_a_create_that_waits_is_told_so_and_one_that_may_not_even_wait_is_refused(home: Home) -> None:
+    told: list[str] = []
+    waits = anyio.Event()
+
+    async def sink(step: Step) -> None:
+        told.append(step.message)
+        if "waiting for other creates" in step.message:
+            waits.set()
+
+    async with home.open(concurrent_creates=1, queued_creates=1) as dynamo:
+        await home.add(dynamo, "endless", post_gen_project="import time\ntime.sleep(600)")
+        await home.add(dynamo, "one")
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                endless = partial(dynamo.create_project, "endless", str(home.outputs), sink=sink)
+                tasks.start_soon(endless)
+                await until(lambda: any("running the hook" in message for message in told))
+                tasks.start_soon(partial(dynamo.create_project, "one", str(home.outputs), {"slug": "a"}, sink=sink))
+                await waits.wait()
+                assert told[-1] == "waiting for other creates to end, 0 more before this one"
+                with pytest.raises(Busy, match="1 creates are running and 1 wait, as many as may") as raised:
+                    await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
+                assert "`DYNAMO_MCP_QUEUED_CREATES`" in raised.value.hint
+                tasks.cancel_scope.cancel()
+        await dynamo.create_project("one", str(home.outputs), {"slug": "c"})
+    assert home.made == ["c"]
+
+
+async def test_limits_above_what_any_machine_has_are_none(home: Home) -> None:
+    names = ("memory_bytes", "processes", "open_files", "output_files", "hook_output_bytes", "answer_characters")
+    async with home.open({f"DYNAMO_MCP_{name.upper()}": str(sys.maxsize) for name in names}) as dynamo:
+        await home.add(dynamo, "one", post_gen_project="print('ran')")
+        project = await dynamo.create_project("one", str(home.outputs))
+    assert project.hooks[0].output == "ran\n"
 
 
 async def test_what_is_not_confined_is_told_of_no_limit(home: Home) -> None:

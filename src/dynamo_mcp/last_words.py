@@ -34,7 +34,7 @@ def printed(temporary: Path, kept: int) -> str | None:
             if not stat.S_ISREG(status.st_mode):
                 return None
             left_out = max(0, status.st_size - kept)
-            text = os.pread(file, kept, left_out).decode("utf-8", "replace")
+            text = os.pread(file, min(status.st_size, kept), left_out).decode("utf-8", "replace")
         finally:
             os.close(file)
     except OSError:

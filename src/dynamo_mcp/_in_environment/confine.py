@@ -167,6 +167,7 @@ def supported() -> dict[str, Any]:
 
 
 def _lower(wanted: int, current: int) -> int:
+    wanted = min(wanted, sys.maxsize)
     return wanted if current == resource.RLIM_INFINITY else min(wanted, current)
 
 

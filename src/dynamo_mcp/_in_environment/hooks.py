@@ -144,7 +144,7 @@ def _tail(path: str, kept: int) -> str:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - kept))
-        text = file.read(kept).decode("utf-8", "replace")
+        text = file.read(min(size, kept)).decode("utf-8", "replace")
     return text if size <= kept else f"[{size - kept} bytes left out: {MORE}]\n{text}"
 
 
