@@ -29,7 +29,7 @@ from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.parsing import lines_of, parse
 from dynamo_mcp.text import DESCRIPTION_LENGTH
 from dynamo_mcp.types import VariableKind
-from dynamo_mcp.variables import ANSWER_LENGTH, Schema, Variable, text_of
+from dynamo_mcp.variables import ANSWER_CHARACTERS, Schema, Variable, text_of
 from homes import SECONDS
 
 YES_NO = ["y", "n", "yes", "no", "Y", "N", "Yes", "No"]
@@ -194,7 +194,7 @@ class TestKinds:
 
     def test_a_default_that_is_longer_than_an_answer_may_be_is_an_answer_all_the_same_or_refused(self) -> None:
         try:
-            schema = _schema({"licence": "x" * (ANSWER_LENGTH + 1)})
+            schema = _schema({"licence": "x" * (ANSWER_CHARACTERS + 1)})
         except InvalidTemplate:
             return
         schema.check("template", {"licence": schema.variables[0].default})

@@ -10,7 +10,6 @@ import anyio
 import pytest
 
 from dynamo_mcp.errors import DynamoError, HookFailed, InvalidTemplate, RenderFailed, TimedOut
-from dynamo_mcp.last_words import KEPT_BYTES
 from homes import SECONDS, SLUG, Home, base_environments, processes_of, until
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +92,7 @@ HOOKS: dict[str, tuple[str, type[DynamoError], list[str]]] = {
     "prints a gigabyte": (
         "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))",
         HookFailed,
-        ["exit status 1; its temporary folder is full", " bytes left out]"],
+        ["exit status 1; its temporary folder is full", " bytes left out: "],
     ),
     "fills its temporary folder": (
         "import tempfile\nwith open(tempfile.mkstemp()[1], 'wb') as f:\n  while True: f.write(b'x' * (1 << 20))",
@@ -124,7 +123,7 @@ async def test_a_hook_that_means_harm_is_told_with_what_it_printed(home: Home, c
     code, error, said = HOOKS[case]
     message = await refused(home, {"hooks/post_gen_project.py": code}, error)
     assert [text for text in said if text not in message] == []
-    assert len(message) < KEPT_BYTES + 1000
+    assert len(message) < home.settings().hook_output_bytes + 1000
 
 
 async def test_a_hook_that_removes_the_project_before_it_is_made_is_told_as_the_reason(home: Home) -> None:

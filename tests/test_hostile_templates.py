@@ -17,7 +17,6 @@ from dynamo_mcp.errors import (
     RenderFailed,
     TimedOut,
 )
-from dynamo_mcp.last_words import KEPT_BYTES
 from homes import SLUG, Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio
@@ -309,7 +308,7 @@ async def test_a_hook_that_never_ends_is_ended_and_named_with_what_it_had_printe
             await dynamo.create_project("one", str(home.outputs))
         assert f"more than 4 seconds and was ended while running the hook {hook}; nothing" in raised.value.message
         assert raised.value.message.endswith("waiting")
-        assert len(raised.value.message) < KEPT_BYTES + 1000
+        assert len(raised.value.message) < home.settings().hook_output_bytes + 1000
         assert home.scratch == []
     assert home.made == []
 

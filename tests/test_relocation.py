@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from dynamo_mcp.copying import CHUNK_BYTES, Limits, copy_tree
-from dynamo_mcp.relocation import NOTES, PRINTED_BYTES, REPAIRED_BYTES, Move, repair
+from dynamo_mcp.relocation import NOTES, REPAIRED_BYTES, Move, repair
 from dynamo_mcp.types import HookRun, IfExists, Trust
 from homes import SLUG, Home, base_environments
 
@@ -197,23 +197,27 @@ async def test_a_project_with_much_of_its_place_is_no_larger_than_it_may_be(home
     async with home.open(person=True, output_bytes=2_000_000) as dynamo:
         await home.add(dynamo, "one", post_gen_project=hook)
         project = await dynamo.create_project("one", str(far), trust=trust)
+        kept = dynamo.settings.hook_output_bytes
     made = far / "made"
     assert sum((made / name).stat().st_size for name in project.files) < (
         2_000_000 if trust == "contained" else 30 << 20
     )
-    assert len(project.hooks[0].output.encode()) < PRINTED_BYTES + 100
+    assert len(project.hooks[0].output.encode()) < kept + 200
     assert project.hooks[0].output.endswith(f"{made}\n\n")
+
+
+KEPT_BYTES = 64 << 10
 
 
 def test_of_what_a_hook_printed_the_end_is_told_with_how_much_was_left_out() -> None:
     line = f"{MOVE.made}\n"
-    assert MOVE.told([HookRun("h", line * 2, 0.1)])[0].output == f"{MOVE.published}\n" * 2
-    (run,) = FAR.told([HookRun("h", "[7 bytes left out]\n" + line * 1000, 0.1)])
+    assert MOVE.told([HookRun("h", line * 2, 0.1)], KEPT_BYTES)[0].output == f"{MOVE.published}\n" * 2
+    (run,) = FAR.told([HookRun("h", "[7 bytes left out: how]\n" + line * 1000, 0.1)], KEPT_BYTES)
     head, _, rest = run.output.partition("\n")
-    assert len(rest) == PRINTED_BYTES
-    assert head == f"[{7 + 1000 * (len(FAR.published) + 1) - PRINTED_BYTES} bytes left out]"
-    (run,) = FAR.told([HookRun("h", line * 1_000_000, 0.1)])
-    assert len(run.output) < PRINTED_BYTES + 100
+    assert len(rest) == KEPT_BYTES
+    assert head == f"[{7 + 1000 * (len(FAR.published) + 1) - KEPT_BYTES} bytes left out: how]"
+    (run,) = FAR.told([HookRun("h", line * 1_000_000, 0.1)], KEPT_BYTES)
+    assert len(run.output) < KEPT_BYTES + 100
 
 
 @pytest.mark.parametrize(

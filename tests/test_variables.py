@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from dynamo_mcp.configuration import compile_schema
 from dynamo_mcp.errors import InvalidAnswers, Problem
 from dynamo_mcp.problems import CHOICES_LENGTH, PAIRS, shown
-from dynamo_mcp.variables import ANSWER_LENGTH, MOST_PROBLEMS, Schema
+from dynamo_mcp.variables import ANSWER_CHARACTERS, MOST_PROBLEMS, Schema
 
 KINDS: dict[str, Any] = {
     "name": "web",
@@ -140,7 +140,7 @@ class TestAccepting:
             "../../etc/passwd",
             "\x00\x1b",
             "x" * 10_240,
-            "é" * ANSWER_LENGTH,
+            "é" * ANSWER_CHARACTERS,
         ],
     )
     def test_text_is_taken_as_it_is(self, text: str, schema: Schema) -> None:
@@ -300,7 +300,7 @@ class TestRefusing:
         assert "`get_template_variables`" in caught.value.hint
 
     def test_text_that_is_too_long_is_told_with_how_long_it_may_be(self, schema: Schema) -> None:
-        long = "x" * (ANSWER_LENGTH + 1)
+        long = "x" * (ANSWER_CHARACTERS + 1)
         told = "has 100001 characters; 100000 are allowed"
         assert told in _problem(schema, "name", long)
         assert told in _problem(schema, "options", {"a": [long]})

@@ -88,7 +88,9 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
         variables = await dynamo.get_template_variables(template)
     except (TemplateNotFound, InvalidName):
         return Asked(given)  # the call itself says what is wrong with it
-    form_of = partial(compose, template, variables, answers, defaults=ctx.protocol_version >= _DEFAULTS_SINCE)
+    defaults = ctx.protocol_version >= _DEFAULTS_SINCE
+    longest = dynamo.settings.answer_characters
+    form_of = partial(compose, template, variables, answers, defaults=defaults, longest=longest)
     whole = form_of(values=())
     if whole.asked and not _can_ask(ctx):
         missing = _listed([*whole.asked, *whole.left])

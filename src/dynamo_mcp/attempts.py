@@ -53,7 +53,11 @@ class Attempts:
             EnvironmentFailed: uv failed.
             RendererFailed: A renderer did, though the environment works.
         """
-        async with self._slots.one():
+
+        async def waiting(before: int) -> None:
+            await progress.detail(f"waiting for other creates to end, {before} more before this one")
+
+        async with self._slots.one(waiting):
             await begin()
             requirements = installed(template, trust)
             environment = await self._environments.ensure(template.name, requirements)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import msgspec
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.problems import kind_of, shown, wrong
 from dynamo_mcp.text import plain
-from dynamo_mcp.variables import Schema, Variable
+from dynamo_mcp.variables import ANSWER_CHARACTERS, Schema, Variable
 from dynamo_mcp.views import VariableInfo
 
 LARGEST_BYTES = 1 << 20
@@ -26,13 +27,29 @@ LARGEST_BYTES = 1 << 20
 class Defaults:
     """The answers of one operator."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, given: dict[str, Any], longest: int = ANSWER_CHARACTERS, together: int = sys.maxsize) -> None:
         """Take them.
 
         Args:
             given: Values by variable, of whatever template.
+            longest: Characters that one may have, and that any answer may.
+            together: Characters that all answers may have together.
         """
         self._given = given
+        self._longest = longest
+        self._together = together
+
+    def check(self, template: str, schema: Schema, variables: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Check a caller's answers, put together with the operator's.
+
+        Returns:
+            The literal values that the template sees, and what is wrong with answers of the operator.
+
+        Raises:
+            InvalidAnswers: With all problems at once.
+        """
+        filled, notes = self.fill(schema, variables)
+        return schema.check(template, filled, longest=self._longest, together=self._together), notes
 
     def fill(self, schema: Schema, variables: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return a caller's answers and the operator's, where the caller gave none; mappings are put together.
@@ -69,7 +86,7 @@ class Defaults:
         for variable in schema.variables:
             if variable.name in self._given:
                 try:
-                    answers[variable.name] = _fitting(variable, self._given[variable.name])
+                    answers[variable.name] = _fitting(variable, self._given[variable.name], self._longest)
                 except (ValueError, RecursionError) as error:
                     problems[variable.name] = plain(f"user configuration: {error}")
         return answers, problems
@@ -80,14 +97,19 @@ class Defaults:
         return {name: _default(asked[name], answer) for name, answer in answers.items()}
 
 
-def read(path: Path | None) -> Defaults:
+def read(path: Path | None, longest: int = ANSWER_CHARACTERS, together: int = sys.maxsize) -> Defaults:
     """Read a cookiecutter configuration (`~/.cookiecutterrc`); None has no defaults.
+
+    Args:
+        path: Its file.
+        longest: Characters that an answer may have.
+        together: Characters that all may have together.
 
     Raises:
         UsageError: It can't be read or understood.
     """
     if path is None:
-        return Defaults({})
+        return Defaults({}, longest, together)
     try:
         configuration = _parse(_content(path).decode()) or {}
     except Exception as error:
@@ -101,7 +123,7 @@ def read(path: Path | None) -> Defaults:
             f"The user configuration `{path}` has {kind_of(given)} where an object of answers is expected",
             hint="write the answers below `default_context:`, as `variable: value`",
         )
-    return Defaults({str(name): value for name, value in given.items()})
+    return Defaults({str(name): value for name, value in given.items()}, longest, together)
 
 
 def _content(path: Path) -> bytes:
@@ -134,7 +156,7 @@ def _parse(text: str) -> Any:
     return yaml.load(text, Loader)  # noqa: S506 - it is a safe one
 
 
-def _fitting(variable: Variable, value: Any) -> Any:
+def _fitting(variable: Variable, value: Any, longest: int) -> Any:
     """Return a value of YAML as an answer.
 
     Raises:
@@ -144,7 +166,7 @@ def _fitting(variable: Variable, value: Any) -> Any:
     if variable.kind == "text" and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)  # `version: 1.0` and `year: 2026` are numbers to YAML
     answer = variable.coerce(value)
-    variable.literal(answer)
+    variable.literal(answer, longest)
     choices = variable.choices
     if choices is not None and answer not in choices:
         written = shown(list(choices))

@@ -133,8 +133,7 @@ class Dynamo:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
         schema = self._parts.schemas.get(self._parts.registry.get(template_name))
-        filled, _ = self._parts.defaults.fill(schema, answers)
-        schema.check(template_name, filled)
+        self._parts.defaults.check(template_name, schema, answers)
 
     async def add_template(
         self,

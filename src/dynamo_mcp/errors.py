@@ -20,6 +20,7 @@
     │   ├── MissingRequirement     it needs a package that nobody named
     │   ├── RenderFailed
     │   └── HookFailed             with the hook's output
+    ├── LimitReached               there would be more than the settings allow
     ├── Refused                    trust or confinement does not allow it
     └── Failed                     something outside did not work
         ├── FetchFailed
@@ -187,6 +188,10 @@ class RenderFailed(TemplateBroken):
 
 class HookFailed(TemplateBroken):
     """One of the template's hooks failed; the message holds what it printed."""
+
+
+class LimitReached(DynamoError):
+    """There would be more of something than the settings allow; the message says what and how many."""
 
 
 class Refused(DynamoError):

@@ -90,7 +90,7 @@ class Examples:
         try:
             schema = self._schemas.get(template)
             environment = await self._environments.ensure(template.name, template.requirements)
-            given = schema.check(template.name, self._defaults.fill(schema, {})[0])
+            given, _ = self._defaults.check(template.name, schema, {})
             request = Request(template, schema, environment, permission, given, self._settings.outputs)
             answers = await self._resolve(request, progress, min(seconds, SECONDS))
         except UnusableTemplate as error:

@@ -14,7 +14,7 @@ import msgspec
 
 from dynamo_mcp.results import text_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.variables import ANSWER_LENGTH, is_jinja
+from dynamo_mcp.variables import ANSWER_CHARACTERS, is_jinja
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -73,6 +73,7 @@ def compose(
     given: Collection[str],
     *,
     defaults: bool = True,
+    longest: int = ANSWER_CHARACTERS,
     values: Sequence[VariableInfo] | None = None,
 ) -> Form:
     """Make the form for what was not given, in the order of the template's questions.
@@ -82,6 +83,7 @@ def compose(
         variables: What it asks.
         given: The variables that need not be asked.
         defaults: The client knows defaults and titles of choices, which came with version 2025-11-25.
+        longest: Characters that an answer may have.
         values: The variables with what they come to as long as nothing else is answered; any may be absent. None where
             that can't be known: then nobody could choose between what is computed, and is not asked to.
     """
@@ -94,8 +96,10 @@ def compose(
         f"What should the project from the template `{template}` be like? Everything has a default, so change only "
         "what should differ. The template's author wrote the questions: answer with nothing that is secret."
     )
-    outline = {variable.name: _field(variable, None, defaults=defaults) for variable in asked}
-    fields = {variable.name: _field(variable, known.get(variable.name), defaults=defaults) for variable in asked}
+    outline = {variable.name: _field(variable, None, longest, defaults=defaults) for variable in asked}
+    fields = {
+        variable.name: _field(variable, known.get(variable.name), longest, defaults=defaults) for variable in asked
+    }
     return Form(
         message,
         {"type": "object", "properties": fields},
@@ -125,9 +129,9 @@ def _offers_computed(variable: VariableInfo) -> bool:
     return variable.type == "choice" and is_jinja(list(variable.choices or ()))
 
 
-def _field(variable: VariableInfo, value: VariableInfo | None, *, defaults: bool) -> dict[str, Any]:
+def _field(variable: VariableInfo, value: VariableInfo | None, longest: int, *, defaults: bool) -> dict[str, Any]:
     title = plain(variable.description or variable.name, _TITLE)
-    field: dict[str, Any] = {**_shape(variable, value, titled=defaults), "title": title}
+    field: dict[str, Any] = {**_shape(variable, value, longest, titled=defaults), "title": title}
     if variable.derived and variable.type != "choice":
         comes_to = f": {variable.default}" if value is None else f"; with those so far it is: {value.value}"
         field["description"] = "Leave it empty to have it computed from the other answers" + plain(comes_to, _TITLE)
@@ -140,7 +144,7 @@ def _field(variable: VariableInfo, value: VariableInfo | None, *, defaults: bool
     return field
 
 
-def _shape(variable: VariableInfo, value: VariableInfo | None, *, titled: bool) -> dict[str, Any]:
+def _shape(variable: VariableInfo, value: VariableInfo | None, longest: int, *, titled: bool) -> dict[str, Any]:
     match variable.type:
         case "boolean":
             return {"type": "boolean"}
@@ -154,7 +158,7 @@ def _shape(variable: VariableInfo, value: VariableInfo | None, *, titled: bool) 
                 return {"type": "string", "enum": list(titles), "enumNames": list(titles.values())}
             return {"type": "string", "oneOf": [{"const": each, "title": title} for each, title in titles.items()]}
         case _:
-            return {"type": "string", "maxLength": ANSWER_LENGTH}
+            return {"type": "string", "maxLength": longest}
 
 
 def _titles(variable: VariableInfo, value: VariableInfo | None) -> dict[Any, str]:

@@ -84,6 +84,7 @@ class Groups:
             if found is None:
                 return None
             usable = _usable(found)
+            self._registry.make_room(child.name for child in usable)
             group = Group(repository.name, repository.location.directory, ())
             async with self._registration.using(repository), AsyncExitStack() as claims:
                 for name in sorted(child.name for child in usable):

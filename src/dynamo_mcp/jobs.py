@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dynamo_mcp import limits
 from dynamo_mcp.configuration import LARGEST_BYTES
 from dynamo_mcp.copying import NAME_BYTES
 from dynamo_mcp.errors import (
@@ -26,6 +28,7 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.grants import EXECUTABLE, NETWORK, command
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.sandbox.trust import Permission
+from dynamo_mcp.settings import MOST_HOOKS, Settings
 from dynamo_mcp.text import lined, plain, quoted, visible
 from dynamo_mcp.types import Environment, HookRun, IfExists, Inspected, Rendered, Template, Trust
 from dynamo_mcp.variables import Schema
@@ -34,14 +37,21 @@ SAID = 2000
 """Characters that are told of what a job says of itself."""
 WORD = 200
 """Characters of a name, and of a step."""
-PRINTED = (64 << 10) + 100
-"""Bytes that are told of what a hook prints: what `_in_environment/hooks.py` keeps, and its line of what it did not."""
-MOST_HOOKS = 16
+LEFT_OUT_BYTES = 200
+"""Bytes of the line that tells, before what a hook printed, how much was left out."""
 MOST_STEPS = 200
 MOST_CHOICES = 1000
 MOST_NAMES = 100
 _LAST_WORDS = 2000
 """Characters at the end of what a hook printed, where it says why it failed."""
+ENDED = (
+    "its own code may have ended the job, or it needs more than `DYNAMO_MCP_MEMORY_BYTES` or "
+    "`DYNAMO_MCP_CREATE_SECONDS` allow"
+)
+"""What may have killed a job, or a hook, that says nothing of it."""
+KILLED = frozenset({"died", "memory", "processes"})
+"""Kinds of failures of which a job itself can say nothing."""
+_SIGNAL = re.compile(r"ended by (signal 9\b|SIGKILL)|ended itself")
 _NOTHING_TO_READ = ("EOFError", "EOF when reading", "end of file", "not a tty", "Inappropriate ioctl")
 _NO_NETWORK = (
     "Name or service not known",
@@ -54,7 +64,6 @@ _NO_NETWORK = (
     "EAI_AGAIN",
 )
 _NOT_FOUND = ("No such file or directory: '{}'", "{}: not found", "{}: command not found")
-_TOO_MUCH = ("File too large", "No space left on device", "File size limit exceeded")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -156,13 +165,14 @@ def resolved(message: dict[str, Any]) -> Resolved:
     return said
 
 
-def rendered(last: dict[str, Any], at: Launched, seen: Path) -> Rendered:
+def rendered(last: dict[str, Any], at: Launched, seen: Path, settings: Settings) -> Rendered:
     """Read what a job has made."""
+    kept = settings.hook_output_bytes + LEFT_OUT_BYTES
     root, within = (at.root / path.relative_to("/") for path in (seen, at.output.parent))
     try:
         ran = msgspec.convert(last["hooks"], tuple[HookRun, ...])[:MOST_HOOKS]
         seconds = msgspec.convert(last["seconds"], _Seconds)
-        hooks = tuple(HookRun(plain(run.hook, WORD), visible(run.output, PRINTED), run.seconds) for run in ran)
+        hooks = tuple(HookRun(plain(run.hook, WORD), visible(run.output, kept), run.seconds) for run in ran)
         return Rendered(
             str(last["directory"]), root, within, seen, last["answers"], hooks, msgspec.to_builtins(seconds)
         )
@@ -183,17 +193,17 @@ def inspected(last: dict[str, Any]) -> Inspected:
     return said
 
 
-def failure(job: Job, last: dict[str, Any]) -> Exception:
+def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
     """Return the error for what a job says went wrong."""
     name, message = job.template.name, plain(str(last.get("message")), SAID)
-    printed = visible(str(last.get("output") or "").strip(), PRINTED)
+    printed = visible(str(last.get("output") or "").strip(), settings.hook_output_bytes + LEFT_OUT_BYTES)
     match last.get("kind"):
         case "answers":
             hint = f"`get_template_variables` lists what `{name}` asks"
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
-            hint = _mending(printed) + _not_permitted(job, printed) + _not_granted(job, printed)
+            hint = _mending(job, message, printed, settings) + _not_permitted(job, printed) + _not_granted(job, printed)
             return HookFailed(told, hint=hint)
         case "template":
             variable = last.get("variable")
@@ -203,21 +213,18 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             another = ", or use another revision" if job.template.location.kind == "git" else ""
             return kind(f"Template `{name}`: {where}{message}", hint=f"mend the template{another}")
         case "render":
-            hint = "mend the template, or answer differently" + _not_permitted(job, message)
-            hint += _not_granted(job, message)
+            hint = _limit(job, message, settings) or "mend the template, or answer differently"
+            hint += _not_permitted(job, message) + _not_granted(job, message)
             return RenderFailed(f"Template `{name}`: {message}", hint=hint)
         case "space":
             return RenderFailed(
                 f"Template `{name}` made more than it may: {message}",
-                hint="mend the template, or allow more with `DYNAMO_MCP_OUTPUT_BYTES`",
+                hint=_limit(job, message, settings) or "free some space on that disk, or mend the template",
             )
         case "sandbox":
             return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
         case _:
-            return RenderFailed(
-                f"Template `{name}`: {message}",
-                hint="its own code may have ended the job, or it needs more memory or time than the settings allow",
-            )
+            return RenderFailed(f"Template `{name}`: {message}", hint=_limit(job, message, settings) or ENDED)
 
 
 def _not_permitted(job: Job, said: str) -> str:
@@ -267,20 +274,26 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
     """
     message = f"{doing} took more than {seconds:g} seconds and was ended while {plain(progress.last)}; nothing was left"
     if progress.printed is not None:
-        message += f"; the hook had printed:\n{lined(visible(progress.printed.strip(), PRINTED) or '(nothing)')}"
+        printed = progress.printed.strip()
+        message += f"; the hook had printed:\n{lined(visible(printed, len(printed.encode())) or '(nothing)')}"
     return TimedOut(
         message, hint="mend what never ends in the template, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
     )
 
 
-def _mending(output: str) -> str:
-    """Say what to do about a hook that failed, by what it printed last."""
+def _limit(job: Job, said: str, settings: Settings) -> str | None:
+    """Say which limit a job ran into; what is not confined has none."""
+    return limits.reached(said, settings) if job.confined else None
+
+
+def _mending(job: Job, message: str, output: str, settings: Settings) -> str:
+    """Say what to do about a hook that failed, by how it ended and by what it printed last."""
     last = output[-_LAST_WORDS:]
     if any(words in last for words in _NOTHING_TO_READ):
         return "hooks have nothing to read here: mend the template, so that the hook asks nothing"
-    if any(words in last for words in _TOO_MUCH):
-        return "mend the template, or allow it to write more with `DYNAMO_MCP_OUTPUT_BYTES`"
-    return "answer as the hook asks, or mend the template"
+    if hint := _limit(job, f"{message}\n{last}", settings):
+        return hint
+    return ENDED if _SIGNAL.search(message) else "answer as the hook asks, or mend the template"
 
 
 def _problem(job: Job, last: dict[str, Any]) -> Problem:

@@ -20,6 +20,7 @@ from dynamo_mcp.projects import Projects
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.sandbox import cgroup
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
@@ -61,6 +62,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         UsageError: The operator's cookiecutter configuration can't be understood.
     """
     async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
+        await cgroup.sweep(store.home, cgroup.place())
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             try:
@@ -74,11 +76,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 def _compose(settings: Settings, store: Store, renderers: Renderers, environments: Environments) -> Parts:
-    registry = Registry(store)
+    registry = Registry(store, settings.templates)
     schemas = SchemaCache()
-    given = defaults.read(settings.user_config)
+    given = defaults.read(settings.user_config, settings.answer_characters, settings.total_answer_characters)
     summaries = Summaries(schemas, environments, settings)
-    slots = Slots(settings.concurrent_creates, settings.lock_seconds)
+    slots = Slots(settings.concurrent_creates, settings.queued_creates, settings.lock_seconds)
     trusting = Trusting(settings, store, registry, renderers)
     attempts = Attempts(settings, slots, environments)
     registration = Registration(

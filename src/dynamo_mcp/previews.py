@@ -71,6 +71,7 @@ class Previews:
         self._store = store
         self._renderers = renderers
         self._limits = Limits(settings.output_bytes, settings.output_files)
+        self._kept = settings.hook_output_bytes
 
     async def preview(self, request: Request, progress: Progress, *, look: Look) -> Preview:
         """Show what a create would make; nothing is written but in scratch, and nothing of it is left there.
@@ -121,7 +122,7 @@ class Previews:
             bytes=seen.bytes,
             answers=rendered.answers,
             hooks=look.hooks if request.permission.trust != "inert" else (),
-            ran=move.told(rendered.hooks),
+            ran=move.told(rendered.hooks, self._kept),
             left_out=copied.told,
             text=seen.text,
             diff=seen.differences.text if seen.differences else None,

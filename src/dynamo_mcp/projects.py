@@ -25,7 +25,7 @@ from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Rendered
+from dynamo_mcp.types import HookRun, Rendered
 from dynamo_mcp.views import Project
 
 
@@ -98,9 +98,9 @@ class Projects:
                         request,
                         rendered=rendered,
                         mechanisms=mechanisms,
+                        hooks=move.told(rendered.hooks, self._settings.hook_output_bytes),
                         copied=copied,
                         beside=beside,
-                        move=move,
                         notes=notes,
                         progress=progress,
                     )
@@ -136,9 +136,9 @@ def _project(
     *,
     rendered: Rendered,
     mechanisms: tuple[str, ...],
+    hooks: tuple[HookRun, ...],
     copied: Copied,
     beside: Beside,
-    move: Move,
     notes: list[str],
     progress: Progress,
 ) -> Project:
@@ -154,7 +154,7 @@ def _project(
         tier=request.permission.tier,
         grants=request.permission.grants,
         mechanisms=mechanisms,
-        hooks=move.told(rendered.hooks),
+        hooks=hooks,
         left_out=(*copied.told, *beside.copied.told),
         kept=tuple(copied.kept),
         notes=(*request.notes, *notes, *beside.notes),

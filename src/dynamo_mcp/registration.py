@@ -285,6 +285,8 @@ class Registration:
 
     def _save(self, templates: Sequence[Template]) -> None:
         """Write records; when one can't be written, those of templates that are new are not there either."""
+        # Others may have been added since the names were claimed.
+        self._registry.make_room(template.name for template in templates)
         known = {template.name for template in self._registry.all()}
         try:
             for template in templates:

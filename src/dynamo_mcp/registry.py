@@ -8,14 +8,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from dynamo_mcp.disk import words
-from dynamo_mcp.errors import InvalidName, NameTaken, TemplateNotFound
+from dynamo_mcp.errors import InvalidName, LimitReached, NameTaken, TemplateNotFound
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 
@@ -45,9 +46,15 @@ def check_name(name: str) -> str:
 class Registry:
     """The records in a home's `templates/`."""
 
-    def __init__(self, store: Store) -> None:
-        """Read nothing yet."""
+    def __init__(self, store: Store, most: int = sys.maxsize) -> None:
+        """Read nothing yet.
+
+        Args:
+            store: The home.
+            most: Templates that there may be.
+        """
         self._store = store
+        self._most = most
         self._folder = store.home / "templates"
         self._records: dict[str, tuple[tuple[int, int, int], Template | None]] = {}
 
@@ -96,9 +103,11 @@ class Registry:
         Raises:
             NameTaken: It is registered already.
             InvalidName: It can't be a name.
+            LimitReached: There are as many templates as there may be.
         """
         check_name(name)
         self._refuse_taken(name)
+        self.make_room([name])
         async with self._store.lock(f"template-{name}"):
             self._refuse_taken(name)
             yield
@@ -129,6 +138,22 @@ class Registry:
             if not templates:
                 raise TemplateNotFound(f"There is no template `{name}` any more", hint="another caller has removed it")
             yield templates
+
+    def make_room(self, names: Iterable[str]) -> None:
+        """Refuse templates beyond what there may be.
+
+        Raises:
+            LimitReached: With how many there are.
+        """
+        known = {template.name for template in self.all()}
+        new = {*names} - known
+        if new and len(known) + len(new) > self._most:
+            raise LimitReached(
+                f"{len(new)} more templates can't be registered: {len(known)} are, and {self._most} may be"
+                if len(new) > 1
+                else f"No more templates can be registered: {len(known)} are, and {self._most} may be",
+                hint="remove one with `remove_template`, or let the operator allow more with `DYNAMO_MCP_TEMPLATES`",
+            )
 
     def save(self, template: Template) -> None:
         """Write a template's record; the caller claims or holds its name.

@@ -21,8 +21,6 @@ from dynamo_mcp.types import HookRun
 
 REPAIRED_BYTES = 8 << 20
 """Bytes that a file may have to be repaired, and that it may have then: a long path makes much of a little."""
-PRINTED_BYTES = 64 << 10
-"""Bytes of a hook's output that are kept: the end, as `_in_environment/hooks.py` keeps it."""
 NOTES = 100
 """Files that are told of."""
 
@@ -47,7 +45,7 @@ _SPELLINGS: tuple[Callable[[bytes], bytes], ...] = (
 """How a path may be written in text: in a URL, as writers of JSON escape it, as it is, as a part of a URL."""
 _REPLACED = "the path of the sandbox in it was replaced by that of the project"
 _GONE = "it holds a path of the sandbox that could not be replaced, and is gone"
-_LEFT_OUT = re.compile(r"\[(\d{1,18}) bytes left out\]\n")
+_LEFT_OUT = re.compile(r"\[(\d{1,18}) bytes left out(.{0,100})\]\n")
 
 
 class Move(msgspec.Struct, frozen=True, dict=True):
@@ -89,10 +87,10 @@ class Move(msgspec.Struct, frozen=True, dict=True):
         """Return a text that knows where the project will be."""
         return self._made.sub(lambda found: self._places[found[0]], text)
 
-    def told(self, hooks: Iterable[HookRun]) -> tuple[HookRun, ...]:
-        """Return what hooks printed as of the place where the project will be; of much that is, the end."""
+    def told(self, hooks: Iterable[HookRun], kept: int) -> tuple[HookRun, ...]:
+        """Return what hooks printed as of the place where the project will be; of much that is, the last bytes."""
         return tuple(
-            msgspec.structs.replace(run, output=_end(_end(run.output).replace(self.made, self.published)))
+            msgspec.structs.replace(run, output=_end(_end(run.output, kept).replace(self.made, self.published), kept))
             for run in hooks
         )
 
@@ -143,13 +141,13 @@ def repair(project: Path, marked: list[str], move: Move, room: int) -> list[str]
     return notes if more <= 0 else [*notes[:NOTES], f"and {more} more files"]
 
 
-def _end(printed: str) -> str:
+def _end(printed: str, kept: int) -> str:
     """Return the end of what a hook printed, and how much was left out before it."""
     encoded = printed.encode("utf-8", "replace")
     beginning = _LEFT_OUT.match(printed)
     head = len(beginning[0]) if beginning else 0
-    more = len(encoded) - head - PRINTED_BYTES
+    more = len(encoded) - head - kept
     if more <= 0:
         return printed
-    before = int(beginning[1]) if beginning else 0
-    return f"[{before + more} bytes left out]\n" + encoded[-PRINTED_BYTES:].decode("utf-8", "replace")
+    before, how = (int(beginning[1]), beginning[2]) if beginning else (0, "")
+    return f"[{before + more} bytes left out{how}]\n" + encoded[-kept:].decode("utf-8", "replace")

@@ -11,7 +11,7 @@ import itertools
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -111,11 +111,11 @@ class Renderers:
         """
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
-                rendered = jobs.rendered(heard.last, worker.at, output)
+                rendered = jobs.rendered(heard.last, worker.at, output, self._settings)
                 mechanisms = ("bubblewrap",) if worker.key.backend == "bubblewrap" else ()
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
-            raise heard.refusal or jobs.failure(job, heard.last)
+            raise heard.refusal or jobs.failure(job, heard.last, self._settings)
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
@@ -123,7 +123,7 @@ class Renderers:
             if heard.last.get("event") == "done":  # it was told to stop, or said nothing of what it has resolved
                 raise jobs.nonsense()
         if heard.resolved is None or heard.last.get("kind") != "stopped":
-            raise jobs.failure(job, heard.last)
+            raise jobs.failure(job, heard.last, self._settings)
         return heard.resolved
 
     async def inspect(self, job: Job, progress: Progress) -> Inspected:
@@ -141,7 +141,7 @@ class Renderers:
         async with self._done(job, None, progress, action="inspect") as (heard, _, _):
             pass
         if heard.last.get("event") != "done":
-            raise jobs.failure(job, heard.last)
+            raise jobs.failure(job, heard.last, self._settings)
         return jobs.inspected(heard.last)
 
     @asynccontextmanager
@@ -161,7 +161,7 @@ class Renderers:
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
-            if heard.last.get("kind") == "died":
+            if heard.last.get("kind") in jobs.KILLED:
                 last = jobs.killed(heard.last, progress.last, worker.printed(paths[1]))
                 heard = msgspec.structs.replace(heard, last=last)
             yield heard, worker, paths[0]
@@ -186,6 +186,8 @@ class Renderers:
             "trust": job.trust,
             "variables": job.variables,
             "hooks": job.hooks,
+            "hook_output_bytes": self._settings.hook_output_bytes,
+            "message_bytes": self._settings.message_bytes,
             "policy": policy(
                 self._settings, read=read, write=(output, temporary), backend=key.backend, grants=key.grants
             )
@@ -249,11 +251,9 @@ class Renderers:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
         alive = False
         try:
-            with anyio.move_on_after(ANSWER_SECONDS):
+            with suppress(RendererFailed), anyio.move_on_after(ANSWER_SECONDS):
                 await worker.tell({"action": "ping"})
                 alive = (await worker.hear()).get("event") == "pong"
-        except RendererFailed:
-            pass
         finally:
             if not alive:
                 await self._end(worker)
@@ -278,7 +278,8 @@ class Renderers:
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
         try:
             launch = await self._with_user(launch, key.backend, stack)
-            worker = Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack)
+            at = await stack.enter_async_context(launched(launch, self._settings))
+            worker = Worker(key, at, stack, self._settings)
             with anyio.fail_after(START_SECONDS):
                 await worker.greet()
         except BaseException as error:

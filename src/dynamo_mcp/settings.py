@@ -19,6 +19,13 @@ from dynamo_mcp.errors import UsageError
 
 PREFIX = "DYNAMO_MCP_"
 
+MESSAGE_BYTES = 8 << 20
+"""Bytes of all else that a job says at a time: computed answers and choices, which the template alone has made."""
+ESCAPED_BYTES = 12
+"""Bytes of the longest character in JSON of ASCII (RFC 8259, section 7: two escapes of six)."""
+MOST_HOOKS = 16
+"""Hooks of one job that are told of."""
+
 NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person"})
 """Settings that no variable sets."""
 
@@ -60,13 +67,21 @@ class Settings(msgspec.Struct, frozen=True):
         ask_seconds: Seconds that a person has to answer a form.
         lock_seconds: Seconds to wait for another process that works on the same thing.
         concurrent_creates: Creates that run at the same time; more wait.
+        queued_creates: Creates that may wait for their turn; more are refused at once.
+        templates: Templates that may be registered, each of a repository's own counted.
         renderers: Warm renderers that are kept at most.
         output_bytes: Bytes that a project may have.
         output_files: Files, folders and links that a project may have.
+        temporary_bytes: Bytes that a job may keep in its temporary folder, and as many in shared memory.
+        hook_output_bytes: Bytes that are kept of what one hook prints: its end.
         template_bytes: Bytes that a template's tree may have.
         template_files: Files, folders and links that a template's tree may have.
         user_config: The operator's cookiecutter configuration, whose `default_context` answers where nobody else does.
-        memory_bytes: Memory of its own that a job, and each of its children, may use, in bytes.
+        answer_characters: Characters that one answer may have.
+        total_answer_characters: Characters that all answers of one create may have together.
+        memory_bytes: Memory that a job may use with all the processes that it starts, in bytes.
+        processes: Processes and threads that a job may have at a time.
+        open_files: Files that each process of a job may have open at a time.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
         environment: The operator's whole environment, which only templates of trust `full` get.
@@ -87,11 +102,19 @@ class Settings(msgspec.Struct, frozen=True):
     lock_seconds: float = 600.0
     concurrent_creates: int = max(2, os.cpu_count() or 2)
     renderers: int = 8
+    queued_creates: int = 1000
+    templates: int = 1000
     output_bytes: int = 256 << 20
     output_files: int = 20_000
+    temporary_bytes: int = 64 << 20
+    hook_output_bytes: int = 64 << 10
     template_bytes: int = 256 << 20
     template_files: int = 20_000
+    answer_characters: int = 100_000
+    total_answer_characters: int = 500_000
     memory_bytes: int = 2 << 30
+    processes: int = 64
+    open_files: int = 256
     user_config: Path | None = None
     passed: dict[str, str] = {}
     search_path: str = os.defpath
@@ -103,6 +126,12 @@ class Settings(msgspec.Struct, frozen=True):
     def outputs(self) -> Path:
         """Where projects go when nobody says where."""
         return self.home / "outputs"
+
+    @property
+    def message_bytes(self) -> int:
+        """Bytes of a job's longest message: every answer, and what all hooks print, each character escaped."""
+        escaped = ESCAPED_BYTES * (self.total_answer_characters + MOST_HOOKS * self.hook_output_bytes)
+        return min(MESSAGE_BYTES + escaped, sys.maxsize >> 1)
 
 
 def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings:

@@ -150,7 +150,7 @@ class Store:
             if anyio.current_time() > deadline:
                 raise Busy(
                     f"Another process has worked on `{name}` for more than {self._lock_seconds:g} seconds",
-                    hint="try again later, or end the process that holds it",
+                    hint="try again later, end what holds it, or wait longer with `DYNAMO_MCP_LOCK_SECONDS`",
                 )
             await anyio.sleep(_POLL_SECONDS)
         try:

@@ -93,8 +93,7 @@ class Turns:
             folder = output_folder(self._settings, wanted.output_dir)
             await progress.begin("check answers")
             schema = self._schemas.get(template, hooks=permission.trust != "inert")
-            filled, notes = self._defaults.fill(schema, wanted.variables)
-            answers = schema.check(template.name, filled)
+            answers, notes = self._defaults.check(template.name, schema, wanted.variables)
             told = (*edited, *notes)
 
             async def attempt(environment: Environment) -> Result:

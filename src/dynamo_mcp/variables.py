@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +22,8 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind, VariableType
 from dynamo_mcp.views import VariableInfo
 
-ANSWER_LENGTH = 100_000
-"""Characters that a text answer may have."""
+ANSWER_CHARACTERS = 100_000
+"""Characters that an answer may have, unless an operator says otherwise (`DYNAMO_MCP_ANSWER_CHARACTERS`)."""
 LARGEST = 10**100
 MOST_PROBLEMS = 20
 """Problems with the answers that are told at once."""
@@ -111,11 +112,11 @@ class Variable(msgspec.Struct, frozen=True):
             case _:
                 return given
 
-    def literal(self, typed: Any) -> Any:
-        """Return what the template sees for an answer of the right type.
+    def literal(self, typed: Any, longest: int = ANSWER_CHARACTERS) -> Any:
+        """Return what the template sees for an answer of the right type, of so many characters at most.
 
         Raises:
-            Unfit: No file could hold it.
+            Unfit: It is too long, or no file could hold it.
         """
         match self.kind:
             case "yes_no" if isinstance(typed, bool):
@@ -125,9 +126,9 @@ class Variable(msgspec.Struct, frozen=True):
                     raise wrong(self.name, typed, "a number of reasonable size")
                 return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
             case "mapping":
-                return {_storable(self.name, key): _stringify(self.name, value) for key, value in typed.items()}
+                return _stringify(self.name, typed, longest)
             case _:
-                return _storable(self.name, typed) if isinstance(typed, str) and typed != self.raw else typed
+                return _storable(self.name, typed, longest) if isinstance(typed, str) and typed != self.raw else typed
 
     def info(self) -> VariableInfo:
         """Return it as clients read it."""
@@ -257,18 +258,23 @@ class Schema(msgspec.Struct, frozen=True):
             for variable in self.variables
         }
 
-    def check(self, template: str, answers: dict[str, Any]) -> dict[str, Any]:
+    def check(
+        self, template: str, answers: dict[str, Any], *, longest: int = ANSWER_CHARACTERS, together: int = sys.maxsize
+    ) -> dict[str, Any]:
         """Check answers and return the literal values that the template sees.
 
         Args:
             template: The template's name, for the message.
             answers: Values by variable; any may be left out.
+            longest: Characters that one may have.
+            together: Characters that all may have together.
 
         Raises:
             InvalidAnswers: With all problems at once; of very many, with the first.
         """
         known = {variable.name: variable for variable in self.variables}
         literal: dict[str, Any] = {}
+        characters = 0
         problems: list[Problem] = []
         try:
             msgspec.convert(answers, self.struct)
@@ -283,13 +289,17 @@ class Schema(msgspec.Struct, frozen=True):
                 problems.append(not_asked(name, list(known)))
                 continue
             try:
-                literal[name] = known[name].literal(given if fits else known[name].coerce(given))
+                literal[name] = known[name].literal(given if fits else known[name].coerce(given), longest)
+                characters += _characters(literal[name])
             except Unfit as unfit:
                 problems.append(unfit.problem)
             except RecursionError:
                 problems.append(Problem(name, f"`{name}` is nested too deeply"))
             except ValueError:  # Python writes no number of thousands of digits
                 problems.append(Problem(name, f"`{name}` holds a number of thousands of digits"))
+        if characters > together:
+            told = f"the answers have {characters} characters together; {together} are allowed"
+            problems.append(Problem("", f"{told}, more with `DYNAMO_MCP_TOTAL_ANSWER_CHARACTERS`"))
         if problems:
             raise InvalidAnswers(
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
@@ -311,21 +321,28 @@ def text_of(item: Any) -> str:
     return item if isinstance(item, str) else str(item)
 
 
-def _stringify(name: str, value: Any) -> Any:
+def _stringify(name: str, value: Any, longest: int) -> Any:
     """Turn the numbers in a mapping to text, as cookiecutter does."""
     if isinstance(value, dict):
-        return {_storable(name, key): _stringify(name, item) for key, item in value.items()}
+        return {_storable(name, key, longest): _stringify(name, item, longest) for key, item in value.items()}
     if isinstance(value, list):
-        return [_stringify(name, item) for item in value]
+        return [_stringify(name, item, longest) for item in value]
     if isinstance(value, str):
-        return _storable(name, value)
+        return _storable(name, value, longest)
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-def _storable(name: str, text: str) -> str:
-    if len(text) > ANSWER_LENGTH:
-        allowed = f"{ANSWER_LENGTH} are allowed"
-        raise Unfit(Problem(name, f"`{name}` has {len(text)} characters; {allowed}", shown(text), allowed))
+def _characters(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(len(key) + _characters(item) for key, item in value.items())
+    return sum(map(_characters, value)) if isinstance(value, list) else len(value) if isinstance(value, str) else 0
+
+
+def _storable(name: str, text: str, longest: int) -> str:
+    if len(text) > longest:
+        allowed = f"{longest} are allowed"
+        told = f"`{name}` has {len(text)} characters; {allowed}, more with `DYNAMO_MCP_ANSWER_CHARACTERS`"
+        raise Unfit(Problem(name, told, shown(text), allowed))
     try:
         text.encode()
     except UnicodeEncodeError as error:

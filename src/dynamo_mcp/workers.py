@@ -15,9 +15,8 @@ from dynamo_mcp import jobs
 from dynamo_mcp.last_words import printed
 from dynamo_mcp.sandbox.grants import NONE, Grants
 from dynamo_mcp.sandbox.launch import Launched
+from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Backend
-
-MESSAGE_BYTES = 16 << 20
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
 
@@ -47,18 +46,20 @@ class Key(msgspec.Struct, frozen=True):
 class Worker:
     """A worker that runs."""
 
-    def __init__(self, key: Key, at: Launched, stack: AsyncExitStack) -> None:
+    def __init__(self, key: Key, at: Launched, stack: AsyncExitStack, settings: Settings) -> None:
         """Take over what was launched.
 
         Args:
             key: Which jobs it is for.
             at: Where it is.
             stack: Ends it.
+            settings: How much it may say.
         """
         assert at.process.stdin and at.process.stdout  # noqa: S101, PT018 - both are pipes: `launched` asks for them
         self.key = key
         self.at = at
         self.stack = stack
+        self._settings = settings
         self._stdin = at.process.stdin
         self._stdout = BufferedByteReceiveStream(at.process.stdout)
 
@@ -85,7 +86,7 @@ class Worker:
             RendererFailed: It is gone, or says what is none.
         """
         try:
-            line = await self._stdout.receive_until(b"\n", MESSAGE_BYTES)
+            line = await self._stdout.receive_until(b"\n", 2 * self._settings.message_bytes)
             message: dict[str, Any] = orjson.loads(line)
         except _GONE as error:
             raise jobs.died(self.at) from error
@@ -99,4 +100,4 @@ class Worker:
         Args:
             temporary: The job's temporary folder, as the worker sees it.
         """
-        return printed(self.at.root / temporary.relative_to("/"))
+        return printed(self.at.root / temporary.relative_to("/"), self._settings.hook_output_bytes)

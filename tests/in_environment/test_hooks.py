@@ -122,7 +122,7 @@ def test_of_much_output_the_end_is_kept(worker: Worker, tmp_path: Path, fails: b
     made = worker.create(template(tmp_path, post_gen_project__py=code))
     text = made.last["output"] if fails else output_of(made)
     first, _, rest = text.partition("\n")
-    assert first == f"[{(1 << 20) + len('the end') - KEPT} bytes left out]"
+    assert first == f"[{(1 << 20) + len('the end') - KEPT} bytes left out: `DYNAMO_MCP_HOOK_OUTPUT_BYTES` keeps more]"
     assert len(rest) == KEPT
     assert rest.endswith("xthe end")
 

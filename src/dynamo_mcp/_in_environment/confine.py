@@ -178,6 +178,7 @@ def _knows_no_new_privileges() -> bool:
 
 
 def _lower(wanted: int, current: int) -> int:
+    wanted = min(wanted, sys.maxsize)
     return wanted if current == resource.RLIM_INFINITY else min(wanted, current)
 
 

@@ -23,8 +23,8 @@ else:
 
 PRINTED = ".hook"
 """Where a hook prints to while it runs; the server reads that of one that it ends (`last_words.py`)."""
-OUTPUT_BYTES = 64 << 10
-"""Bytes that are kept of what one hook prints: its end, where the errors are."""
+MORE = "`DYNAMO_MCP_HOOK_OUTPUT_BYTES` keeps more"
+"""Put where a hook's output is cut off."""
 FULL_BYTES = 1 << 16
 """Free bytes of a temporary folder that a hook has filled, at most."""
 
@@ -45,15 +45,19 @@ exec(globals().pop("code"))
 class Hooks:
     """The hooks of one job."""
 
-    def __init__(self, temporary: str, before: Callable[[], None] | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, temporary: str, kept: int, before: Callable[[], None] | None, say: Callable[[str], None]
+    ) -> None:
         """Begin with none.
 
         Args:
             temporary: Existing folder, to which cookiecutter writes rendered hooks.
+            kept: Bytes that are kept of what one hook prints: its end, where the errors are.
             before: Called in a hook's process before the hook.
             say: Told in words what is being done.
         """
         self._before = before
+        self._kept = kept
         self._temporary = temporary
         self._name = ""
         self._beside = ""
@@ -115,7 +119,7 @@ class Hooks:
             except OSError as error:
                 code = 1
                 problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
-        text = _tail(printed)
+        text = _tail(printed, self._kept)
         self.ran.append({"hook": name, "output": text, "seconds": time.perf_counter() - started})
         full = shutil.disk_usage(self._temporary).free < FULL_BYTES
         with contextlib.suppress(OSError):
@@ -136,12 +140,12 @@ def _has_modules(folder: str) -> bool:
         )
 
 
-def _tail(path: str) -> str:
+def _tail(path: str, kept: int) -> str:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - OUTPUT_BYTES))
-        text = file.read(OUTPUT_BYTES).decode("utf-8", "replace")
-    return text if size <= OUTPUT_BYTES else f"[{size - OUTPUT_BYTES} bytes left out]\n{text}"
+        file.seek(max(0, size - kept))
+        text = file.read(min(size, kept)).decode("utf-8", "replace")
+    return text if size <= kept else f"[{size - kept} bytes left out: {MORE}]\n{text}"
 
 
 def _ending(code: int) -> str:

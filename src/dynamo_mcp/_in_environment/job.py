@@ -18,13 +18,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import afresh, confine, family, identity, render
+    from dynamo_mcp._in_environment import afresh, confine, family, identity, memory, render
     from dynamo_mcp._in_environment.failure import Failure, described
 else:
     import afresh
     import confine
     import family
     import identity
+    import memory
     import render
     from failure import Failure, described
 
@@ -48,6 +49,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def begin() -> dict[str, Any]:
+        memory.die_first()
         if not alone:
             os.setsid()
             family.die_with_parent()
@@ -131,6 +133,7 @@ def make(message: dict[str, Any], orders: int, replies: int, started: float, *, 
         answers=message["answers"],
         inert=message["trust"] == "inert",
         variables=message["variables"],
+        hook_output_bytes=message["hook_output_bytes"],
         before_hook=None if alone else family.die_with_parent,
         say=lambda text: say(replies, {"event": "step", "message": text}),
     )
@@ -204,7 +207,7 @@ def failure(error: BaseException) -> dict[str, Any]:
         }
     if isinstance(error, confine.Unconfinable):
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EFBIG}:
         return {"event": "failed", "kind": "space", "message": f"{error.strerror}: {error.filename}", "output": ""}
     return {"event": "failed", "kind": "render", "message": described(error), "output": ""}
 

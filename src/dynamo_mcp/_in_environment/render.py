@@ -68,6 +68,7 @@ class Project:
         answers: dict[str, Any],
         inert: bool,
         variables: dict[str, Any],
+        hook_output_bytes: int,
         before_hook: Callable[[], None] | None,
         say: Callable[[str], None],
     ) -> None:
@@ -80,6 +81,7 @@ class Project:
             answers: Literal values.
             inert: Use a sandboxed Jinja, refuse unknown extensions, run no hooks.
             variables: `_template`, `_output_dir` and `_checkout`.
+            hook_output_bytes: Of what one hook prints, as much is kept.
             before_hook: Called in a hook's process before the hook.
             say: Told in words what is being done.
         """
@@ -94,7 +96,7 @@ class Project:
         self._directory = ""
         self._repository = template
         self._say = say
-        self._hooks = hooks.Hooks(temporary, before_hook, say)
+        self._hooks = hooks.Hooks(temporary, hook_output_bytes, before_hook, say)
 
     @property
     def ran(self) -> list[dict[str, Any]]:

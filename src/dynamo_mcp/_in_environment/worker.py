@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "policy"}
+     "hooks", "hook_output_bytes", "message_bytes", "policy"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -14,6 +14,8 @@ It expects on standard input:
         trust: "inert" renders in a sandboxed Jinja and runs no hooks; anything else renders and runs hooks.
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
         hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
+        hook_output_bytes: of what one hook prints, as much is kept: the end.
+        message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
         most: how much it may write, where no file system limits that (see `written.py`); null or left out otherwise.
     {"action": "inspect", …}
@@ -36,7 +38,8 @@ It results in, on standard output:
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
         mechanisms: what the job said that has confined it, before anything of the template and its packages ran.
     {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always"}
-        kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
+        kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox", "memory",
+            "processes" or "died".
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
             allowed: the same in words, where it is none.
         always: true where nothing that is answered mends it, for "template".
@@ -55,7 +58,6 @@ import functools
 import gc
 import json
 import os
-import select
 import shutil
 import signal
 import sys
@@ -71,17 +73,17 @@ if __name__ == "__main__":
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family, identity, job, render, written
+    from dynamo_mcp._in_environment import family, identity, job, memory, render, written
 else:
     import family
     import identity
     import job
+    import memory
     import render
     import written
 
 
 EVENTS = ["resolved", "step", "done", "failed"]
-MESSAGE_BYTES = 8 << 20
 PATIENCE = 2.0
 """Seconds that a job has to end after its last message."""
 ROOTS: dict[str, int] = {}
@@ -157,12 +159,16 @@ def supervise(
     try:
         os.close(to_worker)
         os.close(from_worker)
+        limits = (message["policy"] or {}).get("limits")
         with (
-            os.fdopen(from_job, "rb") as messages,
+            os.fdopen(from_job, "rb", buffering=0) as pipe,
             os.fdopen(to_job, "wb", buffering=0) as orders,
             written.watched(message.get("most"), kill) as too_much,
         ):
-            last = follow(message["id"], messages, orders, requests, replies)
+            messages = memory.Lines(pipe.fileno(), limits, alone=alone)
+            last = follow(message, messages, orders, requests, replies)
+    except memory.TooMuch as error:
+        last = {**died(message["id"], str(error)), "kind": error.kind}
     finally:
         status = family.bury(child, alone=alone, user=user)
     if too_much:
@@ -173,7 +179,7 @@ def supervise(
 
 
 def follow(
-    identity: str, messages: BinaryIO, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
+    asked: dict[str, Any], messages: memory.Lines, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
 ) -> dict[str, Any]:
     """Hand a job's messages on, one of each known shape at a time; what it writes is read as data, never as code.
 
@@ -182,8 +188,9 @@ def follow(
     Returns:
         Its last message, or the `failed` one of a job that ended, or wrote nonsense.
     """
+    identity = asked["id"]
     mechanisms: list[str] | None = None
-    while line := messages.readline(MESSAGE_BYTES):
+    while line := messages.next(asked["message_bytes"]):
         try:
             said = json.loads(line) if line.endswith(b"\n") else None
         except (ValueError, RecursionError):
@@ -199,7 +206,7 @@ def follow(
         if event in EVENTS[2:]:
             said["mechanisms"] = mechanisms or []
             # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
-            select.select([messages], [], [], PATIENCE)
+            messages.wait(PATIENCE)
             return said
         send(replies, said)
         if event == "resolved":

@@ -21,10 +21,10 @@ import msgspec
 
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.process import open_process
-from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox import CODE, cgroup
 from dynamo_mcp.sandbox.grants import NONE, Grants, network_files
 from dynamo_mcp.sandbox.grants import environment as granted_environment
-from dynamo_mcp.sandbox.policy import FILES, TEMPORARY_BYTES
+from dynamo_mcp.sandbox.policy import FILES
 from dynamo_mcp.sandbox.user import INSIDE, NEEDED, User
 from dynamo_mcp.settings import Settings
 
@@ -115,15 +115,20 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
                 worker += ["--user", str(launch.user.number)]
                 for folder in (launch.room, output, temporary):
                     folder.chmod(0o711)  # a job gets to its own folder, and finds nobody else's
-            async with open_process(
-                worker,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stderr=errors.fileno(),
-                pass_fds=_locks(launch),
-                cwd=launch.room,
-                gently=True,
-            ) as process:
+            async with (
+                # What is the operator's own is not limited.
+                cgroup.group(launch.room, settings, None if launch.own is not None else cgroup.place()) as group,
+                open_process(
+                    worker,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stderr=errors.fileno(),
+                    pass_fds=_locks(launch),
+                    cwd=launch.room,
+                    gently=True,
+                ) as process,
+            ):
+                group.join(process.pid)
                 yield Launched(process, output, temporary, Path("/"), log)
             return
         output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
@@ -136,17 +141,22 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
                 arguments += ["--userns-block-fd", str(held.fileno())]
             environment = _environment(launch, settings, temporary)
             command = _confined(launch, settings, [launch.bubblewrap, *arguments], environment)
-            async with open_process(
-                [*command, *worker],
-                env={},
-                stdin=subprocess.PIPE,
-                stderr=errors.fileno(),
-                pass_fds=(writer.fileno(), held.fileno(), *_locks(launch)),
-                cwd=Path("/"),
-            ) as process:
+            async with (
+                cgroup.group(launch.room, settings, cgroup.place()) as group,
+                open_process(
+                    [*command, *worker],
+                    env={},
+                    stdin=subprocess.PIPE,
+                    stderr=errors.fileno(),
+                    pass_fds=(writer.fileno(), held.fileno(), *_locks(launch)),
+                    cwd=Path("/"),
+                ) as process,
+            ):
                 writer.close()
                 held.close()
                 child = await _child(reader.fileno(), log)
+                # Neither has started anything else yet: the worker waits to be told.
+                group.join(process.pid, child)
                 if launch.user is not None:
                     _map(child, launch.user)
                     release.write(b"1")
@@ -179,9 +189,9 @@ def _confined(
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
-    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
+    command += ["--size", str(settings.temporary_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside the sandbox
     command += ["--size", str(settings.output_bytes), "--tmpfs", "/output"]
-    command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
+    command += ["--size", str(settings.temporary_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108
     # The home may lie below /tmp, so what is visible of it is mounted over the tmpfs.
     command += ["--ro-bind", "/usr", "/usr"]
     for link in ("bin", "sbin", "lib", "lib32", "lib64"):

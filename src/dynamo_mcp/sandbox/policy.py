@@ -11,10 +11,6 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Backend
 
 CPU_SECONDS_SPARE = 10
-OPEN_FILES = 256
-PROCESSES = 64
-FILE_BYTES = 64 << 20
-TEMPORARY_BYTES = 64 << 20
 
 PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 PROCESSORS = "/sys/devices/system/cpu"
@@ -58,9 +54,9 @@ def policy(
         "limits": {
             "memory_bytes": settings.memory_bytes,
             "cpu_seconds": int(settings.create_seconds) + CPU_SECONDS_SPARE,
-            "file_bytes": FILE_BYTES,
-            "open_files": OPEN_FILES,
-            "processes": PROCESSES,
+            "file_bytes": max(settings.output_bytes, settings.temporary_bytes),
+            "open_files": settings.open_files,
+            "processes": settings.processes,
         },
     }
 
@@ -69,5 +65,5 @@ def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
     """Say how much one job may write where no file system limits it (`_in_environment/written.py`)."""
     return {
         "files": settings.output_files,
-        "bytes": {str(output): settings.output_bytes, str(temporary): TEMPORARY_BYTES},
+        "bytes": {str(output): settings.output_bytes, str(temporary): settings.temporary_bytes},
     }

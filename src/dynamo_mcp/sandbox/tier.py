@@ -11,11 +11,10 @@ import msgspec
 
 from dynamo_mcp.errors import Failed, TimedOut
 from dynamo_mcp.process import run
-from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox import CODE, cgroup
 from dynamo_mcp.sandbox.causes import Cause, failing_bubblewrap, no_bubblewrap, refused_namespaces
 from dynamo_mcp.sandbox.launch import ISOLATION, bubblewrap
 from dynamo_mcp.sandbox.machine import Machine, this_machine
-from dynamo_mcp.sandbox.policy import TEMPORARY_BYTES
 from dynamo_mcp.sandbox.remedies import as_root
 from dynamo_mcp.sandbox.user import available, mending, needed_by, unreadable
 from dynamo_mcp.settings import Settings
@@ -30,7 +29,7 @@ MACHINES = ("x86_64", "aarch64")
 PROBE_SECONDS = 20.0
 
 _PROBED = (*ISOLATION, "--clearenv", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev")
-_LIMITED = ("--size", str(TEMPORARY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/", "--chdir", "/")  # noqa: S108
+_LIMITED = ("--size", str(1 << 20), "--tmpfs", "/dev/shm", "--remount-ro", "/", "--chdir", "/")  # noqa: S108
 _SAID = "confined"
 
 _NEW_USER = """\
@@ -85,7 +84,7 @@ def _decide(kernel: _Kernel, wall: _Wall, own_user: Primitive) -> Confinement:
     if wall.lack is None or wall.command:
         # Opening folders to others is only offered where nothing better helps.
         own_user = msgspec.structs.replace(own_user, command=None)
-    primitives = (*wall.primitives, own_user, *_of(kernel))
+    primitives = (*wall.primitives, own_user, *_of(kernel), cgroup.primitive())
     if not kernel.seccomp:
         return Confinement("none", (), f"seccomp: {_seccomp(kernel)}", primitives=primitives)
     if wall.lack is None:

@@ -1,0 +1,63 @@
+"""Which limit did a job run into, and how is it raised? Told by what it said or printed, or by how it died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dynamo_mcp.settings import PREFIX, Settings
+
+
+class _Limit(msgspec.Struct, frozen=True):
+    """One limit.
+
+    Attributes:
+        setting: Its name among the settings.
+        what: What is counted, in words.
+        signs: What is said where it is reached: by Python, by the C library, by shells, by the worker.
+    """
+
+    setting: str
+    what: str
+    signs: tuple[str, ...]
+
+
+# Where several are told, the first counts: to be out of memory may look like any of the others.
+_LIMITS = (
+    _Limit("memory_bytes", "bytes of memory", ("more memory than", "MemoryError", "Cannot allocate memory")),
+    _Limit(
+        "processes",
+        "processes and threads at a time",
+        (
+            "processes and threads at a time",
+            "Resource temporarily unavailable",
+            "can't start new thread",
+            "Cannot fork",
+            "fork: retry",
+        ),
+    ),
+    _Limit("open_files", "open files in each process", ("Too many open files",)),
+    _Limit("create_seconds", "seconds", ("more processor seconds than", "SIGXCPU", "CPU time limit exceeded")),
+    _Limit("temporary_bytes", "bytes of temporary files", ("its temporary folder is full",)),
+    _Limit("output_bytes", "bytes", ("File too large", "No space left on device", "File size limit exceeded")),
+)
+
+
+def reached(said: str, settings: Settings) -> str | None:
+    """Return a hint that names the limit that a job ran into; None where nothing that it said tells of one."""
+    for limit in _LIMITS:
+        if any(sign in said for sign in limit.signs):
+            return f"mend the template, which may use {told(limit.setting, limit.what, settings)}"
+    return None
+
+
+def told(setting: str, what: str, settings: Settings) -> str:
+    """Return a limit in words: its value, and the variable that raises it."""
+    value: Any = getattr(settings, setting)
+    return f"{value:.16g} {what}, or allow it more with `{variable(setting)}`"
+
+
+def variable(setting: str) -> str:
+    """Return the name of the variable that sets a setting."""
+    return f"{PREFIX}{setting.upper()}"
