@@ -12,11 +12,17 @@ from dynamo_mcp.settings import Settings, load
 from dynamo_mcp.types import Executable, Location, Needs, Template, Trust
 
 
-def _look(tmp_path: Path, name: str, trust: Trust = "contained", settings: Settings | None = None) -> Executable:
+def _look(
+    tmp_path: Path,
+    name: str,
+    trust: Trust = "contained",
+    settings: Settings | None = None,
+    grants: tuple[str, ...] = (),
+) -> Executable:
     needs = Needs(executables=(Executable(name, "hooks/x"),))
     template = Template(
         "t", "", Location("local", "/x"), path=tmp_path, checkout=tmp_path, digest="", last_updated="", needs=needs,
-        trust=trust,
+        trust=trust, grants=grants,
     )  # fmt: skip
     (told,) = look(template, tmp_path / "environment", settings or load({}, home=tmp_path / "home"))
     return told
@@ -66,3 +72,19 @@ def test_a_link_that_leads_out_of_what_a_job_sees_is_absent(tmp_path: Path) -> N
     link.parent.mkdir(parents=True)
     link.symlink_to(mine)
     assert not _look(tmp_path, "linked").present
+
+
+def test_what_a_person_has_elsewhere_is_absent_with_the_grant_that_gives_it_and_present_with_that(
+    tmp_path: Path,
+) -> None:
+    tool = _put(tmp_path / "mine" / "my-tool-1")
+    link = tmp_path / "mine" / "my-tool"
+    link.symlink_to(tool)
+    settings = msgspec.structs.replace(load({}, home=tmp_path / "home"), search_path=str(link.parent))
+    told = _look(tmp_path, "my-tool", "contained", settings, grants=("network",))
+    assert told.present is False
+    command = "dynamo-mcp trust t contained --grant network --grant executable:my-tool"
+    assert (told.hint or "").startswith(f"grant the one on your `PATH`: `{command}`, or install it")
+    assert _look(tmp_path, "my-tool", "contained", settings, grants=(f"executable:{link}",)).present
+    _put(tmp_path / "mine" / "beside")
+    assert not _look(tmp_path, "beside", "contained", settings, grants=(f"executable:{link}",)).present
