@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from benchmarks import confinement, measuring, peers, report, templates
+from benchmarks import confinement, measuring, peers, report, served, templates
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
@@ -143,9 +143,9 @@ def test_what_confinement_may_cost_is_claimed_and_more_is_told_as_missed(
     small: float, large: float, missed: list[str]
 ) -> None:
     def compared(contained: float) -> measuring.Comparison:
-        others = [sample(confinement.IN_PLACE, 0.01), sample(confinement.COMMAND, 0.06)]
+        others = [sample(confinement.IN_PLACE, 0.01), sample(served.COMMAND, 0.06)]
         samples = [sample(confinement.CONTAINED, contained), *others]
-        return measuring.compare("a create", samples, baseline=confinement.COMMAND)
+        return measuring.compare("a create", samples, baseline=served.COMMAND)
 
     claims = confinement.claims({confinement.SMALL: compared(small), confinement.LARGE: compared(large)})
     told = report.words(measuring.Result("confinement", (), claims=claims)).splitlines()[1:]
