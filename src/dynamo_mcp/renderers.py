@@ -38,6 +38,7 @@ from dynamo_mcp.types import Confinement, Inspected, Rendered
 
 MESSAGE_BYTES = 16 << 20
 ANSWER_SECONDS = 5.0
+PONG_SECONDS = 2.0  # an idle worker answers at once; its create would wait for one that hangs
 
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
 
@@ -278,7 +279,7 @@ class Renderers:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
         alive = False
         try:
-            with anyio.move_on_after(ANSWER_SECONDS):
+            with anyio.move_on_after(PONG_SECONDS):
                 await worker.tell({"action": "ping"})
                 alive = (await worker.hear()).get("event") == "pong"
         except RendererFailed:
