@@ -1,11 +1,9 @@
-"""What ordinary templates do in their hooks works in the sandbox, for root and for an ordinary user alike."""
+"""What ordinary templates do in their hooks works in the sandbox, whoever runs the server, and on whatever machine."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,11 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from mcp import Client, StdioServerParameters
 
 from homes import SLUG, write_template
+from integration.machines import DOCKER, MACHINES, Machine, served
 from integration.ordinary_hooks import ANSWERS, FILES, FOUND, HOOKS, script
-from integration.places import SECONDS, Place
-from people import ONLY_ROOT, as_user, give
+from integration.places import Place
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where hooks find the machine's executables."""
@@ -27,25 +24,8 @@ MANY = 2000
 MANY_FILES = "2,000 files"
 
 
-class Person(msgspec.Struct, frozen=True):
-    """Who runs the server, and on what machine.
-
-    Attributes:
-        command: Returns the command that runs another as they do; it is given the folder that it works in.
-        mechanism: What confines their templates first of all.
-        lacks: Hooks that can't work there, each with what is said then.
-    """
-
-    command: Callable[[Sequence[str | Path], Path], Sequence[str | Path]]
-    mechanism: str = "bubblewrap"
-    lacks: dict[str, str] = {}
-
-
-ORDINARY = "an ordinary user"
-PEOPLE = {
-    "whoever runs the tests": Person(lambda command, _folder: command),
-    ORDINARY: Person(as_user),
-}
+LACKS = {(DOCKER, "multiprocessing"): "/dev/shm"}  # noqa: S108 - it is in there
+"""What can't work on a machine, with what is said then."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -56,16 +36,14 @@ class Ended(msgspec.Struct, frozen=True):
     made: Path
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[ONLY_ROOT] if name == ORDINARY else []) for name in PEOPLE]
-)
-def person(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=MACHINES)
+def machine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def ended(person: str, ready: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """Every template, created from by one server of that person's."""
+def ended(machine: str, ready: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """Every template, created from by one server."""
     place = Place(tmp_path_factory.mktemp("benign"), ready)
     for title in HOOKS:
         name, text = script(title)
@@ -77,18 +55,12 @@ def ended(person: str, ready: Path, tmp_path_factory: pytest.TempPathFactory) ->
         f"{SLUG}/part-{number // 50}/{SLUG}-{number}.txt": "{{cookiecutter.slug}}" for number in range(MANY)
     }
     write_template(place.templates / _name(MANY_FILES), many)
-    place.outputs.mkdir()
-    if person == ORDINARY:
-        give(place.root)
-    return anyio.run(partial(_create_all, place, PEOPLE[person]))
+    return anyio.run(partial(_create_all, place, MACHINES[machine]))
 
 
-async def _create_all(place: Place, person: Person) -> dict[str, Ended]:
-    command, *arguments = map(str, person.command([sys.executable, "-m", "dynamo_mcp"], place.root))
-    environment = {**place.environment, "HOME": str(place.root)}
-    server = StdioServerParameters(command=command, args=arguments, env=environment, cwd=str(place.root))
+async def _create_all(place: Place, machine: Machine) -> dict[str, Ended]:
     found = {}
-    async with Client(server, mode="2026-07-28", read_timeout_seconds=SECONDS) as client:
+    async with served(place, machine) as client:
         for title in [*HOOKS, MANY_FILES]:
             name = _name(title)
             result: Any = await client.call_tool("add_template", {"url": str(place.templates / name)})
@@ -106,17 +78,17 @@ def _name(title: str) -> str:
 
 
 @pytest.mark.parametrize("title", HOOKS)
-def test_a_hook_that_does_what_hooks_do_works(title: str, person: str, ended: dict[str, Ended]) -> None:
+def test_a_hook_that_does_what_hooks_do_works(title: str, machine: str, ended: dict[str, Ended]) -> None:
     if title == "make" and shutil.which("make", path=SEARCH_PATH) is None:
         pytest.skip("this machine has no `make`")
     run = ended[title]
-    if title in PEOPLE[person].lacks:
+    if (machine, title) in LACKS:
         assert run.project is None
-        assert PEOPLE[person].lacks[title] in run.said
+        assert LACKS[machine, title] in run.said
         return
     assert run.project is not None, run.said
     assert (run.project["trust"], run.project["tier"]) == ("contained", "strong")
-    assert run.project["mechanisms"][0] == PEOPLE[person].mechanism
+    assert run.project["mechanisms"][0] == MACHINES[machine].mechanism
     assert [hook["hook"] for hook in run.project["hooks"]] == [HOOKS[title][0]]
     assert (run.made / "README.md").is_file()
     assert FOUND.get(title, Path.is_dir)(run.made)
