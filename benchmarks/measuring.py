@@ -74,6 +74,20 @@ class Comparison(msgspec.Struct, frozen=True):
     ratios: tuple[Ratio, ...]
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What must hold, and what was found.
+
+    Attributes:
+        words: What is claimed, with its bound.
+        found: The same quantity as it was measured.
+        holds: It is within the bound.
+    """
+
+    words: str
+    found: str
+    holds: bool
+
+
 class Result(msgspec.Struct, frozen=True):
     """What one benchmark found.
 
@@ -82,12 +96,14 @@ class Result(msgspec.Struct, frozen=True):
         comparisons: What was compared.
         confinement: How Dynamo confined the templates; empty where nothing was rendered.
         breakdown: Where Dynamo's time goes: milliseconds by step (medians), for each title.
+        claims: What must hold of it.
     """
 
     benchmark: str
     comparisons: tuple[Comparison, ...]
     confinement: str = ""
     breakdown: dict[str, dict[str, float]] = {}
+    claims: tuple[Claim, ...] = ()
 
 
 async def interleave(
@@ -147,6 +163,24 @@ def ratio(baseline: Sample, sample: Sample) -> Ratio:
     """
     rounds = [base / own for base, own in zip(baseline.seconds, sample.seconds, strict=True)]
     return Ratio(sample.name, baseline.median / sample.median, min(rounds), max(rounds))
+
+
+def added(baseline: Sample, sample: Sample) -> float:
+    """Say how many seconds longer than the baseline a sample is: the median of its rounds' differences.
+
+    Raises:
+        ValueError: They are not of the same rounds.
+    """
+    return statistics.median(own - base for base, own in zip(baseline.seconds, sample.seconds, strict=True))
+
+
+def times(baseline: Sample, sample: Sample) -> float:
+    """Say how many times as long as the baseline a sample is: the median of its rounds' ratios.
+
+    Raises:
+        ValueError: They are not of the same rounds.
+    """
+    return statistics.median(own / base for base, own in zip(baseline.seconds, sample.seconds, strict=True))
 
 
 def median_of_each(runs: Sequence[dict[str, float]]) -> dict[str, float]:

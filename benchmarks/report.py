@@ -18,7 +18,9 @@ def words(result: Result) -> str:
         lines.append(f"where Dynamo's time goes, {title}: milliseconds, medians")
         lines += [f"  {step:<38}{milliseconds:>8.1f}" for step, milliseconds in steps.items()]
         lines.append("")
-    return "\n".join(lines[:-1])
+    for claim in result.claims:
+        lines.append(f"{'holds' if claim.holds else 'MISSED':<8}{claim.words}: {claim.found}")
+    return "\n".join(lines if result.claims else lines[:-1])
 
 
 def table(comparison: Comparison) -> list[str]:

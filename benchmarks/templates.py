@@ -65,17 +65,37 @@ Path("HOOK").write_text("{{ cookiecutter.project_slug }}")
 """
 
 
-def write(folder: Path, *, hook: bool) -> Path:
-    """Write a template of eight files.
+_MODULE = '''\
+"""{{ cookiecutter.description }}."""
+
+from __future__ import annotations
+
+
+class Part:
+    """Belongs to {{ cookiecutter.project_name }}."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{{ cookiecutter.project_slug }}.{self.name}"
+'''
+
+
+def write(folder: Path, *, hook: bool, files: int = len(_FILES)) -> Path:
+    """Write a template.
 
     Args:
         folder: Where; it does not exist yet.
         hook: It has a hook in Python, `post_gen_project.py`.
+        files: How many files it makes, of which eight are those of a small package and the others its modules.
 
     Returns:
         The folder.
     """
-    for name, text in _FILES.items():
+    source = "src/{{cookiecutter.project_slug}}"
+    modules = {f"{source}/part_{number // 10}/module_{number}.py": _MODULE for number in range(files - len(_FILES))}
+    for name, text in {**_FILES, **modules}.items():
         file = folder / "{{cookiecutter.project_slug}}" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

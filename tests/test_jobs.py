@@ -156,8 +156,8 @@ def test_a_hook_that_lacks_what_a_person_can_grant_is_told_with_the_command(prin
     template = msgspec.structs.replace(JOB.template, needs=needs)
     job = msgspec.structs.replace(JOB, template=template, grants=("read:/x",))
     failed = {"event": "failed", "kind": "hook", "message": "failed", "output": printed}
-    hint = getattr(jobs.failure(job, failed), "hint", "")
+    hint = getattr(jobs.failure(job, failed, SETTINGS), "hint", "")
     assert (f"`dynamo-mcp trust one contained {grants}`" in hint) if grants else ("dynamo-mcp trust" not in hint)
     for other in ({"trust": "full", "confined": False}, {"trust": "inert"}):
-        told = jobs.failure(msgspec.structs.replace(job, **other), failed)
+        told = jobs.failure(msgspec.structs.replace(job, **other), failed, SETTINGS)
         assert "dynamo-mcp trust" not in getattr(told, "hint", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from benchmarks import measuring, peers, report, templates
+from benchmarks import confinement, measuring, peers, report, served, templates
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
@@ -119,10 +119,45 @@ def test_a_measured_template_has_eight_files_and_a_hook_only_where_it_is_asked_f
     assert set(hooked) - set(without) == {"hooks/post_gen_project.py"}
 
 
+def test_a_measured_template_may_have_many_files(tmp_path: Path) -> None:
+    files = templates.contents(templates.write(tmp_path / "many", hook=False, files=60))
+    assert len([name for name in files if name.startswith("{{cookiecutter.")]) == 60
+
+
+def test_what_is_added_and_the_times_of_it_are_medians_over_the_rounds() -> None:
+    base, own = sample("base", 1.0, 2.0, 10.0), sample("own", 2.0, 5.0, 11.0)
+    assert measuring.added(base, own) == 1.0
+    assert measuring.times(base, own) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "missed"),
+    [
+        (0.0155, 0.0124, []),
+        (0.0165, 0.0124, ["add at most 6 ms"]),
+        (0.0155, 0.0126, ["add at most 25%"]),
+        (0.0255, 0.0124, ["add at most 6 ms", "less than a third"]),
+    ],
+)
+def test_what_confinement_may_cost_is_claimed_and_more_is_told_as_missed(
+    small: float, large: float, missed: list[str]
+) -> None:
+    def compared(contained: float) -> measuring.Comparison:
+        others = [sample(confinement.IN_PLACE, 0.01), sample(served.COMMAND, 0.06)]
+        samples = [sample(confinement.CONTAINED, contained), *others]
+        return measuring.compare("a create", samples, baseline=served.COMMAND)
+
+    claims = confinement.claims({confinement.SMALL: compared(small), confinement.LARGE: compared(large)})
+    told = report.words(measuring.Result("confinement", (), claims=claims)).splitlines()[1:]
+    assert [line.split()[0] for line in told] == ["holds" if claim.holds else "MISSED" for claim in claims]
+    found = [claim.words for claim in claims if not claim.holds]
+    assert all(words in claim for words, claim in zip(missed, found, strict=True))
+
+
 def test_an_unknown_benchmark_is_wrong_usage(tmp_path: Path) -> None:
     ran = benchmarks(tmp_path, "nothing")
     assert ran.returncode == 2
-    assert "there are environment, create, throughput" in ran.stderr
+    assert "there are environment, create, throughput, confinement" in ran.stderr
 
 
 def test_create_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ async def _ask(process: anyio.abc.Process) -> None:
     """Ask a child to end, and wait for it for a while."""
     with anyio.CancelScope(shield=True), anyio.move_on_after(SECONDS_TO_REAP), suppress(ProcessLookupError):
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # one that is stopped would not hear
         await process.wait()
 
 

@@ -40,6 +40,7 @@ from dynamo_mcp.workers import Key, Worker
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 5.0
 """Between two probes of a machine that could do better."""
+PONG_SECONDS = 2.0  # an idle worker answers at once; its create would wait for one that hangs
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -251,7 +252,7 @@ class Renderers:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
         alive = False
         try:
-            with suppress(RendererFailed), anyio.move_on_after(ANSWER_SECONDS):
+            with suppress(RendererFailed), anyio.move_on_after(PONG_SECONDS):
                 await worker.tell({"action": "ping"})
                 alive = (await worker.hear()).get("event") == "pong"
         finally:
