@@ -5,8 +5,10 @@ Every setting has a `DYNAMO_MCP_*` variable and a safe default; a command's own 
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True):
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
         environment: The operator's whole environment, which only templates of trust `full` get.
+        allowed_hosts: Hosts that others than a person may fetch from though they are not public: names, `*.suffix`, and
+            networks such as `10.0.0.0/8`.
     """
 
     home: Path
@@ -92,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True):
     passed: dict[str, str] = {}
     search_path: str = os.defpath
     environment: dict[str, str] = {}
+    allowed_hosts: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> Path:
@@ -138,6 +143,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return Path(text)
     if name.endswith("_roots"):
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    if name.endswith("_hosts"):
+        return tuple(_host(name, part) for part in re.split(r"[\s,]+", text) if part)
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
@@ -153,6 +160,19 @@ def _parse(name: str, wanted: object, text: str) -> object:
             hint=f"set it to {sys.maxsize} at most, or unset it to use its default",
         )
     return number
+
+
+def _host(name: str, text: str) -> str:
+    """Return a host's name, `*.suffix`, or a network, in small letters."""
+    if re.fullmatch(r"(\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?", text, re.IGNORECASE):
+        return text.lower()
+    try:
+        return str(ipaddress.ip_network(text.strip("[]")))
+    except ValueError as error:
+        raise UsageError(
+            f"`{PREFIX}{name.upper()}` names `{text}`, which is neither a host nor a network",
+            hint="name hosts such as `git.example.com` or `*.example.com`, and networks such as `10.0.0.0/8`",
+        ) from error
 
 
 def _absolute(name: str, path: Path) -> Path:
