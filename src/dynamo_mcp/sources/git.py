@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from dynamo_mcp import process
+from dynamo_mcp.disk import ignores_case
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
@@ -64,7 +65,8 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         except _Redirected as error:
             git = await _follow(git, error)
             commit = await _fetch_commit(git, location, progress)
-        lint = Lint(location.address, settings)
+        ignoring = await anyio.to_thread.run_sync(ignores_case, store.scratch)
+        lint = Lint(location.address, settings, ignores_case=ignoring)
         links = await _list(git, commit, lint)
         await progress.detail(f"checking {len(lint.entries)} files and folders")
         await _add_links(git, links, lint)

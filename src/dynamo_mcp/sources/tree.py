@@ -22,6 +22,7 @@ import msgspec
 from dynamo_mcp.errors import InvalidLocation, InvalidTemplate
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.wording import shown
+from dynamo_mcp.text import folded
 
 Kind: TypeAlias = Literal["file", "directory", "link"]
 
@@ -131,8 +132,8 @@ class Lint:
         first: dict[str, Entry] = {}
         for entry in self.entries.values():
             other = first.setdefault(folded(entry.path), entry)
-            harmless = other.kind == entry.kind != "link" and (entry.kind == "directory" or not self._ignores_case)
-            if other is not entry and (self._ignores_case or not harmless):
+            harmful = self._ignores_case or entry.kind != other.kind or entry.kind == "link"
+            if other is not entry and harmful:
                 self.refuse(f"{shown(other.path)} and {shown(entry.path)} differ only in how they are written")
 
     def _target_problem(self, path: str, target: str) -> str | None:
