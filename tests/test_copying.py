@@ -51,6 +51,22 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+class TestADiskThatIgnoresCase:
+    def test_names_that_are_one_there_are_refused_and_named(self, source: Path, target: Path) -> None:
+        (source / "docs").mkdir()
+        (source / "docs" / "Readme").touch()
+        (source / "docs" / "README").touch()
+        with pytest.raises(RenderFailed, match="`docs/README` and `docs/Readme` are one name") as caught:
+            copy_tree(source, target, limits=PLENTY, one_case=True)
+        assert "`output_dir`" in caught.value.hint
+        assert copy_tree(source, target, limits=PLENTY, if_exists="overwrite").files == ["docs/README", "docs/Readme"]
+
+    def test_names_that_are_two_there_are_copied(self, source: Path, target: Path) -> None:
+        (source / "README").touch()
+        (source / "readme.md").touch()
+        assert copy_tree(source, target, limits=PLENTY, one_case=True).files == ["README", "readme.md"]
+
+
 class TestWhatIsTaken:
     def test_files_and_folders_come_whole(self, source: Path, target: Path) -> None:
         (source / "a" / "b").mkdir(parents=True)

@@ -53,6 +53,14 @@ PINNED = {
     ),
     "writes wherever a name leads": (RENDER, "test_a_name_that_leaves_the_project_is_refused"),
     "lets the project's folder be a path": (RENDER, "test_a_project_folder_without_a_plain_name_is_refused"),
+    "lets the project's folder be hidden": (
+        "test_targets.py",
+        "test_a_hidden_folder_is_made_only_where_an_answer_says_its_very_name",
+    ),
+    "writes into any folder of that name": (
+        "test_targets.py",
+        "test_an_agent_merges_only_with_what_its_answers_name_or_the_template_made",
+    ),
     "writes into an existing folder": ("test_projects.py", "test_a_failed_create_leaves_an_existing_project_as_it_was"),
     "leaves part of a project when a file can't be rendered": (
         "test_hostile_templates.py",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from child import NOBODY, UNPRIVILEGED, run_python
-from dynamo_mcp.disk import exchange, remove, rename_new, words
+from dynamo_mcp.disk import colliding, exchange, ignores_case, remove, rename_new, words
 from dynamo_mcp.errors import StorageFailed
 
 
@@ -92,3 +92,15 @@ def test_whatever_the_disk_says_is_told_with_the_path_and_what_to_do(code: int) 
         raise OSError(code, os.strerror(code))
     assert caught.value.message == f"Can't write at `/disk/file`: {os.strerror(code)}"
     assert caught.value.hint
+
+
+class TestNames:
+    def test_a_disk_of_linux_tells_names_apart_and_trying_leaves_nothing(self, tmp_path: Path) -> None:
+        assert not ignores_case(tmp_path)
+        assert os.listdir(tmp_path) == []
+
+    def test_two_names_that_are_one_are_found(self) -> None:
+        assert colliding(["a", "b", "A", "B"]) == ("a", "A")
+        assert colliding(["straße", "STRASSE"]) == ("straße", "STRASSE")
+        assert colliding(["\u00e9", "e\u0301"]) == ("\u00e9", "e\u0301")
+        assert colliding(["a", "b"]) is None

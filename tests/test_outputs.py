@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynamo_mcp.errors import OutputRefused
-from dynamo_mcp.outputs import output_folder
+from dynamo_mcp.outputs import output_folder, refuse_moved
 from homes import Home
 
 
@@ -48,3 +48,56 @@ def test_a_file_is_no_output_folder(home: Home) -> None:
     (home.outputs / "file").write_text("x")
     with pytest.raises(OutputRefused, match="not a folder"):
         output_folder(home.settings(), str(home.outputs / "file"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("a\0b", "is not a folder"),
+        ("a\nb", "is not a folder"),
+        ("a\x1b[31mb", "is not a folder"),
+        (" ", "is not a folder"),
+        ("x" * 5000, "longer than a path may be"),
+        ("x/" * 2500, "longer than a path may be"),
+        ("x" * 256, "longer than a path may be"),
+        ("\udcff", "can't be a folder"),
+    ],
+)
+@pytest.mark.parametrize("person", [True, False])
+def test_what_can_be_no_folder_is_told_so_on_one_line(home: Home, *, wanted: str, said: str, person: bool) -> None:
+    with pytest.raises(OutputRefused, match=said) as caught:
+        output_folder(home.settings(person=person), wanted)
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 300
+
+
+def test_braces_and_dots_are_a_name_like_any_other(home: Home) -> None:
+    for name in ("{{ 7*7 }}", "{% raw %}", "dots...", "..a", "-rf", "$HOME", "`x`"):
+        assert output_folder(home.settings(), str(home.outputs / name)) == home.outputs / name
+
+
+def test_a_root_that_is_a_link_stands_for_what_it_leads_to(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "root").symlink_to(home.outputs)
+    settings = home.settings(output_roots=(tmp_path / "root",))
+    assert output_folder(settings, str(tmp_path / "root" / "x")) == home.outputs / "x"
+    with pytest.raises(OutputRefused):
+        output_folder(settings, str(tmp_path))
+
+
+@pytest.mark.parametrize("person", [True, False])
+@pytest.mark.parametrize("inside", [".", "templates", "checkouts/x", "venvs", "scratch/new", "outputs/.."])
+def test_nobody_writes_where_the_home_keeps_its_own(home: Home, *, inside: str, person: bool) -> None:
+    settings = home.settings(output_roots=(home.root,), person=person)
+    with pytest.raises(OutputRefused, match="keeps its own"):
+        output_folder(settings, str(home.path / inside))
+    assert output_folder(settings, str(home.path / "outputs" / "x")) == home.path / "outputs" / "x"
+
+
+def test_a_folder_that_leads_elsewhere_by_now_is_refused(home: Home, tmp_path: Path) -> None:
+    (home.outputs / "deep").mkdir()
+    folder = output_folder(home.settings(), str(home.outputs / "deep" / "x"))
+    refuse_moved(folder)
+    (home.outputs / "deep").rename(tmp_path / "away")
+    (home.outputs / "deep").symlink_to(tmp_path / "away")
+    with pytest.raises(OutputRefused, match="leads elsewhere"):
+        refuse_moved(folder)

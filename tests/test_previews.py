@@ -139,6 +139,7 @@ async def test_what_hooks_wrote_of_their_place_is_shown_as_a_create_leaves_it(ho
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project=PLACES)
         options: dict[str, Any] = {"output_dir": str(home.outputs), "if_exists": if_exists}
+        options["variables"] = {"slug": "made"}
         if if_exists != "error":
             (home.outputs / "made").mkdir()
             (home.outputs / "made" / "place.txt").write_text("old\n")
@@ -205,11 +206,11 @@ async def test_each_file_says_what_a_create_would_do_with_it(home: Home, if_exis
         (checkout / SLUG / "run.sh").chmod(0o755)
         target = existing(home)
         before = held(home.root / "outside") | held(target)
-        preview = await dynamo.preview_project("one", str(home.outputs), if_exists=if_exists)
+        preview = await dynamo.preview_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
         assert held(home.root / "outside") | held(target) == before
         said = changes(preview)
         if if_exists != "error":
-            project = await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+            project = await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
             kept = {path for path in said if said[path] == "kept"}
             assert kept <= {path for path in said if any((path + "/").startswith(f"{held}/") for held in project.kept)}
             assert (target / "to-a-folder").is_symlink()
@@ -239,8 +240,8 @@ async def test_a_diff_is_what_changes_in_text_files_and_follows_no_link(home: Ho
         checkout = await home.add(dynamo, "one", COMPARED)
         (checkout / SLUG / "run.sh").chmod(0o755)
         existing(home)
-        preview = await dynamo.preview_project("one", str(home.outputs), diff=True)
-        without = await dynamo.preview_project("one", str(home.outputs))
+        preview = await dynamo.preview_project("one", str(home.outputs), {"slug": "made"}, diff=True)
+        without = await dynamo.preview_project("one", str(home.outputs), {"slug": "made"})
     assert preview.diff == (
         "diff a/run.sh b/run.sh\n"
         "old mode 100644\n"
@@ -268,7 +269,9 @@ async def test_a_target_that_is_a_link_is_not_followed(home: Home) -> None:
         elsewhere.mkdir()
         (elsewhere / "README.md").write_text("secret\n")
         (home.outputs / "made").symlink_to(elsewhere)
-        preview = await dynamo.preview_project("one", str(home.outputs), if_exists="overwrite", diff=True)
+        preview = await dynamo.preview_project(
+            "one", str(home.outputs), {"slug": "made"}, if_exists="overwrite", diff=True
+        )
     assert changes(preview) == {"README.md": "new"}
     assert preview.diff == ""
     assert "is not a folder" in (preview.problem or "")
@@ -301,7 +304,9 @@ async def test_huge_files_many_files_and_long_diffs_are_bounded(home: Home) -> N
         target.mkdir()
         (target / "big.txt").write_text(lines.replace("line", "row"))
         (target / "huge.txt").write_text("y" * (2 << 20))
-        preview = await dynamo.preview_project("one", str(home.outputs), file="big.txt", diff=True, hooks=True)
+        preview = await dynamo.preview_project(
+            "one", str(home.outputs), {"slug": "made"}, file="big.txt", diff=True, hooks=True
+        )
         assert home.scratch == []
     assert (len(preview.files), preview.more) == (500, 203)
     assert preview.text is not None
@@ -319,7 +324,7 @@ async def test_of_many_files_that_are_not_in_a_diff_so_many_are_told_and_the_oth
         (home.outputs / "made").mkdir()
         for number in range(REASONS + 7):
             (home.outputs / "made" / f"b{number:03}").write_bytes(b"\0old")
-        preview = await dynamo.preview_project("one", str(home.outputs), diff=True)
+        preview = await dynamo.preview_project("one", str(home.outputs), {"slug": "made"}, diff=True)
     assert len(preview.not_compared) == REASONS + 1
     assert preview.not_compared[-2:] == (f"b{REASONS - 1:03}: it is binary", "and 7 more")
 

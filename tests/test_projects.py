@@ -90,8 +90,8 @@ async def test_what_is_there_and_is_no_folder_is_not_offered_to_be_kept_or_overw
         await home.add(dynamo, "one")
         (home.outputs / "made").touch()
         with pytest.raises(TargetExists, match="exists already, and is not a folder") as raised:
-            await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
-        preview = await dynamo.preview_project("one", str(home.outputs), if_exists=if_exists)
+            await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
+        preview = await dynamo.preview_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
     assert "overwrite" not in raised.value.hint
     assert preview.problem == f"{raised.value.message}; {raised.value.hint}"
 
@@ -99,7 +99,7 @@ async def test_what_is_there_and_is_no_folder_is_not_offered_to_be_kept_or_overw
 async def test_skip_keeps_what_is_there_and_adds_what_is_not(home: Home) -> None:
     async with home.open() as dynamo:
         target = await prepared(home, dynamo)
-        project = await dynamo.create_project("one", str(home.outputs), if_exists="skip")
+        project = await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists="skip")
     assert (target / "src" / "main.txt").read_text() == "of a person"
     assert (target / "new.txt").read_text() == "new"
     assert project.kept == ("src/main.txt",)
@@ -110,7 +110,7 @@ async def test_skip_keeps_what_is_there_and_adds_what_is_not(home: Home) -> None
 async def test_overwrite_replaces_what_the_template_makes_and_keeps_the_rest(home: Home) -> None:
     async with home.open() as dynamo:
         target = await prepared(home, dynamo)
-        project = await dynamo.create_project("one", str(home.outputs), if_exists="overwrite")
+        project = await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists="overwrite")
     assert (target / "src" / "main.txt").read_text() == "of the template"
     assert project.kept == ()
     assert project.files == ("README.md", "new.txt", "src/main.txt")
@@ -131,7 +131,7 @@ async def test_a_persons_private_folder_stays_private(home: Home, if_exists: IfE
         target = await prepared(home, dynamo)
         target.chmod(0o700)
         (target / "src").chmod(0o700)
-        await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+        await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
     assert [stat.S_IMODE(path.stat().st_mode) for path in (target, target / "src")] == [0o700, 0o700]
 
 
@@ -142,7 +142,7 @@ async def test_an_overwritten_file_that_has_another_name_elsewhere_changes_here_
     async with home.open() as dynamo:
         target = await prepared(home, dynamo)
         os.link(target / "src" / "main.txt", home.root / "elsewhere")
-        await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+        await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
     assert (home.root / "elsewhere").read_text() == "of a person"
 
 
@@ -169,7 +169,7 @@ async def test_a_failed_create_leaves_an_existing_project_as_it_was(home: Home, 
         target = await prepared(home, dynamo)
         await home.add(dynamo, "failing", {f"{SLUG}/src/main.txt": "z"}, post_gen_project="raise SystemExit(1)")
         with pytest.raises(DynamoError):
-            await dynamo.create_project("failing", str(home.outputs), if_exists=if_exists)
+            await dynamo.create_project("failing", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
         assert home.scratch == []
     assert (target / "src" / "main.txt").read_text() == "of a person"
     _kept(home, target)
@@ -279,7 +279,9 @@ async def test_nothing_that_is_there_is_replaced_by_what_a_hook_put_beside_its_p
     (home.outputs / "made").mkdir()
     async with home.open(person=True) as dynamo:
         await home.add(dynamo, "one", post_gen_project=HOOK_BESIDE)
-        project = await dynamo.create_project("one", str(home.outputs), trust="full", if_exists=if_exists)
+        project = await dynamo.create_project(
+            "one", str(home.outputs), {"slug": "made"}, trust="full", if_exists=if_exists
+        )
     assert (home.outputs / "package.json").read_text() == "of a person"
     assert list((home.outputs / "tools").iterdir()) == []
     assert project.left_out[:2] == (

@@ -46,7 +46,7 @@ async def test_what_a_hook_wrote_of_its_place_is_the_place_of_the_project(home: 
         (home.outputs / "made" / "place.txt").write_text("old")
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project=HOOK)
-        project = await dynamo.create_project("one", str(home.outputs), if_exists=if_exists)
+        project = await dynamo.create_project("one", str(home.outputs), {"slug": "made"}, if_exists=if_exists)
     made = home.outputs / "made"
     assert (made / "place.txt").read_text() == f"{made}\n{made}/src\n"
     assert (made / "deep" / "run").read_text() == f"#!{made}/bin/python\n"

@@ -23,6 +23,7 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         int: ("7", 7),
         float: ("7.5", 7.5),
         Path | None: (str(tmp_path / "x"), tmp_path / "x"),
+        tuple[str, ...]: ("x", ("x",)),
     }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
     if name == "trust":
         text = expected = "inert"
@@ -77,6 +78,16 @@ def test_several_folders_are_split_as_in_path(name: str, tmp_path: Path) -> None
     one, other = tmp_path / "one", tmp_path / "with space"
     text = os.pathsep.join(["", str(one), "", str(other), ""])
     assert getattr(load({f"DYNAMO_MCP_{name.upper()}": text}), name) == (one, other)
+
+
+def test_hosts_are_names_suffixes_and_networks_and_anything_else_is_refused() -> None:
+    text = "Git.example.com, *.intra.example  10.0.0.0/8,fd00::/8 192.168.1.5"
+    found = load({"DYNAMO_MCP_ALLOWED_HOSTS": text}).allowed_hosts
+    assert found == ("git.example.com", "*.intra.example", "10.0.0.0/8", "fd00::/8", "192.168.1.5")
+    for wrong in ("*", "https://git.example.com", "10.0.0.1/8", "git.example.com:443", "a*b", "*.*.com"):
+        with pytest.raises(UsageError, match="DYNAMO_MCP_ALLOWED_HOSTS") as caught:
+            load({"DYNAMO_MCP_ALLOWED_HOSTS": f"fine.example {wrong}"})
+        assert f"`{wrong}`" in caught.value.message
 
 
 def test_what_is_chosen_wins_over_the_environment(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from dynamo_mcp.disk import colliding, ignores_case
 from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.relocation import Move
 from dynamo_mcp.text import plain
@@ -93,6 +94,7 @@ def copy_tree(
     if_exists: IfExists = "error",
     move: Move | None = None,
     without: frozenset[str] = frozenset(),
+    one_case: bool | None = None,
 ) -> Copied:
     """Copy a project that a template made.
 
@@ -104,9 +106,10 @@ def copy_tree(
         if_exists: What becomes of a file that is there already.
         move: What paths of the job's own are looked for.
         without: Names in it that are not looked at.
+        one_case: The target's disk takes names for one that differ only in case; None is to try.
 
     Raises:
-        RenderFailed: It has more than it may, or is nested too deeply.
+        RenderFailed: It has more than it may, is nested too deeply, or has names that are one on that disk.
         OSError: The disk is full, or the like.
     """
     copied = Copied()
@@ -115,7 +118,8 @@ def copy_tree(
         target.mkdir(exist_ok=if_exists != "error")
         there = os.open(target, _FOLDER)
         try:
-            copier = _Copier(limits, if_exists, copied, move)
+            one_case = ignores_case(target) if one_case is None else one_case
+            copier = _Copier(limits, if_exists, copied, move, one_case=one_case)
             copier.folder(here, there, "", 0, without)
             if not merging:  # a person's folder keeps its mode
                 copier.mode(here, there, ".", stat.S_IRWXU)
@@ -170,8 +174,11 @@ def _opened(folder: Path, within: Path) -> Iterator[int]:
 
 
 class _Copier:
-    def __init__(self, limits: Limits, if_exists: IfExists, copied: Copied, move: Move | None) -> None:
+    def __init__(
+        self, limits: Limits, if_exists: IfExists, copied: Copied, move: Move | None, *, one_case: bool
+    ) -> None:
         self._limits = limits
+        self._one_case = one_case
         self._move = move
         self._marks = move.marks if move else ()
         self._if_exists = if_exists
@@ -182,7 +189,7 @@ class _Copier:
             raise RenderFailed(
                 f"The project is nested more than {DEPTH} folders deep at `{prefix}`", hint="mend the template"
             )
-        for name, status in self._entries(here, without):
+        for name, status in self._entries(here, prefix, without):
             path = prefix + name
             reason = _unusable(name)
             if reason is not None:
@@ -196,8 +203,14 @@ class _Copier:
             else:
                 self._leave_out(path, "it is neither a file, a folder nor a link")
 
-    def _entries(self, here: int, without: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
-        for name in sorted({*os.listdir(here)} - without):
+    def _entries(self, here: int, prefix: str, without: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
+        names = sorted({*os.listdir(here)} - without)
+        if self._one_case and (one := colliding(names)):
+            raise RenderFailed(
+                f"`{plain(prefix + one[0])}` and `{plain(prefix + one[1])}` are one name on the project's disk",
+                hint="choose an `output_dir` on a disk that tells names apart that differ only in case",
+            )
+        for name in names:
             self._copied.entries += 1
             if self._copied.entries > self._limits.entries:
                 raise RenderFailed(

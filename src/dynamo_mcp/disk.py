@@ -9,11 +9,14 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+import unicodedata
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dynamo_mcp.errors import StorageFailed
+from dynamo_mcp.text import folded
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -118,3 +121,24 @@ def _rename(source: Path, target: Path, flag: int) -> bool:
     if code in {errno.ENOSYS, errno.EINVAL}:  # a kernel or a file system that can't
         return False
     raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def ignores_case(folder: Path) -> bool:
+    """Tell whether a folder's disk takes names for one that differ only in case or composition, by trying.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    name = f".é-{uuid.uuid4().hex}-a"
+    path = folder / name
+    path.touch(exist_ok=False)
+    try:
+        return any(os.path.lexists(folder / other) for other in (name.upper(), unicodedata.normalize("NFD", name)))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def colliding(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that are one on a disk that ignores case, or None."""
+    first: dict[str, str] = {}
+    return next(((first[key], name) for name in names if first.setdefault(key := folded(name), name) != name), None)

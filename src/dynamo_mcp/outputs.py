@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 from dynamo_mcp.errors import OutputRefused, TargetExists
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import IfExists
+
+PATH_BYTES = 3500
+"""Of an output folder: what the project holds has to fit behind it (limits.h, PATH_MAX)."""
+NAME_BYTES = 255
 
 
 def output_folder(settings: Settings, wanted: str | None) -> Path:
@@ -23,12 +28,14 @@ def output_folder(settings: Settings, wanted: str | None) -> Path:
         OutputRefused: It lies outside what may be written.
     """
     start = Path.cwd() if settings.person else settings.outputs
-    if wanted is not None and ("\0" in wanted or not wanted.strip()):
-        raise OutputRefused(f"`{wanted!r}` is not a folder", hint="leave `output_dir` out, or name a folder")
+    if wanted is not None and (any(unicodedata.category(char) == "Cc" for char in wanted) or not wanted.strip()):
+        raise OutputRefused(
+            f"`{plain(repr(wanted), 200)}` is not a folder", hint="leave `output_dir` out, or name a folder"
+        )
     try:
         folder = settings.outputs if wanted is None else start / Path(wanted).expanduser()
         real = Path(os.path.realpath(folder))
-        str(real).encode()  # what is told of it is UTF-8
+        _check_length(str(real).encode())  # what is told of it is UTF-8
         occupied = os.path.lexists(real) and not real.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise OutputRefused(
@@ -43,9 +50,41 @@ def output_folder(settings: Settings, wanted: str | None) -> Path:
             + ", ".join(f"`{root}`" for root in allowed)
             + "; an operator allows more with `--output-root` or `DYNAMO_MCP_OUTPUT_ROOTS`",
         )
+    refuse_home(real, settings)
     if occupied:
         raise OutputRefused(f"`{folder}` is not a folder", hint="name a folder; a missing one is made")
     return real
+
+
+def _check_length(path: bytes) -> None:
+    if len(path) > PATH_BYTES or max(map(len, path.split(b"/"))) > NAME_BYTES:
+        raise ValueError("it is longer than a path may be")
+
+
+def refuse_moved(folder: Path) -> None:
+    """Refuse a folder that was real when it was allowed, and leads elsewhere by now.
+
+    Raises:
+        OutputRefused: There is a link on the way to it.
+    """
+    if os.path.realpath(folder) != str(folder):
+        raise OutputRefused(
+            f"`{folder}` leads elsewhere since it was looked at", hint="see who replaces folders there, then try again"
+        )
+
+
+def refuse_home(folder: Path, settings: Settings) -> None:
+    """Refuse to write where dynamo-mcp keeps its own.
+
+    Raises:
+        OutputRefused: The folder is the home, or lies in it and not in `outputs/`.
+    """
+    home = Path(os.path.realpath(settings.home))
+    if folder.is_relative_to(home) and not folder.is_relative_to(os.path.realpath(settings.outputs)):
+        raise OutputRefused(
+            f"`{plain(str(folder), 200)}` is where dynamo-mcp keeps its own",
+            hint=f"name a folder elsewhere, or below `{settings.outputs}`",
+        )
 
 
 def refuse_existing(target: Path, if_exists: IfExists) -> None:

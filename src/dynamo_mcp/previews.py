@@ -25,6 +25,7 @@ from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.targets import refuse_unasked
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Change
 from dynamo_mcp.views import FileText, Preview, PreviewFile
@@ -68,6 +69,7 @@ class Previews:
 
     def __init__(self, settings: Settings, store: Store, renderers: Renderers) -> None:
         """Look at nothing yet."""
+        self._settings = settings
         self._store = store
         self._renderers = renderers
         self._limits = Limits(settings.output_bytes, settings.output_files)
@@ -79,6 +81,7 @@ class Previews:
         Raises:
             Refused: Hooks were asked for, and can't be confined.
             NotFound: There would be no such file.
+            TargetExists: There is a folder that nobody asked for; OutputRefused if it may not be written.
             RenderFailed: The template is at fault, and so are HookFailed, InvalidTemplate, InvalidAnswers.
             RendererFailed: A renderer is.
             StorageFailed: The disk is.
@@ -104,6 +107,7 @@ class Previews:
                 stray = partial(leave_strays, rendered.root, rendered.directory, copied, within=within)
                 await anyio.to_thread.run_sync(stray)
             target = request.folder / rendered.directory
+            await refuse_unasked(request, rendered.directory, self._settings)
             await progress.begin("compare", "looking at what is there")
             readable = "make the folder readable, or choose another `output_dir`"
             with words("compare the project with what is", target, hint=readable):

@@ -19,12 +19,13 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, StorageFailed
 from dynamo_mcp.jobs import Request
 from dynamo_mcp.merging import carry_over, link_tree
-from dynamo_mcp.outputs import refuse_existing
+from dynamo_mcp.outputs import refuse_existing, refuse_moved
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.targets import refuse_target
 from dynamo_mcp.types import HookRun, Rendered
 from dynamo_mcp.views import Project
 
@@ -43,7 +44,8 @@ class Projects:
         """Make one project; on any failure nothing of it is left.
 
         Raises:
-            TargetExists: Its folder exists, and `if_exists` is `error`.
+            TargetExists: Its folder exists, and `if_exists` is `error`, or nobody asked for it.
+        OutputRefused: It may not be written.
             RenderFailed: The template is at fault, and so are HookFailed, InvalidTemplate, InvalidAnswers.
             RendererFailed: A renderer is.
             StorageFailed: The disk is.
@@ -51,6 +53,7 @@ class Projects:
         with words("make the output folder", request.folder):
             made = _make_folders(request.folder)
         try:
+            refuse_moved(request.folder)
             return await self._create(request, progress)
         except BaseException:  # also a cancelled create leaves no folder
             for folder in made:
@@ -60,7 +63,7 @@ class Projects:
 
     async def _create(self, request: Request, progress: Progress) -> Project:
         async def decide(directory: str, _answers: dict[str, Any]) -> None:
-            refuse_existing(request.folder / directory, request.if_exists)
+            await refuse_target(request, directory, self._settings)
             await progress.begin("render", f"rendering `{request.template.name}`")
 
         async with self._renderers.render(request.job(), decide, progress) as (rendered, mechanisms):
@@ -78,7 +81,7 @@ class Projects:
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
-            refuse_existing(target, request.if_exists)
+            await refuse_target(request, rendered.directory, self._settings)
             merging = target.exists()
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
@@ -111,6 +114,7 @@ class Projects:
         return project
 
     def _put(self, request: Request, project: Project, staged: Path, target: Path, *, merging: bool) -> None:
+        refuse_moved(request.folder)
         record = self._record(project.id)
         self._store.write(record, msgspec.json.encode(project) + b"\n")
         try:

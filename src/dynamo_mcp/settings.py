@@ -5,8 +5,10 @@ Every setting has a `DYNAMO_MCP_*` variable and a safe default; a command's own 
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True):
         trust: What a template that is added may do unless somebody says otherwise: `contained` or `inert`.
         trusted: Locations whose templates are the operator's own, and get trust `full`: one that ends in `/` is the
             beginning of many.
+        allowed_hosts: Hosts that others than a person may fetch from though they are not public: names, `*.suffix`, and
+            networks such as `10.0.0.0/8`.
     """
 
     home: Path
@@ -121,6 +125,7 @@ class Settings(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     trust: Literal["contained", "inert"] = "contained"
     trusted: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> Path:
@@ -177,6 +182,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return _parse_trust(text)
     if name == "trusted":
         return tuple(map(_parse_trusted, text.split()))
+    if name.endswith("_hosts"):
+        return tuple(_host(name, part) for part in re.split(r"[\s,]+", text) if part)
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
@@ -211,6 +218,19 @@ def _parse_trusted(text: str) -> str:
             hint="name a host and an owner, such as `https://github.com/me/`, or a folder, such as `/srv/templates/`",
         )
     return text
+
+
+def _host(name: str, text: str) -> str:
+    """Return a host's name, `*.suffix`, or a network, in small letters."""
+    if re.fullmatch(r"(\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?", text, re.IGNORECASE):
+        return text.lower()
+    try:
+        return str(ipaddress.ip_network(text.strip("[]")))
+    except ValueError as error:
+        raise UsageError(
+            f"`{PREFIX}{name.upper()}` names `{text}`, which is neither a host nor a network",
+            hint="name hosts such as `git.example.com` or `*.example.com`, and networks such as `10.0.0.0/8`",
+        ) from error
 
 
 def _absolute(name: str, path: Path) -> Path:

@@ -73,3 +73,8 @@ def _visible(character: str) -> str:
     if _SELECTORS.match(character):
         return ""
     return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def folded(name: str) -> str:
+    """Return what names have in common that a disk may take for one: case, and how letters are composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -74,12 +75,35 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
+def canary() -> Iterator[socket.socket]:
+    """A listener that nobody may have connected to when the test ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        yield listener
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+@pytest.fixture
+def trusting(server: Server) -> dict[str, str]:
+    """What git gets of an operator's environment to trust the server's certificate."""
+    return {"SSL_CERT_FILE": str(server.certificate)}
+
+
+@pytest.fixture
 def server(repository: Repository, tmp_path: Path) -> Iterator[Server]:
     certificate = tmp_path / "certificate.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *(
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:pinned.invalid",
+            ),
             *("-keyout", str(certificate), "-out", str(certificate) + ".crt"),
         ],
         check=True,

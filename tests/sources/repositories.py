@@ -97,6 +97,8 @@ class Server(ThreadingHTTPServer):
         self.released = threading.Event()
         self.paths: list[str] = []
         self.authorizations: list[str] = []
+        self.hosts: list[str] = []
+        self.leads = ""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -129,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.server.paths.append(self.path)
         self.server.authorizations += filter(None, [self.headers.get("Authorization")])
+        self.server.hosts.append(self.headers.get("Host", ""))
         kind, _, rest = self.path.removeprefix("/").partition("/")
         if kind == "smart":
             self._run_backend(rest)
@@ -138,6 +141,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, b"", ("WWW-Authenticate", 'Basic realm="x"'))
         elif kind == "moved":
             self._send(302, b"", ("Location", f"{self.server.url}/smart/{rest}"))
+        elif kind == "hops":
+            more, _, rest = rest.partition("/")
+            self._send(307, b"", ("Location", f"/hops/{int(more) - 1}/{rest}" if int(more) > 1 else f"/smart/{rest}"))
+        elif kind == "leads":
+            self._send(301, b"", ("Location", self.server.leads.format(rest)))
         elif kind == "silent":
             self.server.asked.set()
             self.server.released.wait(SECONDS)

@@ -381,11 +381,6 @@ async def test_git_missing_is_told_with_what_to_do(fetch: Fetch, repository: Rep
 # --- https
 
 
-@pytest.fixture
-def trusting(server: Server) -> dict[str, str]:
-    return {"SSL_CERT_FILE": str(server.certificate)}
-
-
 @pytest.mark.parametrize("way", ["smart", "dumb"])
 @pytest.mark.parametrize("revision", [None, "main", "hash", "short"])
 async def test_a_repository_is_fetched_by_https(
@@ -405,7 +400,6 @@ async def test_a_repository_is_fetched_by_https(
         ("missing/r.git", "not a git repository, or does not exist", "spelling"),
         ("page/r.git", "not a git repository", "spelling"),
         ("private/r.git", "needs a sign-in", "ssh agent"),
-        ("moved/template/.git", "was redirected", "the address that it leads to"),
     ],
 )
 async def test_what_a_host_answers_is_told_in_words(

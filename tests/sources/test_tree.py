@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -41,10 +42,40 @@ def test_names_that_templates_really_have_are_fine(path: str, lint: Lint) -> Non
     lint.finish(None)
 
 
-def test_names_that_differ_only_in_case_are_fine(lint: Lint) -> None:
-    lint.add(Entry("README", "file"))
-    lint.add(Entry("readme", "file"))
+PAIRS = [("README", "readme"), ("dir/ß", "dir/SS"), ("\u00e9", "e\u0301"), ("a/x", "A/x")]
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_names_that_differ_only_in_how_they_are_written_are_fine(
+    lint: Lint, pair: tuple[str, str], kind: Literal["file", "directory"]
+) -> None:
+    for path in pair:
+        lint.add(Entry(path, kind))
     lint.finish(None)
+
+
+@pytest.mark.parametrize("kinds", [("link", "directory"), ("link", "file"), ("link", "link"), ("file", "directory")])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_names_under_which_one_could_be_written_behind_the_other_are_refused(
+    settings: Settings, pair: tuple[str, str], kinds: tuple[Literal["file", "directory", "link"], ...]
+) -> None:
+    for turned in (kinds, kinds[::-1]):
+        lint = Lint("the place", settings)
+        for path, kind in zip(pair, turned, strict=True):
+            lint.add(Entry(path, kind, target="other" if kind == "link" else ""))
+        with pytest.raises(InvalidTemplate, match="differ only in how they are written") as caught:
+            lint.finish(None)
+        assert all(f"`{path}`" in caught.value.message for path in pair)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_on_a_disk_that_ignores_case_no_two_names_may_be_one(settings: Settings, pair: tuple[str, str]) -> None:
+    lint = Lint("the place", settings, ignores_case=True)
+    for path in (*pair, "other"):
+        lint.add(Entry(path, "file"))
+    with pytest.raises(InvalidTemplate, match="differ only in how they are written"):
+        lint.finish(None)
 
 
 @pytest.mark.parametrize(

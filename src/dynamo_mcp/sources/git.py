@@ -15,9 +15,11 @@ import anyio
 import anyio.to_thread
 
 from dynamo_mcp import process
+from dynamo_mcp.disk import ignores_case
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources import redirects
 from dynamo_mcp.sources.git_command import Git, open_git
 from dynamo_mcp.sources.git_errors import explain
 from dynamo_mcp.sources.tree import TARGET_BYTES, Entry, Lint
@@ -29,6 +31,8 @@ _HASH = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
 _FULL_HASH = 40
 _EVERYTHING = ("+refs/heads/*:refs/dynamo/heads/*", "+refs/tags/*:refs/dynamo/tags/*")
 _NOT_OFFERED = re.compile(r"couldn't find remote ref|not our ref|unadvertised object|no such remote ref", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"returned error: 30\d")
+_ASKED_FIRST = "/info/refs?service=git-upload-pack"
 _NOT_SHALLOW = "does not support shallow"
 _SUGGESTED = 5
 _LONGEST_LINE = 1 << 16
@@ -56,8 +60,13 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
     async with store.staged() as repository:
         git = await open_git(repository, location.address, settings)
         await progress.detail(f"fetching `{location.address}`")
-        commit = await _fetch_commit(git, location, progress)
-        lint = Lint(location.address, settings)
+        try:
+            commit = await _fetch_commit(git, location, progress)
+        except _Redirected as error:
+            git = await _follow(git, error)
+            commit = await _fetch_commit(git, location, progress)
+        ignoring = await anyio.to_thread.run_sync(ignores_case, store.scratch)
+        lint = Lint(location.address, settings, ignores_case=ignoring)
         links = await _list(git, commit, lint)
         await progress.detail(f"checking {len(lint.entries)} files and folders")
         await _add_links(git, links, lint)
@@ -66,6 +75,18 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         await anyio.to_thread.run_sync(tree.mkdir)
         await git.check_out(commit, tree)
     return commit
+
+
+class _Redirected(FetchFailed):
+    """The host says to ask elsewhere."""
+
+
+async def _follow(git: Git, error: _Redirected) -> Git:
+    """Return a git that asks where an address was redirected to; only what git asks first may be redirected."""
+    url, route = await redirects.follow(git.address, asking=_ASKED_FIRST, settings=git.settings)
+    if url == git.address:
+        raise error
+    return git.moved(url, route)
 
 
 async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str:
@@ -83,7 +104,7 @@ async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str
     if not _HASH.fullmatch(revision):
         raise await _unknown(git, location)
     await progress.detail(f"looking for commit `{revision}` in the history of `{location.address}`")
-    said = await git.fetch("--", location.address, *_EVERYTHING, progress=progress)
+    said = await git.fetch("--", git.url, *_EVERYTHING, progress=progress)
     if said is not None:
         raise explain(location, said)
     return await _commit(git, revision, location)
@@ -91,11 +112,12 @@ async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str
 
 async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Progress) -> str | None:
     """Fetch a name or a full hash; return what git said if the repository does not offer it."""
-    said = await git.fetch("--depth=1", "--", location.address, wanted, progress=progress)
+    said = await git.fetch("--depth=1", "--", git.url, wanted, progress=progress)
     if said is not None and _NOT_SHALLOW in said:  # a plain file server
-        said = await git.fetch("--", location.address, wanted, progress=progress)
+        said = await git.fetch("--", git.url, wanted, progress=progress)
     if said is not None and not _NOT_OFFERED.search(said):
-        raise explain(location, said)
+        error = explain(location, said)
+        raise _Redirected(error.message, hint=error.hint) if _ELSEWHERE.search(said) else error
     return said
 
 
@@ -113,7 +135,7 @@ async def _commit(git: Git, name: str, location: Location) -> str:
 
 async def _unknown(git: Git, location: Location) -> DynamoError:
     """Return the error for a revision that is not there, with the names that are most like it."""
-    done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--refs", "--", location.address)
+    done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--refs", "--", git.url)
     if done.code:
         return explain(location, done.error)
     lines = done.stdout.decode("utf-8", "replace").splitlines()

@@ -4,15 +4,14 @@ Nothing of the operator's or the machine's git configuration is read, so no filt
 address of theirs can run or apply. Only the one protocol that the location needs is allowed, and no redirect is
 followed.
 
-Over ssh, the operator's own keys and known hosts are what makes it work: ssh finds the user's home in the password
-database, whatever HOME says, so git gets none. The agent's socket is handed over by name, and a host that is not known
-yet is refused rather than trusted. The user's ssh configuration is read (it may say which key is for which host), but
-may not forward anything, run a local command, or leave a connection behind.
+Where a host was looked up to check it (`hosts.py`, `ssh.py`), git does not look it up again: it connects to what was
+checked.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,7 +26,9 @@ from dynamo_mcp import process
 from dynamo_mcp.errors import FetchFailed, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources import ssh
 from dynamo_mcp.sources.git_errors import last_words
+from dynamo_mcp.sources.hosts import Route, route_to
 
 SECONDS_BETWEEN_REPORTS = 0.5
 PACK_FACTOR = 4
@@ -76,16 +77,14 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
-_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_PROXY = "https_proxy"
 _CERTIFICATES = (
     ("GIT_SSL_CAINFO", "SSL_CERT_FILE"),
     ("GIT_SSL_CAINFO", "GIT_SSL_CAINFO"),
     ("GIT_SSL_CAPATH", "SSL_CERT_DIR"),
 )
-_SSH = (
-    "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes -oForwardAgent=no -oForwardX11=no "
-    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none"
-)
+_OLDEST = (2, 37)
+"""The first git that can be told which address a host has."""
 
 
 class Git(msgspec.Struct, frozen=True):
@@ -96,7 +95,8 @@ class Git(msgspec.Struct, frozen=True):
         prefix: The executable and its flags.
         env: Its whole environment.
         settings: Bound what it may take.
-        address: What it fetches from, for messages.
+        address: What it fetches from, as it was typed, for messages.
+        url: Where that is in the end.
     """
 
     repository: Path
@@ -104,6 +104,21 @@ class Git(msgspec.Struct, frozen=True):
     env: dict[str, str]
     settings: Settings
     address: str
+    url: str
+
+    def moved(self, url: str, route: Route) -> Git:
+        """Return a git that asks where an address was redirected to, for the same repository.
+
+        Args:
+            url: Where that is.
+            route: How its host is reached.
+        """
+        addresses = ",".join(f"[{address}]" if ":" in address else address for address in route.addresses)
+        pin = f"{route.host}:{route.port}:{addresses}" if addresses and ":" not in route.host else ""
+        prefix = (*self.prefix, "-c", f"http.curloptResolve={pin}")  # an empty one takes back what was said before
+        env = {name: value for name, value in self.env.items() if name != _PROXY}
+        env |= {_PROXY: route.proxy} if route.proxy else {}  # on a command line everybody could read its password
+        return msgspec.structs.replace(self, prefix=prefix, env=env, url=url)
 
     async def run(self, *arguments: str) -> process.Completed:
         """Run one command to its end.
@@ -245,13 +260,16 @@ async def open_git(repository: Path, address: str, settings: Settings) -> Git:
     env = _ENVIRONMENT | {"PATH": settings.search_path, "GIT_ALLOW_PROTOCOL": protocol}
     passed = settings.passed
     if protocol == "https":
-        names = (spelling for name in _PROXIES for spelling in (name, name.lower()))
-        env |= {name: passed[name] for name in names if name in passed}
         env |= {name: passed[source] for name, source in _CERTIFICATES if source in passed}
     if protocol == "ssh":
-        env |= {"GIT_SSH_COMMAND": _SSH, "GIT_SSH_VARIANT": "ssh"}
         env |= {name: passed[name] for name in ("SSH_AUTH_SOCK",) if name in passed}
-    git = Git(repository, prefix, env, settings, address)
+        env |= {"GIT_SSH_COMMAND": await ssh.command(address, settings, env), "GIT_SSH_VARIANT": "ssh"}
+    git = Git(repository, prefix, env, settings, address, address)
+    if protocol == "https":
+        route = await route_to(address, settings)
+        if route.addresses:
+            await _refuse_old(executable, env, settings)
+        git = git.moved(address, route)
     done = await process.run(
         [*prefix, "init", "--quiet", "--bare", "--template=", str(repository)],
         env=env,
@@ -262,6 +280,17 @@ async def open_git(repository: Path, address: str, settings: Settings) -> Git:
         raise FetchFailed(f"git could not make a repository: {done.error}", hint="see what git says")
     await anyio.to_thread.run_sync(_ignore_filters, repository)
     return git
+
+
+async def _refuse_old(executable: str, env: dict[str, str], settings: Settings) -> None:
+    """Refuse a git that would look a host up again after it was checked."""
+    done = await process.run([executable, "version"], env=env, seconds=settings.fetch_seconds)
+    found = re.search(rb"(\d+)\.(\d+)", done.stdout)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST:
+        raise FetchFailed(
+            f"This is `{done.stdout.decode('utf-8', 'replace').strip()}`, which can't be told where a host was found",
+            hint="install git 2.37 or newer, or let a person add the template in a shell",
+        )
 
 
 def _ignore_filters(repository: Path) -> None:

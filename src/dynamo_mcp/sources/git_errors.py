@@ -47,7 +47,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"returned error: 30\d|unable to update url base from redirection",
-        "was redirected, and redirects are not followed",
+        "was redirected while it was fetched",
         "open it in a browser and give the address that it leads to",
     ),
     (

@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio.from_thread
 import anyio.to_thread
 
+from dynamo_mcp.disk import ignores_case
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
@@ -48,7 +49,7 @@ async def copy(location: Location, tree: Path, *, settings: Settings, progress: 
         FetchFailed: Something in it can't be read.
     """
     await progress.detail(f"copying `{location.address}`")
-    lint = Lint(location.address, settings)
+    lint = Lint(location.address, settings, ignores_case=await anyio.to_thread.run_sync(ignores_case, tree.parent))
     return await anyio.to_thread.run_sync(partial(_copy, location, tree, lint))
 
 

@@ -2,7 +2,8 @@
 
 `Lint` decides from names, sizes and link targets alone, without I/O, so the same rules hold for git's listing of a
 commit (before anything is checked out) and for a folder. It refuses what can harm and nothing else: templates are full
-of names with braces, quotes, pipes, spaces and non-ASCII letters, and names that differ only in case are fine on Linux.
+of names with braces, quotes, pipes, spaces and non-ASCII letters. Names that differ only in case are fine on Linux, but
+where one of them is a link or a folder, what is written under one name could land behind the other (CVE-2021-21300).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 from dynamo_mcp.errors import InvalidLocation, InvalidTemplate
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.wording import shown
+from dynamo_mcp.text import folded
 
 Kind: TypeAlias = Literal["file", "directory", "link"]
 
@@ -58,15 +60,17 @@ class Entry(msgspec.Struct, frozen=True):
 class Lint:
     """Collects a tree's entries and every reason not to use it."""
 
-    def __init__(self, where: str, settings: Settings) -> None:
+    def __init__(self, where: str, settings: Settings, *, ignores_case: bool = False) -> None:
         """Begin with an empty tree.
 
         Args:
             where: The location as messages name it.
             settings: Its limits for the number of entries and for their bytes.
+            ignores_case: The disk that the tree will lie on takes names that differ only in case for one.
         """
         self.entries: dict[str, Entry] = {}
         self._where = where
+        self._ignores_case = ignores_case
         self._settings = settings
         self._bytes = 0
         self._problems: list[str] = []
@@ -113,6 +117,7 @@ class Lint:
         for path, target in self._links.items():
             if problem := self._target_problem(path, target):
                 self.refuse(f"the link {shown(path)} to {shown(target)} {problem}")
+        self._refuse_collisions()
         if self._problems:
             more = len(self._problems) - _SHOWN
             text = "; ".join(self._problems[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
@@ -122,6 +127,14 @@ class Lint:
             )
         if directory is not None:
             self._check_directory(directory)
+
+    def _refuse_collisions(self) -> None:
+        first: dict[str, Entry] = {}
+        for entry in self.entries.values():
+            other = first.setdefault(folded(entry.path), entry)
+            harmful = self._ignores_case or entry.kind != other.kind or entry.kind == "link"
+            if other is not entry and harmful:
+                self.refuse(f"{shown(other.path)} and {shown(entry.path)} differ only in how they are written")
 
     def _target_problem(self, path: str, target: str) -> str | None:
         if not target or len(os.fsencode(target)) > TARGET_BYTES or not _is_text(target):

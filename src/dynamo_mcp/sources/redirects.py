@@ -1,0 +1,109 @@
+"""Where does an address lead in the end? Each step is asked for here, and each is looked at like a typed address.
+
+Nobody else follows a redirect: it would go wherever a stranger's server says, with whatever it was sent along. Here
+nothing is sent along, every step is https, its host is checked and the connection goes to what was checked.
+"""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urljoin, urlsplit
+
+from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.addresses import parse
+from dynamo_mcp.sources.hosts import Route, route_to
+from dynamo_mcp.sources.wording import redacted, safe_address
+from dynamo_mcp.text import plain
+
+MOST = 5
+SECONDS_PER_STEP = 30.0
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_FOLLOW = "give the address that it leads to, which a browser shows"
+
+
+async def follow(address: str, *, asking: str, settings: Settings) -> tuple[str, Route]:
+    """Follow an https address to where nothing leads on.
+
+    Args:
+        address: As it was typed.
+        asking: What is asked for below the address; a redirect has to keep it.
+        settings: Who speaks, the hosts that an operator allows, proxies and certificates.
+
+    Returns:
+        The address that it leads to, and how its host is reached.
+
+    Raises:
+        InvalidLocation: A step leads where no address may.
+        FetchFailed: There are too many steps, or a host can't be asked.
+    """
+    at, typed = address, _host(address)
+    for _ in range(MOST + 1):
+        route = await route_to(at, settings, typed=_host(at) == typed)
+        leads = await leads_on(at + asking, route, settings)
+        if leads is None:
+            return at, route
+        at = _next(at, leads, asking, settings)
+    raise FetchFailed(f"`{address}` is redirected more than {MOST} times", hint=_FOLLOW)
+
+
+def _host(address: str) -> str | None:
+    return urlsplit(address).hostname
+
+
+def _next(at: str, leads: str, asking: str, settings: Settings) -> str:
+    """Return the address of the next step, looked at like one that was typed."""
+    try:
+        target = urljoin(at + asking, leads)
+    except ValueError as error:
+        raise InvalidLocation(f"`{at}` is redirected to what can't be read", hint=_FOLLOW) from error
+    safe = safe_address(target)
+    if not target.startswith("https://"):
+        raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
+    if not target.endswith(asking):
+        raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
+    try:
+        return parse(target.removesuffix(asking), settings=settings).address
+    except InvalidLocation as error:
+        raise InvalidLocation(f"`{at}` is redirected: {error.message}", hint=error.hint) from error
+
+
+async def leads_on(url: str, route: Route, settings: Settings) -> str | None:
+    """Ask a host, and return where it leads on to; None when it doesn't."""
+    import httpx2  # noqa: PLC0415 - hardly any address leads on, and starting up would pay for it
+
+    host = httpx2.URL(url).netloc
+    said: Exception | None = None
+    for address in route.addresses or (route.host,):
+        # The certificate is the host's, whatever the address; nothing is sent along that anybody could keep.
+        asked = httpx2.URL(url, host=address)
+        try:
+            async with (
+                httpx2.AsyncClient(
+                    verify=_certificates(settings.passed),
+                    proxy=_with_scheme(route.proxy),
+                    trust_env=False,
+                    timeout=SECONDS_PER_STEP,
+                ) as client,
+                client.stream(
+                    "GET", asked, headers={"Host": host.decode()}, extensions={"sni_hostname": route.host}
+                ) as answer,
+            ):
+                return answer.headers.get("location") if answer.status_code in _MOVED else None
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
+            said = error
+    raise FetchFailed(
+        f"`{safe_address(url)}` can't be asked where it leads: {plain(redacted(str(said)), 200)}",
+        hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
+    ) from said
+
+
+def _certificates(passed: dict[str, str]) -> ssl.SSLContext | bool:
+    """Return the certificates that git would trust."""
+    file, folder = passed.get("GIT_SSL_CAINFO", passed.get("SSL_CERT_FILE")), passed.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=file, capath=folder) if file or folder else True
+
+
+def _with_scheme(proxy: str | None) -> str | None:
+    """Return a proxy as a URL; curl reads one without a scheme as `http`."""
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
