@@ -168,12 +168,14 @@ HOOKS: dict[str, tuple[str, str]] = {
     "the time zone": (
         "post_gen_project.py",
         """
-        import datetime, subprocess, time, zoneinfo
+        import datetime, hashlib, pathlib, subprocess, zoneinfo
         berlin = datetime.datetime(2026, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))
         assert berlin.utcoffset() == datetime.timedelta(hours=2)
         here = datetime.datetime.now().astimezone()
         assert here.strftime("%z") == subprocess.check_output(["date", "+%z"], text=True).strip()
         print(here.strftime("%z"))
+        local = pathlib.Path("/etc/localtime")
+        print(hashlib.sha256(local.read_bytes()).hexdigest() if local.exists() else "none")
         """,
     ),
     "files whose names are not ASCII": (

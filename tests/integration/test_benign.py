@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 from functools import partial
@@ -105,4 +106,6 @@ def test_the_time_zone_of_a_hook_is_that_of_the_machine(ended: dict[str, Ended])
     run = ended["the time zone"]
     assert run.project is not None, run.said
     here = subprocess.check_output(["date", "+%z"], env={"PATH": SEARCH_PATH}, text=True)
-    assert run.project["hooks"][0]["output"] == here
+    local = Path("/etc/localtime")
+    digest = hashlib.sha256(local.read_bytes()).hexdigest() if local.exists() else "none"
+    assert run.project["hooks"][0]["output"] == f"{here}{digest}\n"

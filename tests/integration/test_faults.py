@@ -160,7 +160,7 @@ FAULTS = {
     "a daemon, and a hook that fails": Fault(DAEMON + "sys.exit('no')\n", ("post_gen_project.py", "no")),
 }
 OTHERWISE = {
-    (DOCKER, "the output is full"): ("made more than it may", "`DYNAMO_MCP_OUTPUT_BYTES`"),
+    (DOCKER, "the output is full"): (f"more than {OUTPUT_BYTES} bytes", "`DYNAMO_MCP_OUTPUT_BYTES`"),
     (DOCKER, "the temporary folder is full"): ("made more than it may",),
 }
 """What is said where no file system has a size, and the server counts."""
