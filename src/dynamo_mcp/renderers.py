@@ -18,28 +18,25 @@ from typing import Any, Self
 import anyio
 import anyio.to_thread
 import msgspec
-import orjson
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dynamo_mcp import jobs
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
-from dynamo_mcp.last_words import printed
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.sandbox import CODE
 from dynamo_mcp.sandbox.identity import NEUTRAL, git_identity
-from dynamo_mcp.sandbox.launch import CODE, START_SECONDS, Launch, Launched, bubblewrap, launched
-from dynamo_mcp.sandbox.policy import policy
+from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, bubblewrap, launched, needed
+from dynamo_mcp.sandbox.policy import most, policy
 from dynamo_mcp.sandbox.tier import probe
+from dynamo_mcp.sandbox.user import FOLDER, available, claimed, readable, sweep
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Confinement, Inspected, Rendered
+from dynamo_mcp.types import Backend, Confinement, Inspected, Rendered
+from dynamo_mcp.workers import Worker
 
-MESSAGE_BYTES = 16 << 20
 ANSWER_SECONDS = 5.0
-
-_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead)
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -58,39 +55,6 @@ class _Heard(msgspec.Struct, frozen=True):
     refusal: DynamoError | None
 
 
-class _Worker:
-    def __init__(self, key: _Key, at: Launched, stack: AsyncExitStack) -> None:
-        assert at.process.stdin and at.process.stdout  # noqa: S101, PT018 - both are pipes: `launched` asks for them
-        self.key = key
-        self.at = at
-        self.stack = stack
-        self._stdin = at.process.stdin
-        self._stdout = BufferedByteReceiveStream(at.process.stdout)
-
-    async def tell(self, message: dict[str, Any]) -> None:
-        try:
-            await self._stdin.send(orjson.dumps(message) + b"\n")
-        except _GONE as error:
-            raise jobs.died(self.at) from error
-
-    def printed(self, temporary: Path) -> str | None:
-        return printed(self.at.root / temporary.relative_to("/"))
-
-    async def greet(self) -> None:
-        if (await self.hear()).get("event") != "ready":
-            raise jobs.nonsense()
-
-    async def hear(self) -> dict[str, Any]:
-        try:
-            line = await self._stdout.receive_until(b"\n", MESSAGE_BYTES)
-            message: dict[str, Any] = orjson.loads(line)
-        except _GONE as error:
-            raise jobs.died(self.at) from error
-        except (anyio.DelimiterNotFound, orjson.JSONDecodeError) as error:
-            raise jobs.nonsense() from error
-        return message
-
-
 class Renderers:
     """The pool of one server; use it as a context manager, which ends every worker on the way out."""
 
@@ -98,7 +62,7 @@ class Renderers:
         """Start nothing yet."""
         self._settings = settings
         self._store = store
-        self._idle: OrderedDict[int, _Worker] = OrderedDict()
+        self._idle: OrderedDict[int, Worker] = OrderedDict()
         self._numbers = itertools.count()
         self._once = anyio.Lock()
         self._confinement: Confinement | None = None
@@ -119,6 +83,8 @@ class Renderers:
         async with self._once:
             if self._confinement is None:
                 self._identity = await git_identity(self._settings)
+                if available():
+                    await sweep(self._settings.python)
                 self._confinement = await probe(self._settings, python=self._settings.python)
         return self._confinement
 
@@ -146,7 +112,7 @@ class Renderers:
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at, output)
-                mechanisms = ("bubblewrap",) if self._uses_bubblewrap(worker.key) else ()
+                mechanisms = ("bubblewrap",) if worker.backend == "bubblewrap" else ()
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
             raise heard.refusal or jobs.failure(job, heard.last)
@@ -181,14 +147,14 @@ class Renderers:
     @asynccontextmanager
     async def _done(
         self, job: Job, decide: Decide | None, progress: Progress, *, action: str = "create"
-    ) -> AsyncIterator[tuple[_Heard, _Worker, Path]]:
+    ) -> AsyncIterator[tuple[_Heard, Worker, Path]]:
         """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
         worker = await self._take(job)
         healthy = False
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            message = self._message(job, identity, *paths, private=self._uses_bubblewrap(worker.key))
+            message = self._message(job, identity, worker.backend, *paths)
             await worker.tell({**message, "action": action})
             try:
                 heard = await self._follow(worker, identity, decide, progress)
@@ -206,7 +172,9 @@ class Renderers:
             else:
                 await self._end(worker)
 
-    def _message(self, job: Job, identity: str, output: Path, temporary: Path, *, private: bool) -> dict[str, Any]:
+    def _message(
+        self, job: Job, identity: str, backend: Backend | None, output: Path, temporary: Path
+    ) -> dict[str, Any]:
         environment = job.environment
         python = Path(environment.plain / "bin" / "python").resolve().parent.parent
         read = [job.template.checkout, environment.path, environment.plain, python, CODE]
@@ -220,12 +188,13 @@ class Renderers:
             "trust": job.trust,
             "variables": job.variables,
             "hooks": job.hooks,
-            "policy": policy(self._settings, read=read, write=(output, temporary), private=private)
+            "policy": policy(self._settings, read=read, write=(output, temporary), backend=backend)
             if job.confined
             else None,
+            "most": most(self._settings, output, temporary) if backend == "user" else None,
         }
 
-    async def _follow(self, worker: _Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
+    async def _follow(self, worker: Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
@@ -258,7 +227,7 @@ class Renderers:
                 case _:
                     raise jobs.nonsense()
 
-    async def _take(self, job: Job) -> _Worker:
+    async def _take(self, job: Job) -> Worker:
         confinement = await self.confinement()
         landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
         key = _Key(
@@ -274,7 +243,7 @@ class Renderers:
                 return worker
         return await self._start(key)
 
-    async def _lives(self, worker: _Worker) -> bool:
+    async def _lives(self, worker: Worker) -> bool:
         """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
         alive = False
         try:
@@ -288,24 +257,26 @@ class Renderers:
                 await self._end(worker)
         return alive
 
-    async def _start(self, key: _Key) -> _Worker:
+    async def _start(self, key: _Key) -> Worker:
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
         room.mkdir()
         room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
         home = self._settings.home
+        backend = self._confinement.backend if key.confined and self._confinement else None
         launch = Launch(
             python=key.plain / "bin" / "python",
             packages=_packages(key.plain),
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
-            bubblewrap=bubblewrap(self._settings) if self._uses_bubblewrap(key) else None,
+            bubblewrap=bubblewrap(self._settings) if backend == "bubblewrap" else None,
             git_identity=self._identity,
             own=self._settings.environment if key.full else None,
         )
         stack = AsyncExitStack()
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
         try:
-            worker = _Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack)
+            launch = await self._with_user(launch, backend, stack)
+            worker = Worker(key, await stack.enter_async_context(launched(launch, self._settings)), stack, backend)
             with anyio.fail_after(START_SECONDS):
                 await worker.greet()
         except BaseException as error:
@@ -318,10 +289,19 @@ class Renderers:
             raise
         return worker
 
-    def _uses_bubblewrap(self, key: _Key) -> bool:
-        return key.confined and self._confinement is not None and self._confinement.tier == "strong"
+    async def _with_user(self, launch: Launch, backend: Backend | None, stack: AsyncExitStack) -> Launch:
+        """Have root's jobs become a user of their own; under bubblewrap they do without where that can't be."""
+        user = None
+        if backend is not None and available() and all(readable(path) for path in needed(launch)):
+            user = await stack.enter_async_context(claimed(self._settings.python))
+        if backend == "user" and user is None:
+            raise RendererFailed(
+                "There is no user that a renderer's jobs could become",
+                hint=f"make `{FOLDER}` a folder that only root may write to, or install bubblewrap",
+            )
+        return msgspec.structs.replace(launch, user=user)
 
-    async def _clear(self, worker: _Worker, paths: list[Path]) -> bool:
+    async def _clear(self, worker: Worker, paths: list[Path]) -> bool:
         """Have the worker remove what a job left; return whether it can serve another.
 
         It is not cancelled: the project is in its place by now, and its create has succeeded.
@@ -334,12 +314,12 @@ class Renderers:
                 return False
         return False
 
-    async def _give_back(self, worker: _Worker) -> None:
+    async def _give_back(self, worker: Worker) -> None:
         self._idle[next(self._numbers)] = worker
         while len(self._idle) > self._settings.renderers:
             await self._end(self._idle.popitem(last=False)[1])
 
-    async def _end(self, worker: _Worker) -> None:
+    async def _end(self, worker: Worker) -> None:
         with anyio.CancelScope(shield=True):
             await worker.stack.aclose()
 

@@ -251,6 +251,11 @@ BENIGN = {
         import resource
         resource.prlimit(0, resource.RLIMIT_NOFILE)
     """,
+    "makes itself slower, and moves to one processor": """
+        os.nice(1)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    """,
     "signals its own child": """
         import signal
         child = os.fork()

@@ -118,6 +118,31 @@ FORBIDDEN = {
         """,
         "EPERM",
     ),
+    "makes another process slower": (
+        """
+        import signal
+        child = os.fork()
+        if child == 0:
+            while True: signal.pause()
+        try: os.setpriority(os.PRIO_PROCESS, child, 19)
+        finally: os.kill(child, 9)
+        os.waitpid(child, 0)
+        """,
+        "EPERM",
+    ),
+    "makes its group slower": ("os.setsid()\nos.setpriority(os.PRIO_PGRP, 0, 19)", "EPERM"),
+    "moves another process to one processor": (
+        """
+        import signal
+        child = os.fork()
+        if child == 0:
+            while True: signal.pause()
+        try: os.sched_setaffinity(child, [min(os.sched_getaffinity(0))])
+        finally: os.kill(child, 9)
+        os.waitpid(child, 0)
+        """,
+        "EPERM",
+    ),
     "makes a queue of messages": ("call('msgget', 0, 0o1600)", "EPERM"),
     "changes its personality": ("call('personality', 0xffffffff)", "EPERM"),
 }
@@ -217,7 +242,8 @@ def test_every_number_gets_the_answer_of_its_table(
 ) -> None:
     numbers = {name: numbers[machine] for name, numbers in dump["tables"].items()}
     # Without arguments: family 0, which is neither that of a Unix pair nor of the internet.
-    expected = {numbers[name]: REFUSED for name in [*dump["refused"], "socket", "socketpair"]}
+    # And without arguments `ioprio_set` is not of a process.
+    expected = {numbers[name]: REFUSED for name in [*dump["refused"], "socket", "socketpair", "ioprio_set"]}
     expected |= {numbers[name]: UNKNOWN for name in dump["said not to exist"]}
 
     for number in range(1024):
@@ -299,9 +325,21 @@ def test_pairs_of_sockets_are_connected_ones(ask: Ask, *, network: bool) -> None
             assert ask("socketpair", 30, kind | flags, network=network) == REFUSED
 
 
-def test_limits_are_those_of_the_caller(ask: Ask) -> None:
-    assert ask("prlimit64", 0, 7) == ALLOW
-    assert ask("prlimit64", 1, 7) == REFUSED
+OF_ITSELF = ["prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"]
+
+
+@pytest.mark.parametrize("call", OF_ITSELF)
+def test_limits_and_processors_are_those_of_the_caller(ask: Ask, call: str) -> None:
+    assert ask(call, 0, 7) == ALLOW
+    assert ask(call, 1, 7) == REFUSED
+
+
+@pytest.mark.parametrize(("call", "process"), [("setpriority", 0), ("ioprio_set", 1)])
+def test_priorities_are_those_of_the_caller_and_of_no_group_or_user(ask: Ask, call: str, process: int) -> None:
+    assert ask(call, process, 0, 7) == ALLOW
+    assert ask(call, process, 1, 7) == REFUSED
+    for kind in {0, 1, 2, 3} - {process}:
+        assert ask(call, kind, 0, 7) == REFUSED
 
 
 HEADERS = [
@@ -319,7 +357,8 @@ def test_the_list_of_what_is_refused_has_lost_nothing(dump: dict[str, Any]) -> N
         clock_settime
         clock_adjtime adjtimex syslog personality mknod mknodat open_by_handle_at name_to_handle_at iopl ioperm
         lookup_dcookie nfsservctl vhangup memfd_secret migrate_pages move_pages mbind set_mempolicy
-        set_mempolicy_home_node msgget semget shmget mq_open fanotify_init sethostname setdomainname
+        set_mempolicy_home_node msgget msgsnd msgrcv msgctl semget semop semtimedop semctl shmget shmat shmctl mq_open
+        fanotify_init sethostname setdomainname process_madvise process_mrelease
     """
     assert sorted(dump["refused"]) == sorted(expected.split())
 

@@ -1,6 +1,7 @@
 """Which processes belong to a job, and how do they die? All of them, whatever they did to get away.
 
-In a PID namespace of its own, the worker sees nothing but its jobs. Elsewhere it adopts what its descendants leave
+In a PID namespace of its own, the worker sees nothing but its jobs. A user of its own has nothing but them, either.
+Elsewhere the worker adopts what its descendants leave
 behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it stays below it in the process tree.
 """
 
@@ -13,8 +14,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dynamo_mcp._in_environment import identity
     from dynamo_mcp._in_environment.system_calls import process_control
 else:
+    import identity
     from system_calls import process_control
 
 _PR_SET_PDEATHSIG = 1
@@ -35,16 +38,19 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         process_control(_PR_SET_PDEATHSIG, number)
 
 
-def bury(child: int, *, alone: bool) -> int:
+def bury(child: int, *, alone: bool, user: int | None = None) -> int:
     """Kill a job and all its descendants, and reap them.
 
     Args:
         child: The job.
         alone: This process is process 1 of a PID namespace.
+        user: The job runs as this user, and nothing else does.
 
     Returns:
         How the job itself ended, as `os.waitpid` tells it; 0 when it had to be killed after its last message.
     """
+    if user is not None and not alone:
+        return _bury_all_of(child, user)
     status = 0
     with contextlib.suppress(ChildProcessError):
         ended, how = os.waitpid(child, os.WNOHANG)
@@ -60,6 +66,23 @@ def bury(child: int, *, alone: bool) -> int:
             break
         if ended == child and not (os.WIFSIGNALED(how) and os.WTERMSIG(how) == signal.SIGKILL):
             status = how
+    return status
+
+
+def _bury_all_of(child: int, user: int) -> int:
+    """Do it where all of the job's processes are one user's."""
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        _, how = os.waitpid(child, 0)
+        status = 0 if os.WIFSIGNALED(how) and os.WTERMSIG(how) == signal.SIGKILL else how
+    # What the job has left running became this process's child when the job died.
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+            if not ended:
+                identity.end(user)
+                os.waitpid(-1, 0)
     return status
 
 

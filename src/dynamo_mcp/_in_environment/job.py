@@ -18,12 +18,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import afresh, confine, family, render
+    from dynamo_mcp._in_environment import afresh, confine, family, identity, render
     from dynamo_mcp._in_environment.failure import Failure, described
 else:
     import afresh
     import confine
     import family
+    import identity
     import render
     from failure import Failure, described
 
@@ -34,7 +35,7 @@ def prepare() -> None:
     confine.prepare()
 
 
-def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> NoReturn:
+def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None) -> NoReturn:
     """Run one job and end the process.
 
     Args:
@@ -42,6 +43,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
         orders: File descriptor that says "1" to proceed after "resolved".
         replies: File descriptor that takes the job's messages.
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
+        user: Whom the job becomes; None where it stays who the worker is.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -49,7 +51,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> N
         if not alone:
             os.setsid()
             family.die_with_parent()
-        return work(message, orders, replies, alone=alone)
+        return work(message, orders, replies, alone=alone, user=user)
 
     end(replies, begin)
 
@@ -65,14 +67,24 @@ def end(replies: int, work: Callable[[], dict[str, Any]]) -> NoReturn:
     os._exit(0)
 
 
-def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> dict[str, Any]:
+def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None) -> dict[str, Any]:
     """Confine, then make what is wanted; until the first is done, nothing of the template and its packages runs."""
     started = time.perf_counter()
     output, temporary = message["output"], message["temporary"]
     os.makedirs(output)
     os.makedirs(temporary)
+    mechanisms = []
+    if user is not None:
+        if not message["readable"]:
+            message["template"] = identity.copied(message["template"], temporary, user)
+        hand_over(user, output, temporary)
+        mechanisms.append("user")
+        if not alone:
+            family.die_with_parent()  # who changes users is no longer told of its parent's death (prctl(2))
     keep_only({orders, replies}, os.path.join(temporary, ".printed"))
-    mechanisms = confine.confine(confine.Policy.from_message(message["policy"])) if message["policy"] else []
+    if message["policy"]:
+        mechanisms += confine.confine(confine.Policy.from_message(message["policy"]))
+    say(replies, {"event": "confined", "mechanisms": mechanisms})
     own = packages_of(message["environment"])
     # At `inert` the worker's own packages render, and the template's are never those of an extension that does more.
     if message["trust"] != "inert" and afresh.needed(render.PACKAGES, own):
@@ -83,16 +95,28 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool) -> 
             message=message,
             orders=orders,
             replies=replies,
-            mechanisms=mechanisms,
             started=started,
             alone=alone,
         )
-    return make(message, orders, replies, mechanisms, started, alone=alone)
+    return make(message, orders, replies, started, alone=alone)
 
 
-def make(
-    message: dict[str, Any], orders: int, replies: int, mechanisms: list[str], started: float, *, alone: bool
-) -> dict[str, Any]:
+def hand_over(user: int, *folders: str) -> None:
+    """Give a user the job's own folders, which nobody else may enter, and become that user.
+
+    Raises:
+        Unconfinable: The kernel refused.
+    """
+    try:
+        for folder in folders:
+            os.chmod(folder, 0o700)
+            os.chown(folder, user, user)
+        identity.become(user)
+    except OSError as error:
+        raise confine.Unconfinable(error.errno, f"the job can't become user {user}: {error.strerror}") from error
+
+
+def make(message: dict[str, Any], orders: int, replies: int, started: float, *, alone: bool) -> dict[str, Any]:
     """Enter, resolve, render; or only look at what the template makes of itself.
 
     Returns:
@@ -113,7 +137,7 @@ def make(
     if message["action"] == "inspect":
         inspected = project.inspect()
         seconds = {"inspect": time.perf_counter() - started}
-        return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds, "mechanisms": mechanisms}
+        return {"event": "done", **inspected, "hooks": project.ran, "seconds": seconds}
     resolved = project.resolve()
     say(replies, {"event": "resolved", **resolved})
     seconds = {"resolve": time.perf_counter() - started}
@@ -122,13 +146,7 @@ def make(
     started = time.perf_counter()
     project.generate(accept_hooks=message.get("hooks", True))
     seconds["render"] = time.perf_counter() - started
-    return {
-        "event": "done",
-        "directory": resolved["directory"],
-        "hooks": project.ran,
-        "seconds": seconds,
-        "mechanisms": mechanisms,
-    }
+    return {"event": "done", "directory": resolved["directory"], "hooks": project.ran, "seconds": seconds}
 
 
 def keep_only(descriptors: set[int], printed: str) -> None:

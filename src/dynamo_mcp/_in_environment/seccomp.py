@@ -15,120 +15,12 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_EXIST
     from dynamo_mcp._in_environment.system_calls import process_control
 else:
+    from call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_EXIST
     from system_calls import process_control
 
-
-class Numbers(NamedTuple):
-    """A system call's number on each machine; None where there is no such call.
-
-    Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux; the tests compare
-    them with the headers of the machine that they run on.
-    """
-
-    x86_64: int | None
-    aarch64: int | None
-
-
-REFUSED = {
-    # Another process's memory, descriptors or flow.
-    "ptrace": Numbers(101, 117),
-    "process_vm_readv": Numbers(310, 270),
-    "process_vm_writev": Numbers(311, 271),
-    "kcmp": Numbers(312, 272),
-    "pidfd_getfd": Numbers(438, 438),
-    # Another view of the file system, or a way around its paths.
-    "mount": Numbers(165, 40),
-    "umount2": Numbers(166, 39),
-    "pivot_root": Numbers(155, 41),
-    "chroot": Numbers(161, 51),
-    "open_tree": Numbers(428, 428),
-    "open_tree_attr": Numbers(467, 467),
-    "move_mount": Numbers(429, 429),
-    "fsopen": Numbers(430, 430),
-    "fsconfig": Numbers(431, 431),
-    "fsmount": Numbers(432, 432),
-    "fspick": Numbers(433, 433),
-    "mount_setattr": Numbers(442, 442),
-    "name_to_handle_at": Numbers(303, 264),
-    "open_by_handle_at": Numbers(304, 265),
-    "fanotify_init": Numbers(300, 262),
-    "quotactl": Numbers(179, 60),
-    "quotactl_fd": Numbers(443, 443),
-    # Devices, FIFOs and sockets as files.
-    "mknod": Numbers(133, None),
-    "mknodat": Numbers(259, 33),
-    # Namespaces: inside a user namespace a process has every capability, and most of the kernel to attack.
-    "unshare": Numbers(272, 97),
-    "setns": Numbers(308, 268),
-    # Large parts of the kernel with a history of holes, or with ways around this filter.
-    "bpf": Numbers(321, 280),
-    "perf_event_open": Numbers(298, 241),
-    "userfaultfd": Numbers(323, 282),
-    "io_uring_setup": Numbers(425, 425),
-    "io_uring_enter": Numbers(426, 426),
-    "io_uring_register": Numbers(427, 427),
-    "memfd_secret": Numbers(447, 447),
-    # Keys of the user, which no namespace hides.
-    "add_key": Numbers(248, 217),
-    "request_key": Numbers(249, 218),
-    "keyctl": Numbers(250, 219),
-    # What outlives the job or is shared by all.
-    "msgget": Numbers(68, 186),
-    "semget": Numbers(64, 190),
-    "shmget": Numbers(29, 194),
-    "mq_open": Numbers(240, 180),
-    # The machine itself.
-    "kexec_load": Numbers(246, 104),
-    "kexec_file_load": Numbers(320, 294),
-    "init_module": Numbers(175, 105),
-    "finit_module": Numbers(313, 273),
-    "delete_module": Numbers(176, 106),
-    "reboot": Numbers(169, 142),
-    "swapon": Numbers(167, 224),
-    "swapoff": Numbers(168, 225),
-    "acct": Numbers(163, 89),
-    "settimeofday": Numbers(164, 170),
-    "clock_settime": Numbers(227, 112),
-    "clock_adjtime": Numbers(305, 266),
-    "adjtimex": Numbers(159, 171),
-    "sethostname": Numbers(170, 161),
-    "setdomainname": Numbers(171, 162),
-    "syslog": Numbers(103, 116),
-    "vhangup": Numbers(153, 58),
-    "iopl": Numbers(172, None),
-    "ioperm": Numbers(173, None),
-    "personality": Numbers(135, 92),
-    "lookup_dcookie": Numbers(212, 18),
-    "nfsservctl": Numbers(180, 42),
-    # Where memory lies, also another process's.
-    "migrate_pages": Numbers(256, 238),
-    "move_pages": Numbers(279, 239),
-    "mbind": Numbers(237, 235),
-    "set_mempolicy": Numbers(238, 237),
-    "set_mempolicy_home_node": Numbers(450, 450),
-}
-"""Answered with EPERM."""
-
-SAID_NOT_TO_EXIST = {"clone3": Numbers(435, 435), "openat2": Numbers(437, 437)}
-"""Answered with ENOSYS."""
-
-EXAMINED = {
-    "open": Numbers(2, None),
-    "openat": Numbers(257, 56),
-    "creat": Numbers(85, None),
-    "chmod": Numbers(90, None),
-    "fchmod": Numbers(91, 52),
-    "fchmodat": Numbers(268, 53),
-    "fchmodat2": Numbers(452, 452),
-    "clone": Numbers(56, 220),
-    "ioctl": Numbers(16, 29),
-    "prlimit64": Numbers(302, 261),
-    "socket": Numbers(41, 198),
-    "socketpair": Numbers(53, 199),
-}
-"""Answered by their arguments; see `_examinations`."""
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """`AUDIT_ARCH_*` of linux/audit.h, by the machine's name in `uname -m`."""
@@ -152,6 +44,10 @@ _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
 _SOCK_TYPE_MASK = 0xF
 """linux/net.h; the bits above are SOCK_CLOEXEC and SOCK_NONBLOCK."""
+
+_PRIO_PROCESS = 0
+_IOPRIO_WHO_PROCESS = 1
+"""One process, where others stand for a group, or for all of a user (setpriority(2), ioprio_set(2))."""
 
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
@@ -264,6 +160,17 @@ def _examinations(*, network: bool) -> dict[str, Program]:
     def no_set_uid_when_created(flags: int, mode: int) -> Program:
         return [*_load_argument(flags), *_when_any_bit(_MAY_CREATE, no_set_uid(mode)), *_ALLOW]
 
+    def of_one(kind: int) -> Program:
+        return [
+            *_load_argument(0),
+            *_unless_equal(kind, _REFUSE),
+            *_load_argument(1),
+            *_unless_equal(0, _REFUSE),
+            *_ALLOW,
+        ]
+
+    # Process 0 is the caller.
+    of_itself = [*_load_argument(0), *_unless_equal(0, _REFUSE), *_ALLOW]
     internet = [*_load_argument(0), *_when_equal(_AF_INET, _ALLOW), *_when_equal(_AF_INET6, _ALLOW), *_REFUSE]
     connected_pair = [
         *_load_argument(0),
@@ -285,8 +192,14 @@ def _examinations(*, network: bool) -> dict[str, Program]:
         "fchmodat2": no_set_uid(mode=2),
         "clone": [*_load_argument(0), *_when_any_bit(_NAMESPACE_FLAGS, _REFUSE), *_ALLOW],
         "ioctl": [*_load_argument(1), *_when_equal(_TIOCSTI, _REFUSE), *_when_equal(_TIOCLINUX, _REFUSE), *_ALLOW],
-        # Process 0 is the caller; lowering the limits of another process of the same user can kill it.
-        "prlimit64": [*_load_argument(0), *_unless_equal(0, _REFUSE), *_ALLOW],
+        # Lowering the limits of another process of the same user can kill it, the rest can make it slow.
+        "prlimit64": of_itself,
+        "sched_setparam": of_itself,
+        "sched_setscheduler": of_itself,
+        "sched_setaffinity": of_itself,
+        "sched_setattr": of_itself,
+        "setpriority": of_one(_PRIO_PROCESS),
+        "ioprio_set": of_one(_IOPRIO_WHO_PROCESS),
         "socket": internet if network else _REFUSE,
         "socketpair": connected_pair,
     }

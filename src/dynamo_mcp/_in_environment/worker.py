@@ -1,6 +1,7 @@
 """The worker: runs in a template's own Python, warm, and renders one job at a time in a fork of itself.
 
-It is started as `python -I -S -B worker.py --packages SITE_PACKAGES [--pid-namespace]` and talks JSON, a line each.
+It is started as `python -I -S -B worker.py --packages SITE_PACKAGES [--pid-namespace] [--user NUMBER]` and talks JSON,
+a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
@@ -14,6 +15,7 @@ It expects on standard input:
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
         hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
+        most: how much it may write, where no file system limits that (see `written.py`); null or left out otherwise.
     {"action": "inspect", …}
         the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
@@ -32,6 +34,7 @@ It results in, on standard output:
         of "inspect"; there is no "resolved" before it.
         configuration: the text of the `cookiecutter.json` that the hook left.
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
+        mechanisms: what the job said that has confined it, before anything of the template and its packages ran.
     {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always"}
         kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox" or "died".
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
@@ -41,12 +44,14 @@ It results in, on standard output:
     {"event": "pong"}
 
 The worker itself never runs template code and never reads what a job wrote. With `--pid-namespace` it is process 1 of a
-PID namespace, so that killing everything it sees leaves nothing of a job alive.
+PID namespace, so that killing everything it sees leaves nothing of a job alive. With `--user` it is root, and its jobs
+become that user, whom nobody else is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -66,11 +71,13 @@ if __name__ == "__main__":
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family, job, render
+    from dynamo_mcp._in_environment import family, identity, job, render, written
 else:
     import family
+    import identity
     import job
     import render
+    import written
 
 
 EVENTS = ["resolved", "step", "done", "failed"]
@@ -79,11 +86,13 @@ PATIENCE = 2.0
 """Seconds that a job has to end after its last message."""
 ROOTS: dict[str, int] = {}
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
+FOR_ALL = 0o1777
 
 
 def main() -> None:
     """Answer messages until standard input ends, or the server does."""
     alone = "--pid-namespace" in sys.argv[1:]
+    user = int(sys.argv[sys.argv.index("--user") + 1]) if "--user" in sys.argv else None
     if not alone:
         family.adopt()
         signal.signal(signal.SIGTERM, stop)
@@ -96,6 +105,8 @@ def main() -> None:
     os.dup2(2, 1)
     os.close(null)
     preheat()
+    if alone and user is not None:
+        os.chmod(SHARED_MEMORY, FOR_ALL)
     if alone:
         ROOTS.update({root: os.stat(root).st_mode for root in ("/output", "/tmp", SHARED_MEMORY)})  # noqa: S108
     send(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
@@ -106,11 +117,12 @@ def main() -> None:
         elif message["action"] == "clear":
             send(replies, clear(message["paths"], alone=alone))
         elif message["action"] in {"create", "inspect"}:
-            send(replies, supervise(message, requests, replies, alone=alone))
+            send(replies, supervise(message, requests, replies, alone=alone, user=user))
 
 
 def stop(*_: object) -> None:
     """End, and bury what runs: the server asks for it, or is dead."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and the burial is not interrupted
     raise SystemExit
 
 
@@ -124,27 +136,37 @@ def preheat() -> None:
     gc.freeze()
 
 
-def supervise(message: dict[str, Any], requests: BinaryIO, replies: BinaryIO, *, alone: bool) -> dict[str, Any]:
+def supervise(
+    message: dict[str, Any], requests: BinaryIO, replies: BinaryIO, *, alone: bool, user: int | None
+) -> dict[str, Any]:
     """Run one job in a fork, hand its messages on, and leave nothing of it alive.
 
     Returns:
         The job's last message.
     """
+    message["readable"] = user is None or identity.readable(message["template"])
     from_job, to_worker = os.pipe()
     from_worker, to_job = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(from_job)
         os.close(to_job)
-        job.run(message, from_worker, to_worker, alone=alone)
+        job.run(message, from_worker, to_worker, alone=alone, user=user)
     status = 0
+    kill = functools.partial(os.kill, child, signal.SIGKILL) if user is None else functools.partial(identity.end, user)
     try:
         os.close(to_worker)
         os.close(from_worker)
-        with os.fdopen(from_job, "rb") as messages, os.fdopen(to_job, "wb", buffering=0) as orders:
+        with (
+            os.fdopen(from_job, "rb") as messages,
+            os.fdopen(to_job, "wb", buffering=0) as orders,
+            written.watched(message.get("most"), kill) as too_much,
+        ):
             last = follow(message["id"], messages, orders, requests, replies)
     finally:
-        status = family.bury(child, alone=alone)
+        status = family.bury(child, alone=alone, user=user)
+    if too_much:
+        return {"event": "failed", "id": message["id"], "kind": "space", "message": too_much[0], "output": ""}
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last
@@ -155,23 +177,27 @@ def follow(
 ) -> dict[str, Any]:
     """Hand a job's messages on, one of each known shape at a time; what it writes is read as data, never as code.
 
+    First it says what has confined it, which is believed there alone: by then nothing of the template has run.
+
     Returns:
         Its last message, or the `failed` one of a job that ended, or wrote nonsense.
     """
+    mechanisms: list[str] | None = None
     while line := messages.readline(MESSAGE_BYTES):
         try:
             said = json.loads(line) if line.endswith(b"\n") else None
         except (ValueError, RecursionError):
             said = None
         event = said.get("event") if isinstance(said, dict) else None
-        if (
-            not isinstance(said, dict)
-            or not isinstance(event, str)
-            or event not in {"resolved", "step", "done", "failed"}
-        ):
+        if mechanisms is None and isinstance(said, dict) and event == "confined":
+            mechanisms = said["mechanisms"]
+            continue
+        expected = EVENTS[-1:] if mechanisms is None else EVENTS
+        if not isinstance(said, dict) or not isinstance(event, str) or event not in expected:
             return died(identity, "the job wrote something that is no message")
         said["id"] = identity
         if event in EVENTS[2:]:
+            said["mechanisms"] = mechanisms or []
             # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
             select.select([messages], [], [], PATIENCE)
             return said

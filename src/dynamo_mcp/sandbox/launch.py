@@ -1,7 +1,8 @@
 """How is a renderer started? Under bubblewrap, or as it is.
 
 Under bubblewrap the worker is process 1 of its PID namespace, has no network, sees read-only bases, environments,
-checkouts, its Python and `/usr` at their own paths, and writes only to two size-limited tmpfs.
+checkouts, its Python and `/usr` at their own paths, and writes only to two size-limited tmpfs. A renderer that root
+starts has its jobs become a user of their own, under bubblewrap as well as without.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import anyio.abc
@@ -19,9 +21,11 @@ import msgspec
 
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.process import open_process
+from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox.policy import FILES, TEMPORARY_BYTES
+from dynamo_mcp.sandbox.user import INSIDE, NEEDED, User
 from dynamo_mcp.settings import Settings
 
-CODE = Path(__file__).parent.parent / "_in_environment"
 ISOLATION = (
     "--unshare-all",
     "--unshare-user",
@@ -33,7 +37,6 @@ ISOLATION = (
 )
 """What bubblewrap takes away before anything is mounted (bwrap(1))."""
 
-TEMPORARY_BYTES = 64 << 20
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 """Where a job looks for executables, after its environment's own."""
 START_SECONDS = 30.0
@@ -50,6 +53,7 @@ class Launch(msgspec.Struct, frozen=True):
         room: An existing folder of the renderer's own, for its log and, without bubblewrap, its output.
         bubblewrap: The executable; None starts the worker as it is.
         git_identity: Name and email that Git in hooks gets.
+        user: Whom its jobs become; None where they stay who they are.
         own: The worker's whole environment, where it is the operator's own.
     """
 
@@ -59,6 +63,7 @@ class Launch(msgspec.Struct, frozen=True):
     room: Path
     bubblewrap: Path | None
     git_identity: tuple[str, str]
+    user: User | None = None
     own: dict[str, str] | None = None
 
 
@@ -100,39 +105,71 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
         if launch.bubblewrap is None:
             output, temporary = launch.room / "output", launch.room / "temporary"
             environment = launch.own or _environment(launch, temporary)
-            temporary.mkdir()
+            for folder in (output, temporary):
+                folder.mkdir()
+            if launch.user is not None:
+                worker += ["--user", str(launch.user.number)]
+                for folder in (launch.room, output, temporary):
+                    folder.chmod(0o711)  # a job gets to its own folder, and finds nobody else's
             async with open_process(
-                worker, env=environment, stdin=subprocess.PIPE, stderr=errors.fileno(), cwd=launch.room, gently=True
+                worker,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stderr=errors.fileno(),
+                pass_fds=_locks(launch),
+                cwd=launch.room,
+                gently=True,
             ) as process:
                 yield Launched(process, output, temporary, Path("/"), log)
             return
         output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
-        reader, writer = os.pipe()
-        command = _confined(launch, settings, launch.bubblewrap, writer, _environment(launch, temporary))
-        try:
+        worker += ["--pid-namespace", *(["--user", str(INSIDE)] if launch.user else [])]
+        with ExitStack() as opened:
+            reader, writer = _pipe(opened)
+            held, release = _pipe(opened)
+            arguments = ["--info-fd", str(writer.fileno())]
+            if launch.user is not None:
+                arguments += ["--userns-block-fd", str(held.fileno())]
+            command = _confined(launch, settings, [launch.bubblewrap, *arguments], _environment(launch, temporary))
             async with open_process(
-                [*command, *worker, "--pid-namespace"],
+                [*command, *worker],
                 env={},
                 stdin=subprocess.PIPE,
                 stderr=errors.fileno(),
-                pass_fds=(writer,),
+                pass_fds=(writer.fileno(), held.fileno(), *_locks(launch)),
                 cwd=Path("/"),
             ) as process:
-                os.close(writer)
-                writer = -1
-                child = await _child(reader, log)
+                writer.close()
+                held.close()
+                child = await _child(reader.fileno(), log)
+                if launch.user is not None:
+                    _map(child, launch.user)
+                    release.write(b"1")
                 yield Launched(process, output, temporary, Path(f"/proc/{child}/root"), log)
-        finally:
-            os.close(reader)
-            if writer >= 0:
-                os.close(writer)
+
+
+def _map(child: int, user: User) -> None:
+    """Say who is who in a new user namespace: root is root, so that it reaches what lies below root's own folders."""
+    for kind in ("uid", "gid"):
+        Path(f"/proc/{child}/{kind}_map").write_text(f"0 0 1\n{INSIDE} {user.number} 1\n", "ascii")
+
+
+def _pipe(opened: ExitStack) -> tuple[BinaryIO, BinaryIO]:
+    reader, writer = os.pipe()
+    return opened.enter_context(open(reader, "rb", 0)), opened.enter_context(open(writer, "wb", 0))  # noqa: PTH123
+
+
+def _locks(launch: Launch) -> tuple[int, ...]:
+    return () if launch.user is None else (launch.user.lock,)
 
 
 def _confined(
-    launch: Launch, settings: Settings, executable: Path, info: int, environment: dict[str, str]
+    launch: Launch, settings: Settings, first: Sequence[str | Path], environment: dict[str, str]
 ) -> Sequence[str | Path]:
     """Compose bubblewrap's arguments (bwrap(1)); their order is the order of the mounts."""
-    command: list[str | Path] = [executable, "--info-fd", str(info), *ISOLATION, "--clearenv"]
+    command: list[str | Path] = [*first, *ISOLATION, "--clearenv"]
+    if launch.user is not None:
+        command += [word for name in NEEDED for word in ("--cap-add", f"CAP_{name.upper()}")]
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
@@ -147,16 +184,26 @@ def _confined(
             command += ["--symlink", path.readlink(), path]
         elif path.is_dir():
             command += ["--ro-bind", path, path]
-    for file in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/mime.types"):
+    for file in FILES:
         command += ["--ro-bind-try", file, file]
-    for path in dict.fromkeys([CODE, _prefix(launch.python), *launch.visible]):
+    return [*command, *_visible(launch), "--remount-ro", "/", "--chdir", "/"]
+
+
+def _visible(launch: Launch) -> Sequence[str | Path]:
+    command: list[str | Path] = []
+    paths = dict.fromkeys(needed(launch))
+    above = dict.fromkeys(folder for path in paths for folder in reversed(path.parents[:-1]))
+    # Every user gets to what is visible, also where the way to it is root's alone.
+    for folder in above if launch.user is not None else ():
+        command += ["--perms", "0755", "--dir", folder]
+    for path in paths:
         command += ["--ro-bind", path, path]
-    return [*command, "--remount-ro", "/", "--chdir", "/"]
+    return command
 
 
-def _prefix(python: Path) -> Path:
-    """Return the installation that an environment's interpreter rests on."""
-    return Path(os.path.realpath(python)).parent.parent
+def needed(launch: Launch) -> tuple[Path, ...]:
+    """Return what jobs must be able to read besides the system's own programs."""
+    return (CODE, Path(os.path.realpath(launch.python)).parent.parent, *launch.visible)
 
 
 def _environment(launch: Launch, temporary: Path) -> dict[str, str]:

@@ -7,30 +7,44 @@ from pathlib import Path
 from typing import Any
 
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.types import Backend
 
 CPU_SECONDS_SPARE = 10
 OPEN_FILES = 256
 PROCESSES = 64
 FILE_BYTES = 64 << 20
+TEMPORARY_BYTES = 64 << 20
 
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/dev", "/sys/devices/system/cpu")
+PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+PROCESSORS = "/sys/devices/system/cpu"
+FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/mime.types")
+"""What running programs need of /etc."""
+
+SYSTEM = (*PROGRAMS, "/etc", "/proc", "/dev", PROCESSORS)
 """What a job may read and run of the machine; under bubblewrap there is only the part of it that is mounted."""
+
+NARROW = (*PROGRAMS, *FILES, "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", PROCESSORS)
+"""The same where all of the machine's files are there."""
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
 
-def policy(settings: Settings, *, read: Iterable[Path], write: Iterable[Path], private: bool) -> dict[str, Any]:
+def policy(
+    settings: Settings, *, read: Iterable[Path], write: Iterable[Path], backend: Backend | None
+) -> dict[str, Any]:
     """Compose the policy of one job.
 
     Args:
         settings: Limits.
         read: The template, its environment, the interpreter that it rests on.
         write: The job's own output and temporary folders.
-        private: The renderer has a mount namespace of its own, and with it a `/dev/shm`.
+        backend: What walls the renderer in: with namespaces it has a `/dev/shm` of its own, for multiprocessing.
     """
+    system = NARROW if backend == "user" else SYSTEM
+    shared = ["/dev/shm"] if backend == "bubblewrap" else []  # noqa: S108
     return {
-        "read": [*SYSTEM, *(str(path) for path in read)],
-        "write": [*(str(path) for path in write), *(["/dev/shm"] if private else [])],  # noqa: S108 - multiprocessing's
+        "read": [*system, *(str(path) for path in read)],
+        "write": [*(str(path) for path in write), *shared],
         "devices": list(DEVICES),
         "network": False,
         "limits": {
@@ -40,4 +54,12 @@ def policy(settings: Settings, *, read: Iterable[Path], write: Iterable[Path], p
             "open_files": OPEN_FILES,
             "processes": PROCESSES,
         },
+    }
+
+
+def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
+    """Say how much one job may write where no file system limits it (`_in_environment/written.py`)."""
+    return {
+        "files": settings.output_files,
+        "bytes": {str(output): settings.output_bytes, str(temporary): TEMPORARY_BYTES},
     }

@@ -8,7 +8,9 @@ import msgspec
 
 from dynamo_mcp.errors import Failed, TimedOut
 from dynamo_mcp.process import run
-from dynamo_mcp.sandbox.launch import CODE, ISOLATION, bubblewrap
+from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox.launch import ISOLATION, bubblewrap
+from dynamo_mcp.sandbox.user import available, mending, needed_by, unreadable
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Confinement
 
@@ -45,6 +47,15 @@ async def probe(settings: Settings, *, python: Path) -> Confinement:
         return Confinement("strong", ("bubblewrap", *mechanisms), backend="bubblewrap")
     advice = problem or f"there is no seccomp filter for `{kernel.machine}` yet"
     if kernel.landlock_abi >= LANDLOCK_ABI_NEEDED and kernel.seccomp:
+        if available():
+            wanted = needed_by(settings, python)
+            lacking = unreadable(wanted)
+            if not lacking:
+                return Confinement("strong", ("user", *mechanisms), backend="user")
+            advice = (
+                f"run `{mending(lacking, wanted)}`, so that a user of their own can run root's jobs, or set "
+                f"`DYNAMO_MCP_HOME` to a folder that others may enter; or {advice}"
+            )
         return Confinement("reduced", tuple(mechanisms), advice)
     return Confinement("none", (), advice)
 
