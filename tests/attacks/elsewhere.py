@@ -1,0 +1,57 @@
+"""Which attacks are tried by tests of the part that stops them, and are not repeated here?"""
+
+from __future__ import annotations
+
+ELSEWHERE = {
+    # Repositories
+    "submodules (CVE-2024-32002, CVE-2025-48384)": "sources/test_git.py::test_a_submodule_is_refused_by_name",
+    "links out of a repository": "sources/test_git.py::test_a_link_out_of_the_tree_is_refused_before_any_checkout",
+    "`.git` in disguise (CVE-2021-21300, CVE-2024-32004)": "sources/test_git.py::test_names_that_can_harm_are_refused",
+    "smudge filters, hooksPath (CVE-2024-32002)": "sources/test_git.py::test_filters_and_hooks_do_nothing",
+    "a repository that runs programs (CVE-2022-24765)": (
+        "sources/test_git.py::test_a_repository_of_this_machine_cannot_make_its_server_run_anything"
+    ),
+    "a tree of 10^9 files": "sources/test_git.py::test_a_tree_of_a_billion_files_or_folders_is_refused_as_fast",
+    "attributes that grow": "sources/test_git.py::test_what_attributes_make_grow_is_bounded_too",
+    "alternates and gitdir": (
+        "sources/test_parse.py::test_an_agent_may_not_name_a_repository_that_keeps_its_content_elsewhere"
+    ),
+    "names that harm other systems": "sources/test_tree.py::test_names_that_can_harm_are_refused_and_shown",
+    "links through links": "sources/test_tree.py::test_a_link_is_followed_through_other_links_as_the_kernel_does",
+    "other spellings of a location": (
+        "sources/test_parse.py::test_what_could_be_meant_otherwise_is_refused_before_anything_runs"
+    ),
+    "certificates": "sources/test_git.py::test_a_certificate_that_nobody_vouches_for_is_refused",
+    # Confinement, call by call
+    "every refused call": "in_environment/test_seccomp.py::test_every_number_gets_the_answer_of_its_table",
+    "Landlock before ABI 3": "in_environment/test_landlock.py::test_older_kernels_are_asked_for_what_they_have",
+    "core files": "in_environment/test_confine.py::test_a_job_leaves_no_core_file",
+    "a job that lies to its server": (
+        "sandbox/test_launch.py::test_a_job_that_lies_about_its_folder_makes_the_server_read_nothing_of_this_machine"
+    ),
+    # What is copied out
+    "names, depth, holes and races of a project": (
+        "test_copying.py::test_what_becomes_a_link_after_it_was_looked_at_is_refused"
+    ),
+    "links that stay or leave": "test_copying.py::test_no_chain_of_links_leads_out_of_the_project",
+    # Packages
+    "wheels that run when installed": (
+        "test_environments.py::test_nothing_that_was_installed_runs_while_an_environment_is_made_or_checked"
+    ),
+    "one environment's packages in another": (
+        "test_environments.py::test_what_is_uninstalled_from_one_environment_harms_no_other_and_not_the_base"
+    ),
+    "packages that nobody vouches for": (
+        "sandbox/test_trust.py::test_packages_that_no_person_vouches_for_run_in_the_sandbox_or_not_at_all"
+    ),
+    # Trust
+    "an update of a template that was trusted": "test_dynamo.py::test_a_raised_trust_ends_when_the_template_changes",
+    # The server
+    "DNS rebinding (CVE-2025-66416)": (
+        "edge/test_http.py::test_a_request_for_another_host_or_from_another_page_is_refused"
+    ),
+    "hooks that never end, kill and fill": (
+        "test_hostile_code.py::test_a_hook_that_means_harm_is_told_with_what_it_printed"
+    ),
+}
+"""Each with the test that tries it, below `tests/`."""
