@@ -202,7 +202,7 @@ async def _create_alone(parts: Parts, name: str, wanted: Wanted) -> Project:
             request = Request(template, schema, environment, permission, answers, folder, "overwrite", notes)
             return await parts.projects.create(request, progress)
 
-        return await Attempts(parts.settings, Slots(1, SECONDS), parts.environments).run(
+        return await Attempts(parts.settings, Slots(1, 1, SECONDS), parts.environments).run(
             template, attempt, progress, trust="contained", begin=anyio.lowlevel.checkpoint, doing="trying"
         )
 
