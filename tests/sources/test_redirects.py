@@ -139,7 +139,7 @@ async def test_a_plain_file_server_cannot_send_git_to_another_host(
     tree = repository.git("rev-parse", "HEAD^{tree}")
     (folder / tree[:2] / tree[2:]).unlink()
     (folder / "info").mkdir(exist_ok=True)
-    Path(folder / "info" / "http-alternates").write_text(f"https://127.0.0.1:{canary.getsockname()[1]}/\n")
+    Path(folder / "info" / "http-alternates").write_text(f"https://127.0.0.1:{canary.getsockname()[1]}/x.git/objects\n")
     with pytest.raises(FetchFailed):
         await fetch(Location("git", f"{server.url}/dumb/template/.git"), passed=trusting)
     assert any(asked.endswith("http-alternates") for asked in server.paths)
