@@ -40,7 +40,12 @@ _LIMITS = (
     _Limit("open_files", "open files in each process", ("Too many open files",)),
     _Limit("create_seconds", "seconds", ("more processor seconds than", "SIGXCPU", "CPU time limit exceeded")),
     _Limit("temporary_bytes", "bytes of temporary files", ("its temporary folder is full",)),
-    _Limit("output_bytes", "bytes", ("File too large", "No space left on device", "File size limit exceeded")),
+    _Limit("output_files", "files and folders", ("files and folders",)),
+    _Limit(
+        "output_bytes",
+        "bytes",
+        ("its output is full", "File too large", "No space left on device", "File size limit exceeded"),
+    ),
 )
 
 

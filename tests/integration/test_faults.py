@@ -161,13 +161,9 @@ FAULTS = {
 }
 OTHERWISE = {
     (DOCKER, "the output is full"): (f"more than {OUTPUT_BYTES} bytes", "`DYNAMO_MCP_OUTPUT_BYTES`"),
-    (DOCKER, "the temporary folder is full"): ("made more than it may",),
+    (DOCKER, "the temporary folder is full"): ("its temporary folder is full", "`DYNAMO_MCP_TEMPORARY_BYTES`"),
 }
 """What is said where no file system has a size, and the server counts."""
-COMING = {
-    "five processes use up the memory together": "memory is limited for each process, and not yet for all of a job",
-}
-"""What does not hold yet, and why."""
 
 
 class Happened(msgspec.Struct, frozen=True):
@@ -294,10 +290,7 @@ def _parent(number: int) -> int:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(
     "title",
-    [
-        pytest.param(title, marks=[pytest.mark.xfail(reason=COMING[title])] if title in COMING else [])
-        for title in FAULTS
-    ],
+    list(FAULTS),
 )
 def test_a_fault_is_told_clearly_ends_all_of_its_job_and_the_next_create_works(
     title: str, machine: str, lives: dict[str, Life]

@@ -1,4 +1,4 @@
-"""How much do all processes of a job use together? Looked at now and then, by the worker, while it waits for the job.
+"""How much do all processes of a job use together? Looked at now and then while the worker waits (`watching.py`).
 
 Each process has limits of its own (`confine.py`), but there may be many processes, shared memory is nobody's alone, and
 the kernel does not hold root to a number of processes. A look is cheap as long as little is used: what the processes
@@ -8,21 +8,17 @@ have in memory by themselves is added up first, and only where that is too much 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import select
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment import family
+    from dynamo_mcp._in_environment.watching import TooMuch
 else:
     import family
+    from watching import TooMuch
 
-EVERY = 0.1
-"""Seconds between two looks; what ends before the first is never looked at."""
-PIECE = 1 << 16
 _KIBIBYTE = 1024
 
 
@@ -35,70 +31,9 @@ def die_first() -> None:
         file.write(b"1000")
 
 
-class TooMuch(Exception):
-    """A job uses more than it may."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        """Keep what is said of it: "memory" or "processes", and a sentence."""
-        super().__init__(message)
-        self.kind = kind
-
-
 class _Used(NamedTuple):
     bytes: int
     threads: int
-
-
-class Lines:
-    """The lines of a job, one at a time; while it is silent, and when it is not, what it uses is looked at."""
-
-    def __init__(self, descriptor: int, limits: dict[str, Any] | None, *, alone: bool) -> None:
-        """Begin to wait.
-
-        Args:
-            descriptor: What the job writes to.
-            limits: Those of its policy, of which "memory_bytes" and "processes" hold for all that it starts together;
-                None looks at nothing.
-            alone: This process is process 1 of a PID namespace.
-        """
-        self._descriptor = descriptor
-        self._limits = limits
-        self._alone = alone
-        self._heard = bytearray()
-        self._next = time.monotonic() + EVERY
-
-    def next(self, longest: int) -> bytes:
-        """Return the next line, with its end unless it has more bytes than `longest`; nothing when there is no more.
-
-        Raises:
-            TooMuch: The job uses more than it may.
-        """
-        searched = 0
-        while not (end := self._heard.find(b"\n", searched) + 1) and len(self._heard) < longest:
-            searched = len(self._heard)
-            self.wait()
-            piece = os.read(self._descriptor, PIECE)
-            if not piece:
-                break
-            self._heard += piece
-        line = bytes(self._heard[: end or longest])
-        del self._heard[: len(line)]
-        return line
-
-    def wait(self, seconds: float = math.inf) -> None:
-        """Wait until there is something to read, for some time at most.
-
-        Raises:
-            TooMuch: The job uses more than it may.
-        """
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until:
-            if now >= self._next:
-                if self._limits is not None:
-                    look(self._limits, alone=self._alone)
-                self._next = time.monotonic() + EVERY
-            elif select.select([self._descriptor], [], [], min(self._next, until) - now)[0]:
-                return
 
 
 def look(limits: dict[str, Any], *, alone: bool) -> None:

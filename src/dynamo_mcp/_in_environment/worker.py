@@ -62,6 +62,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -73,13 +74,14 @@ if __name__ == "__main__":
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family, identity, job, memory, render, written
+    from dynamo_mcp._in_environment import family, identity, job, memory, render, watching, written
 else:
     import family
     import identity
     import job
     import memory
     import render
+    import watching
     import written
 
 
@@ -155,31 +157,33 @@ def supervise(
         os.close(to_job)
         job.run(message, from_worker, to_worker, alone=alone, user=user)
     status = 0
-    kill = functools.partial(os.kill, child, signal.SIGKILL) if user is None else functools.partial(identity.end, user)
     try:
         os.close(to_worker)
         os.close(from_worker)
-        limits = (message["policy"] or {}).get("limits")
-        with (
-            os.fdopen(from_job, "rb", buffering=0) as pipe,
-            os.fdopen(to_job, "wb", buffering=0) as orders,
-            written.watched(message.get("most"), kill) as too_much,
-        ):
-            messages = memory.Lines(pipe.fileno(), limits, alone=alone)
+        with os.fdopen(from_job, "rb", buffering=0) as pipe, os.fdopen(to_job, "wb", buffering=0) as orders:
+            messages = watching.Lines(pipe.fileno(), looks(message, alone=alone))
             last = follow(message, messages, orders, requests, replies)
-    except memory.TooMuch as error:
+    except watching.TooMuch as error:
         last = {**died(message["id"], str(error)), "kind": error.kind}
     finally:
         status = family.bury(child, alone=alone, user=user)
-    if too_much:
-        return {"event": "failed", "id": message["id"], "kind": "space", "message": too_much[0], "output": ""}
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last
 
 
+def looks(message: dict[str, Any], *, alone: bool) -> list[Callable[[], None]]:
+    """Return what is looked at while a job runs: only what nothing else limits."""
+    found: list[Callable[[], None]] = []
+    if message["policy"]:
+        found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone))
+    if message.get("most"):
+        found.append(functools.partial(written.look, message["most"]))
+    return found
+
+
 def follow(
-    asked: dict[str, Any], messages: memory.Lines, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
+    asked: dict[str, Any], messages: watching.Lines, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
 ) -> dict[str, Any]:
     """Hand a job's messages on, one of each known shape at a time; what it writes is read as data, never as code.
 

@@ -1,66 +1,35 @@
-"""How much has a job written so far? Asked from time to time where no file system of its own limits it."""
+"""How much has a job written so far? Looked at where no file system of its own limits it (`watching.py`)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-SECONDS = 0.2
-"""Between two looks at least; looking takes at most a fifth of the time."""
+if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.watching import TooMuch
+else:
+    from watching import TooMuch
+
 DEPTH = 60
 """Folders within folders that a project may have (`copying.py`)."""
 
 
-class TooMuch(Exception):
-    """More was written than may be; in words."""
-
-
-@contextlib.contextmanager
-def watched(most: dict[str, Any] | None, kill: Callable[[], object]) -> Iterator[list[str]]:
-    """Kill a job that writes too much while the caller stays in the context.
+def look(most: dict[str, Any]) -> None:
+    """Look at what a job has written by now.
 
     Args:
-        most: "files", the number of files, folders and links that there may be; "bytes", by folder, that may be in it.
-            None where nothing has to be watched.
-        kill: Ends the job, and with it what the caller waits for.
+        most: "files", the number of files, folders and links that each folder may hold; "folders": of each its "path",
+            how many "bytes" it may hold, and what it "is" in words.
 
-    Yields:
-        A list that will hold what was too much, in words.
+    Raises:
+        TooMuch: It is more than may be.
     """
-    found: list[str] = []
-    if most is None:
-        yield found
-        return
-    done = threading.Event()
-
-    def look() -> None:
-        pause = SECONDS
-        while not done.wait(pause):
-            started = time.monotonic()
-            try:
-                for folder, limit in most["bytes"].items():
-                    measure(folder, limit, most["files"])
-            except TooMuch as error:
-                found.append(str(error))
-                kill()
-                return
-            pause = max(SECONDS, 4 * (time.monotonic() - started))
-
-    # It starts after the job was forked and ends before another is, so that a fork never meets a second thread.
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        watcher.join()
+    for folder in most["folders"]:
+        measure(folder["path"], folder["bytes"], most["files"], folder["is"])
 
 
-def measure(folder: str, most_bytes: int, most_files: int) -> tuple[int, int]:
+def measure(folder: str, most_bytes: int, most_files: int, what: str) -> tuple[int, int]:
     """Add up what is in a folder, without following a link.
 
     Returns:
@@ -74,16 +43,16 @@ def measure(folder: str, most_bytes: int, most_files: int) -> tuple[int, int]:
     def add(descriptor: int, depth: int) -> None:
         nonlocal used, files
         if depth > DEPTH:
-            raise TooMuch(f"more than {DEPTH} folders within each other")
+            raise TooMuch("space", f"{what} has more than {DEPTH} folders within each other")
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):  # gone meanwhile, or no folder any more
                     used += entry.stat(follow_symlinks=False).st_blocks * 512
                     files += 1
                     if used > most_bytes:
-                        raise TooMuch(f"more than {most_bytes} bytes")
+                        raise TooMuch("space", f"{what} is full, with more than {most_bytes} bytes")
                     if files > most_files:
-                        raise TooMuch(f"more than {most_files} files")
+                        raise TooMuch("space", f"{what} has more than {most_files} files and folders")
                     if entry.is_dir(follow_symlinks=False):
                         below(entry.name, descriptor, depth + 1)
 

@@ -185,7 +185,8 @@ def _confined(
     command: list[str | Path] = [*first, *ISOLATION, "--clearenv"]
     command += ["--share-net"] if launch.grants.network else []
     if launch.user is not None:
-        command += [word for name in NEEDED for word in ("--cap-add", f"CAP_{name.upper()}")]
+        # What looks at a job that is another user's has to be allowed to (proc_pid_smaps(5)).
+        command += [word for name in (*NEEDED, "sys_ptrace") for word in ("--cap-add", f"CAP_{name.upper()}")]
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--proc", "/proc", "--dev", "/dev"]
@@ -200,6 +201,7 @@ def _confined(
             command += ["--symlink", path.readlink(), path]
         elif path.is_dir():
             command += ["--ro-bind", path, path]
+    command += ["--perms", "0755", "--dir", "/etc"]  # as it would make it, it is root's alone
     for file in FILES:
         command += ["--ro-bind-try", file, file]
     for path in network_files(launch.grants, settings):

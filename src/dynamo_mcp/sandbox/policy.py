@@ -63,7 +63,8 @@ def policy(
 
 def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
     """Say how much one job may write where no file system limits it (`_in_environment/written.py`)."""
-    return {
-        "files": settings.output_files,
-        "bytes": {str(output): settings.output_bytes, str(temporary): settings.temporary_bytes},
-    }
+    folders = [
+        {"path": str(output), "bytes": settings.output_bytes, "is": "its output"},
+        {"path": str(temporary), "bytes": settings.temporary_bytes, "is": "its temporary folder"},
+    ]
+    return {"files": settings.output_files, "folders": folders}
