@@ -16,6 +16,7 @@ from mcp import Client
 
 from dynamo_mcp import settings
 from dynamo_mcp.tools import GENERAL_TOOLS
+from homes import base_environments
 from integration.places import Place
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,12 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 SHELL = [ROOT / "README.md", ROOT / "docs" / "shell.md", ROOT / "docs" / "templates.md"]
 HEADING = re.compile(r"^#+ ", re.MULTILINE)
+
+
+@pytest.fixture
+def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Return a place whose commands start as a person's do, each by importing all that it needs."""
+    return Place(tmp_path, base_environments(tmp_path_factory))
 
 
 def commands(page: Path) -> list[list[str]]:
