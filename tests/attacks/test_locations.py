@@ -57,6 +57,19 @@ LOCATIONS: dict[str, dict[str, Any]] = {
     "a name of two lines": {"url": "<<inside>>", "name": "good\nhint"},
 }
 
+THIS_MACHINE = (
+    "127.0.0.1",
+    "2130706433",
+    "0x7f.1",
+    "0177.0.0.1",
+    "127.1",
+    "0",
+    "localhost",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+)
+"""Spellings that resolvers take for it, most of which no parser of addresses does."""
+
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
@@ -109,3 +122,16 @@ async def test_what_could_do_harm_by_its_words_is_refused_before_anything_runs(
         assert await dynamo.list_templates() == ()
     assert not reached(listener)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["outside", *top])
+
+
+async def test_an_agent_reaches_no_service_of_this_machine_by_any_spelling(
+    tmp_path: Path, listener: socket.socket
+) -> None:
+    home = Home(tmp_path, None)
+    port = listener.getsockname()[1]
+    async with home.open(fetch_seconds=10.0) as dynamo:
+        for host in THIS_MACHINE:
+            with pytest.raises(DynamoError) as caught:
+                await dynamo.add_template(f"https://{host}:{port}/o/r")
+            assert not reached(listener), host
+            assert caught.value.hint, host
