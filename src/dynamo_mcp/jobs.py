@@ -190,9 +190,10 @@ def failure(job: Job, last: dict[str, Any]) -> Exception:
             hint = "mend the template, or answer differently" + _not_permitted(job, message)
             return RenderFailed(f"Template `{name}`: {message}", hint=hint)
         case "space":
+            setting = "OUTPUT_FILES" if last.get("setting") == "output_files" else "OUTPUT_BYTES"
             return RenderFailed(
                 f"Template `{name}` made more than it may: {message}",
-                hint="mend the template, or allow more with `DYNAMO_MCP_OUTPUT_BYTES`",
+                hint=f"mend the template, or allow more with `DYNAMO_MCP_{setting}`",
             )
         case "sandbox":
             return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")

@@ -40,6 +40,7 @@ It results in, on standard output:
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
             allowed: the same in words, where it is none.
         always: true where nothing that is answered mends it, for "template".
+        setting: the one that may allow it, for "space", where it is known.
     {"event": "cleared"} or {"event": "odd", "message"}
     {"event": "pong"}
 
@@ -166,7 +167,7 @@ def supervise(
     finally:
         status = family.bury(child, alone=alone, user=user)
     if too_much:
-        return {"event": "failed", "id": message["id"], "kind": "space", "message": too_much[0], "output": ""}
+        return {"event": "failed", "id": message["id"], "kind": "space", "output": "", **too_much[0]}
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last

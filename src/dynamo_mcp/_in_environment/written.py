@@ -16,11 +16,11 @@ DEPTH = 60
 
 
 class TooMuch(Exception):
-    """More was written than may be; in words."""
+    """More was written than may be; in words, and the setting that may allow it."""
 
 
 @contextlib.contextmanager
-def watched(most: dict[str, Any] | None, kill: Callable[[], object]) -> Iterator[list[str]]:
+def watched(most: dict[str, Any] | None, kill: Callable[[], object]) -> Iterator[list[dict[str, Any]]]:
     """Kill a job that writes too much while the caller stays in the context.
 
     Args:
@@ -29,9 +29,9 @@ def watched(most: dict[str, Any] | None, kill: Callable[[], object]) -> Iterator
         kill: Ends the job, and with it what the caller waits for.
 
     Yields:
-        A list that will hold what was too much, in words.
+        A list that will hold what was too much: "message" in words, and "setting".
     """
-    found: list[str] = []
+    found: list[dict[str, Any]] = []
     if most is None:
         yield found
         return
@@ -45,7 +45,7 @@ def watched(most: dict[str, Any] | None, kill: Callable[[], object]) -> Iterator
                 for folder, limit in most["bytes"].items():
                     measure(folder, limit, most["files"])
             except TooMuch as error:
-                found.append(str(error))
+                found.append({"message": error.args[0], "setting": error.args[1]})
                 kill()
                 return
             pause = max(SECONDS, 4 * (time.monotonic() - started))
@@ -74,16 +74,16 @@ def measure(folder: str, most_bytes: int, most_files: int) -> tuple[int, int]:
     def add(descriptor: int, depth: int) -> None:
         nonlocal used, files
         if depth > DEPTH:
-            raise TooMuch(f"more than {DEPTH} folders within each other")
+            raise TooMuch(f"more than {DEPTH} folders within each other", None)
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):  # gone meanwhile, or no folder any more
                     used += entry.stat(follow_symlinks=False).st_blocks * 512
                     files += 1
                     if used > most_bytes:
-                        raise TooMuch(f"more than {most_bytes} bytes")
+                        raise TooMuch(f"more than {most_bytes} bytes", "output_bytes")
                     if files > most_files:
-                        raise TooMuch(f"more than {most_files} files")
+                        raise TooMuch(f"more than {most_files} files", "output_files")
                     if entry.is_dir(follow_symlinks=False):
                         below(entry.name, descriptor, depth + 1)
 

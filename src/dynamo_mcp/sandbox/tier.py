@@ -52,9 +52,9 @@ async def probe(settings: Settings, *, python: Path) -> Confinement:
             lacking = unreadable(wanted)
             if not lacking:
                 return Confinement("strong", ("user", *mechanisms), backend="user")
-            advice = (
-                f"run `{mending(lacking, wanted)}`, so that a user of their own can run root's jobs, or set "
-                f"`DYNAMO_MCP_HOME` to a folder that others may enter; or {advice}"
+            advice += (
+                f"; or run `{mending(lacking, wanted)}`, so that jobs can run as a user of their own, or set "
+                "`DYNAMO_MCP_HOME` to a folder that others may enter"
             )
         return Confinement("reduced", tuple(mechanisms), advice)
     return Confinement("none", (), advice)
