@@ -18,6 +18,12 @@ def command_line() -> Iterator[Forks]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return base environments that homes may have without making them."""
+    return base_environments(tmp_path_factory)
+
+
 @pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, command_line: Forks) -> Place:
-    return Place(tmp_path, base_environments(tmp_path_factory), command_line)
+def place(tmp_path: Path, ready: Path, command_line: Forks) -> Place:
+    return Place(tmp_path, ready, command_line)

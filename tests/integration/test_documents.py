@@ -16,7 +16,6 @@ from mcp import Client
 
 from dynamo_mcp import settings
 from dynamo_mcp.tools import GENERAL_TOOLS
-from homes import base_environments
 from integration.places import Place
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +26,9 @@ HEADING = re.compile(r"^#+ ", re.MULTILINE)
 
 
 @pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path: Path, ready: Path) -> Place:
     """Return a place whose commands start as a person's do, each by importing all that it needs."""
-    return Place(tmp_path, base_environments(tmp_path_factory))
+    return Place(tmp_path, ready)
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -48,7 +48,7 @@ def own(tmp_path: Path, ready: Path) -> Place:
     """A place that shares no file with another, so that it can be given to a user."""
     tmp_path.chmod(0o755)
     made = Place(tmp_path)
-    shutil.copytree(ready / "bases", made.home / "bases", symlinks=True)
+    shutil.copytree(ready, made.home / "bases", symlinks=True)
     write_template(made.templates / "theirs")
     return made
 
