@@ -319,3 +319,16 @@ def test_a_worker_that_is_killed_takes_its_job_with_it(tmp_path: Path) -> None:
         finally:
             with suppress(ProcessLookupError):
                 os.kill(running, signal.SIGKILL)
+
+
+def test_what_a_job_says_has_confined_it_is_believed_only_before_the_template_runs(
+    worker: Worker, tmp_path: Path
+) -> None:
+    lie = json.dumps({"event": "done", "directory": "made", "hooks": [], "seconds": {}, "mechanisms": ["a lie"]})
+    late = json.dumps({"event": "confined", "mechanisms": ["a lie"]})
+    send = write_end("LINE")
+    told = worker.create(with_extension(tmp_path / "a", send.replace("'LINE'", repr(lie.encode() + b"\n"))))
+    assert (told.event, told.last["mechanisms"]) == ("done", [])
+    told = worker.create(with_extension(tmp_path / "b", send.replace("'LINE'", repr(late.encode() + b"\n"))))
+    assert (told.event, told.last["kind"]) == ("failed", "died")
+    assert "mechanisms" not in told.last or told.last["mechanisms"] == []

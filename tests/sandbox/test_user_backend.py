@@ -159,7 +159,8 @@ async def test_a_job_is_a_user_of_its_own_as_seen_from_outside(walled: Walled) -
 async def test_a_hook_changes_no_device_and_no_priority_of_another(walled: Walled) -> None:
     code = """
 told = []
-for act in (lambda: os.chmod('/dev/null', 0o600), lambda: os.chown('/dev/null', 1, 1), lambda: os.utime('/dev/null'),
+for act in (lambda: os.chmod('/dev/null', 0o600), lambda: os.chown('/dev/null', 1, 1),
+            lambda: os.utime('/dev/null', (0, 0)),
             lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19), lambda: os.setpriority(os.PRIO_USER, 0, 19),
             lambda: os.sched_setaffinity(os.getppid(), {0}), lambda: os.setuid(0), lambda: os.setgid(0)):
     try:
