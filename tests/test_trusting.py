@@ -13,6 +13,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from dynamo_mcp.arguments import Placement
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import HookFailed, InvalidTemplate, Refused, UsageError
+from dynamo_mcp.progress import Step
 from dynamo_mcp.tools import GENERAL_TOOLS
 from dynamo_mcp.types import Trust
 from homes import SLUG, Home, base_environments, write_template
@@ -194,6 +195,24 @@ async def test_an_edit_of_a_live_template_ends_it_until_it_is_said_again(home: H
         folder.rename(home.root / "away")
         assert "There is no folder" in (await dynamo.trust("one"))[0].changed[0]
         assert [told.trust for told in await dynamo.trust_template("one", "inert")] == ["inert"]
+
+
+@pytest.mark.parametrize(("trust", "grants"), [("full", ()), ("contained", ("network",))])
+@pytest.mark.parametrize("step", ["check answers", "prepare environment", "start renderer"])
+async def test_an_edit_while_a_create_waits_for_its_turn_ends_it_too(
+    home: Home, *, step: str, trust: Trust, grants: tuple[str, ...]
+) -> None:
+    folder = write_template(home.templates / "one", post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True, trust=trust, grants=grants)
+
+        async def edit(told: Step) -> None:
+            if told.name == step:
+                (folder / "hooks" / "post_gen_project.py").write_text("print('other')\n")
+
+        project = await dynamo.create_project("one", str(home.outputs), sink=edit)
+    assert (project.trust, project.tier, project.grants) == ("contained", "strong", ())
+    assert any("changed: hooks" in note for note in project.notes)
 
 
 @pytest.mark.parametrize("where", ["folder", "file"])

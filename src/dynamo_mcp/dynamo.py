@@ -68,14 +68,15 @@ class Dynamo:
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
-        return await self._parts.renderers.confinement()
+        return await self._parts.confining.confinement()
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
+        confinement = await self.confinement()
         found = []
         for template in self._parts.registry.all():
             await self._parts.schemas.prepare(template)
-            found.append(self._parts.summaries.of(template, await self.confinement()))
+            found.append(self._parts.summaries.of(template, confinement))
         return tuple(found)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
