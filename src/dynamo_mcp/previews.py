@@ -107,7 +107,7 @@ class Previews:
                 stray = partial(leave_strays, rendered.root, rendered.directory, copied, within=within)
                 await anyio.to_thread.run_sync(stray)
             target = request.folder / rendered.directory
-            await refuse_unasked(request, rendered.directory, self._settings)
+            refuse_unasked(request, rendered.directory, self._settings)
             await progress.begin("compare", "looking at what is there")
             readable = "make the folder readable, or choose another `output_dir`"
             with words("compare the project with what is", target, hint=readable):
