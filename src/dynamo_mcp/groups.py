@@ -22,13 +22,14 @@ from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, is_among, renewed, unseen
+from dynamo_mcp.vouching import dropped, renewed, unseen
 
 
 class Groups:

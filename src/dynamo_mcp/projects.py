@@ -21,13 +21,13 @@ from dynamo_mcp.jobs import Request
 from dynamo_mcp.merging import carry_over, link_tree
 from dynamo_mcp.outputs import refuse_existing, refuse_moved
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.targets import refuse_target, remember
 from dynamo_mcp.types import HookRun, Rendered
-from dynamo_mcp.views import Project
 
 
 class Projects:

@@ -16,12 +16,13 @@ from dynamo_mcp.sandbox.grants import command, parse
 from dynamo_mcp.sandbox.trust import lowered, raised, unvouched
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_among, same_place
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
-from dynamo_mcp.vouching import bound, changed, extensions_of, is_among, same_place, unseen
+from dynamo_mcp.vouching import bound, changed, extensions_of, unseen
 
 _WORD = 200
 
