@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,32 @@ async def test_the_operator_says_what_templates_get_and_which_are_their_own(home
         await dynamo.trust_template("mine", "contained")
         (own / SLUG / "README.md").write_text("yet another")
         assert (await dynamo.update_template("mine")).template.trust == "contained"
+
+
+async def test_a_program_forgets_no_inert_template_that_its_repository_holds_no_more(home: Home) -> None:
+    folder = home.templates / "several"
+    for child in ("a", "b"):
+        write_template(folder / child, {f"{SLUG}/{child}": ""})
+    named = {child: {"path": f"./{child}"} for child in ("a", "b")}
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": named}), "utf-8")
+    git(folder, "init", "-q")
+    commit(folder)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(folder.as_uri(), name="several")
+        await dynamo.trust_template("several.a", "inert")
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": {"b": named["b"]}}), "utf-8")
+    commit(folder)
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match=r"`several\.a` can't be removed by a program") as raised:
+            await dynamo.update_template("several")
+        assert "`dynamo-mcp remove several.a`" in raised.value.hint
+        added = await dynamo.add_template(folder.as_uri(), name="again", directory="a")
+        assert added.trust == "inert"
+        assert home.scratch == []
+    async with home.open(person=True) as dynamo:
+        await dynamo.remove_template("several.a")
+    async with home.open() as dynamo:
+        assert (await dynamo.update_template("several")).changed
 
 
 async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:

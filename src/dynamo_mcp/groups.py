@@ -104,12 +104,16 @@ class Groups:
         Raises:
             TemplateNotFound: There is no such group.
             InvalidTemplate: It holds several templates no more, or none can be used; everything stays as it was.
+            Refused: It holds one no more that a person lets run nothing, and a program asks; likewise.
         """
         async with self._registry.hold_group(name) as old:
             repository = await self._fetch(name, old, progress)
             try:
                 confinement = await self._confining.confinement()
                 found = _several(await self._find(repository, old), name)
+                named = {child.directory for child in found.children}
+                vanished = [template for template in old if template.location.directory not in named]
+                self._trusting.check_removal(vanished)
                 templates = _renewal(repository, old, found)
                 known = {template.name: template for template in old}
                 fresh = sorted(template.name for template in templates if template.name not in known)
@@ -128,8 +132,6 @@ class Groups:
                 with anyio.CancelScope(shield=True):
                     await self._registration.release(repository)
                 raise
-            named = {child.directory for child in found.children}
-            vanished = [template for template in old if template.location.directory not in named]
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
             await self._forget(vanished, replaced)
         whole = self._whole(repository, found, registered, failures, confinement)

@@ -110,7 +110,7 @@ class TrustInfo(msgspec.Struct, frozen=True):
     Attributes:
         grants: What it was given besides: `network`, `executable:/path`, `read:/path`.
         tier: How well this machine confines it at that trust.
-        url: Where it comes from; trust and grants are bound to that, to the commit and to the digest of all its files.
+        url: Where it comes from; trust and grants are bound to that and to the digest of all its files.
         revision: The commit that it was said for; null where there is none.
         by_person: A person has said it of this template; otherwise it is what every template gets.
         changed: What of a live template was edited since, so that trust and grants do not count.

@@ -1,7 +1,7 @@
 """What was a person's word on a template given for, and what of that has changed since?
 
-Trust and grants are bound to a location, a commit and a digest of all that is there. Where a template is trusted with
-everything each of its files is a program, so any change ends it; told is which of the parts that run first it was.
+Trust and grants are said of one location, and compared is a digest of all that is there. Where a template is trusted
+with everything each of its files is a program, so any change ends it; told is which of the parts that run first it was.
 """
 
 from __future__ import annotations
