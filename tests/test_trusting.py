@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from dynamo_mcp.arguments import Placement
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import HookFailed, InvalidTemplate, Refused, UsageError
+from dynamo_mcp.progress import Step
 from dynamo_mcp.tools import GENERAL_TOOLS
 from dynamo_mcp.types import Trust
 from homes import SLUG, Home, base_environments, write_template
@@ -196,6 +198,24 @@ async def test_an_edit_of_a_live_template_ends_it_until_it_is_said_again(home: H
         assert [told.trust for told in await dynamo.trust_template("one", "inert")] == ["inert"]
 
 
+@pytest.mark.parametrize(("trust", "grants"), [("full", ()), ("contained", ("network",))])
+@pytest.mark.parametrize("step", ["check answers", "prepare environment", "start renderer"])
+async def test_an_edit_while_a_create_waits_for_its_turn_ends_it_too(
+    home: Home, *, step: str, trust: Trust, grants: tuple[str, ...]
+) -> None:
+    folder = write_template(home.templates / "one", post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True, trust=trust, grants=grants)
+
+        async def edit(told: Step) -> None:
+            if told.name == step:
+                (folder / "hooks" / "post_gen_project.py").write_text("print('other')\n")
+
+        project = await dynamo.create_project("one", str(home.outputs), sink=edit)
+    assert (project.trust, project.tier, project.grants) == ("contained", "strong", ())
+    assert any("changed: hooks" in note for note in project.notes)
+
+
 @pytest.mark.parametrize("where", ["folder", "file"])
 async def test_a_live_folder_that_something_has_taken_the_place_of_is_refused(home: Home, where: str) -> None:
     folder = write_template(home.templates / "one")
@@ -278,6 +298,32 @@ async def test_the_operator_says_what_templates_get_and_which_are_their_own(home
         await dynamo.trust_template("mine", "contained")
         (own / SLUG / "README.md").write_text("yet another")
         assert (await dynamo.update_template("mine")).template.trust == "contained"
+
+
+async def test_a_program_forgets_no_inert_template_that_its_repository_holds_no_more(home: Home) -> None:
+    folder = home.templates / "several"
+    for child in ("a", "b"):
+        write_template(folder / child, {f"{SLUG}/{child}": ""})
+    named = {child: {"path": f"./{child}"} for child in ("a", "b")}
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": named}), "utf-8")
+    git(folder, "init", "-q")
+    commit(folder)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(folder.as_uri(), name="several")
+        await dynamo.trust_template("several.a", "inert")
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": {"b": named["b"]}}), "utf-8")
+    commit(folder)
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match=r"`several\.a` can't be removed by a program") as raised:
+            await dynamo.update_template("several")
+        assert "`dynamo-mcp remove several.a`" in raised.value.hint
+        added = await dynamo.add_template(folder.as_uri(), name="again", directory="a")
+        assert added.trust == "inert"
+        assert home.scratch == []
+    async with home.open(person=True) as dynamo:
+        await dynamo.remove_template("several.a")
+    async with home.open() as dynamo:
+        assert (await dynamo.update_template("several")).changed
 
 
 async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:

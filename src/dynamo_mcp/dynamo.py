@@ -25,6 +25,7 @@ from dynamo_mcp.progress import (
     Sink,
     ignore,
 )
+from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
@@ -36,8 +37,6 @@ from dynamo_mcp.views import (
     CatalogueEntry,
     Category,
     CategoryInfo,
-    Preview,
-    Project,
     TemplateChange,
     TemplateInfo,
     TrustInfo,
@@ -68,14 +67,15 @@ class Dynamo:
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
-        return await self._parts.renderers.confinement()
+        return await self._parts.confining.confinement()
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
+        confinement = await self.confinement()
         found = []
         for template in self._parts.registry.all():
             await self._parts.schemas.prepare(template)
-            found.append(self._parts.summaries.of(template, await self.confinement()))
+            found.append(self._parts.summaries.of(template, confinement))
         return tuple(found)
 
     async def template_info(self, template_name: str) -> TemplateInfo:

@@ -12,23 +12,24 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import catalogue, sources
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError, InvalidTemplate
 from dynamo_mcp.nesting import Child, Found, find, none_usable
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, is_among, renewed, unseen
+from dynamo_mcp.vouching import dropped, renewed, unseen
 
 
 class Groups:
@@ -44,7 +45,7 @@ class Groups:
         store: Store,
         environments: Environments,
         *,
-        renderers: Renderers,
+        confining: Confining,
         registry: Registry,
         schemas: SchemaCache,
         summaries: Summaries,
@@ -55,7 +56,7 @@ class Groups:
         self._settings = settings
         self._store = store
         self._environments = environments
-        self._renderers = renderers
+        self._confining = confining
         self._registry = registry
         self._schemas = schemas
         self._registration = registration
@@ -79,7 +80,7 @@ class Groups:
         """
         try:
             # Asked for first: once the records are written nothing waits, and nothing can be cancelled.
-            confinement = await self._renderers.confinement()
+            confinement = await self._confining.confinement()
             found = await self._find(repository)
             if found is None:
                 return None
@@ -103,12 +104,16 @@ class Groups:
         Raises:
             TemplateNotFound: There is no such group.
             InvalidTemplate: It holds several templates no more, or none can be used; everything stays as it was.
+            Refused: It holds one no more that a person lets run nothing, and a program asks; likewise.
         """
         async with self._registry.hold_group(name) as old:
             repository = await self._fetch(name, old, progress)
             try:
-                confinement = await self._renderers.confinement()
+                confinement = await self._confining.confinement()
                 found = _several(await self._find(repository, old), name)
+                named = {child.directory for child in found.children}
+                vanished = [template for template in old if template.location.directory not in named]
+                self._trusting.check_removal(vanished)
                 templates = _renewal(repository, old, found)
                 known = {template.name: template for template in old}
                 fresh = sorted(template.name for template in templates if template.name not in known)
@@ -127,8 +132,6 @@ class Groups:
                 with anyio.CancelScope(shield=True):
                     await self._registration.release(repository)
                 raise
-            named = {child.directory for child in found.children}
-            vanished = [template for template in old if template.location.directory not in named]
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
             await self._forget(vanished, replaced)
         whole = self._whole(repository, found, registered, failures, confinement)
@@ -148,7 +151,7 @@ class Groups:
             trust=newest.trust if len({template.trust for template in members}) == 1 else "contained",
             grants=newest.grants if len({template.grants for template in members}) == 1 else (),
         )
-        confinement = await self._renderers.confinement()
+        confinement = await self._confining.confinement()
         told = [self._summaries.of(template, confinement) for template in members]
         children = tuple(_child(each, each.directory or "") for each in told)
         return self._summaries.whole(repository, children, (), confinement)

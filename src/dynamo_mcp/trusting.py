@@ -8,20 +8,21 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from dynamo_mcp import sources
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import DynamoError, Refused, UsageError
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.grants import command, parse
 from dynamo_mcp.sandbox.trust import lowered, raised, unvouched
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_among, same_place
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
-from dynamo_mcp.vouching import bound, changed, extensions_of, is_among, same_place, unseen
+from dynamo_mcp.vouching import bound, changed, extensions_of, unseen
 
 _WORD = 200
 
@@ -37,12 +38,12 @@ class Said(msgspec.Struct, frozen=True):
 class Trusting:
     """What persons have said of the templates of one home."""
 
-    def __init__(self, settings: Settings, store: Store, registry: Registry, renderers: Renderers) -> None:
+    def __init__(self, settings: Settings, store: Store, registry: Registry, confining: Confining) -> None:
         """Take what knows the templates."""
         self._settings = settings
         self._store = store
         self._registry = registry
-        self._renderers = renderers
+        self._confining = confining
 
     def word(self, trust: Trust | None, grants: Sequence[str] = ()) -> tuple[Trust | None, tuple[str, ...]]:
         """Return a caller's word, if it is a person's.
@@ -183,7 +184,7 @@ class Trusting:
             template=template.name,
             trust=template.trust,
             grants=template.grants,
-            tier=tier_of(template, await self._renderers.confinement()),
+            tier=tier_of(template, await self._confining.confinement()),
             url=url(template.location),
             directory=template.location.directory,
             revision=given.revision if given else template.revision,

@@ -229,7 +229,12 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class HookRun(msgspec.Struct, frozen=True):
-    """What one of the template's hooks printed (its last 64 KiB) and how long it took, in seconds."""
+    """What one of the template's hooks printed and how long it took.
+
+    Attributes:
+        output: The end of it, of `DYNAMO_MCP_HOOK_OUTPUT_BYTES` at most.
+        seconds: Seconds.
+    """
 
     hook: str
     output: str
