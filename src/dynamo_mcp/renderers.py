@@ -54,8 +54,9 @@ class _Heard(msgspec.Struct, frozen=True):
 class Renderers:
     """The pool of one server; use it as a context manager, which ends every worker on the way out."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, *, again_seconds: float = AGAIN_SECONDS) -> None:
         """Start nothing yet."""
+        self._again_seconds = again_seconds
         self._settings = settings
         self._store = store
         self._idle: OrderedDict[int, Worker] = OrderedDict()
@@ -83,7 +84,7 @@ class Renderers:
                 if available():
                     await sweep(self._settings.python)
             if self._confinement is None or (
-                self._confinement.tier != "strong" and anyio.current_time() >= self._probed + AGAIN_SECONDS
+                self._confinement.tier != "strong" and anyio.current_time() >= self._probed + self._again_seconds
             ):
                 self._confinement = await probe(self._settings, python=self._settings.python)
                 self._probed = anyio.current_time()

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from dynamo_mcp.errors import Refused
+from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings, load
-from dynamo_mcp.views import Project
-from homes import SECONDS, Home, base_environments
+from dynamo_mcp.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +86,7 @@ async def test_a_python_that_cannot_answer_means_no_confinement(tmp_path: Path) 
     found = await probe(settings(tmp_path, "/usr/bin:/bin"), python=Path("/bin/true"))
     assert found.tier == "none"
     assert found.mechanisms == ()
-    assert found.advice
+    assert found.advice == "seccomp: there is no filter for `unknown` yet, only for `x86_64` and `aarch64`"
 
 
 async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> None:
@@ -97,24 +95,13 @@ async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> 
     assert found.tier != "strong"
 
 
-async def test_what_a_person_has_mended_counts_without_a_new_server(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    home = Home(tmp_path, base_environments(tmp_path_factory))
-    home.path.chmod(0o700)  # nor can a user of their own run root's jobs
+async def test_what_a_person_has_mended_counts_without_a_new_server(tmp_path: Path, store: Store) -> None:
     (tmp_path / "bin").mkdir()
-
-    async def create() -> Project | None:
-        try:
-            return await dynamo.create_project("one", str(home.outputs))
-        except Refused:
-            return None
-
-    async with home.open({"PATH": str(tmp_path / "bin")}) as dynamo:
-        await home.add(dynamo, "one")
-        assert await create() is None
+    store.home.chmod(0o700)  # nor can a user of their own run root's jobs
+    chosen = settings(store.home, str(tmp_path / "bin"))
+    async with Renderers(chosen, store, again_seconds=0) as at_once, Renderers(chosen, store) as later:
+        assert (await at_once.confinement()).backend is None
+        found = await later.confinement()
         (tmp_path / "bin" / "bwrap").symlink_to("/usr/bin/bwrap")
-        with anyio.fail_after(SECONDS):
-            while (project := await create()) is None:
-                pass
-    assert (project.trust, project.tier) == ("contained", "strong")
+        assert (await at_once.confinement()).backend == "bubblewrap"
+        assert await later.confinement() is found

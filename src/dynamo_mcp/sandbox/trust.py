@@ -8,7 +8,6 @@ from dynamo_mcp.errors import Refused
 from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.types import Confinement, Need, Template, Tier, Trust
 
-
 _SUFFICIENT: dict[Trust, tuple[Tier, ...]] = {
     "inert": ("strong", "reduced"),
     "contained": ("strong",),
