@@ -49,8 +49,7 @@ class Situation(msgspec.Struct, frozen=True):
 def own(tmp_path: Path, ready: Path) -> Place:
     """A place that shares no file with another, so that it can be given to a user."""
     tmp_path.chmod(0o755)
-    made = Place(tmp_path)
-    shutil.copytree(ready, made.home / "bases", symlinks=True)
+    made = Place(tmp_path, ready, shared=False)
     write_template(made.templates / "theirs")
     return made
 
