@@ -44,9 +44,15 @@ def base_environments(temporary: pytest.TempPathFactory) -> Path:
     return root / "home" / "bases"
 
 
-def give(folder: Path, target: Path) -> None:
-    """Give a home a folder of another one, by hard links; thousands of them, so `cp` makes them."""
-    subprocess.run(["cp", "-al", folder, target], check=True, capture_output=True, timeout=SECONDS)
+def give(folder: Path, target: Path, *, shared: bool = True) -> None:
+    """Give a home a folder of another one, by hard links; thousands of them, so `cp` makes them.
+
+    Args:
+        folder: What is given.
+        target: What it is called there.
+        shared: By hard links. What becomes another user's must be a copy, or the other homes' files would, too.
+    """
+    subprocess.run(["cp", "-al" if shared else "-a", folder, target], check=True, capture_output=True, timeout=SECONDS)
 
 
 def write_template(

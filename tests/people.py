@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ USER = 5001
 ONLY_ROOT = pytest.mark.skipif(
     os.name == "nt" or os.getuid() != 0, reason="only root can become an ordinary user, and CI is root"
 )
+
+ZONE = "+0545"
+ZONE_FILE = struct.pack(">4s16x6llBB4s", b"TZif", 0, 0, 0, 0, 1, 4, (5 * 60 + 45) * 60, 0, 0, b"FAR\0")
+"""As tzfile(5) says: six counts, of which one kind of local time and four characters; then its seconds and its name."""
+MOVABLE = os.name != "nt" and os.getuid() == 0 and Path("/etc/localtime").exists()
+"""Whether `in_zone` can do what it is for."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -66,6 +73,20 @@ def as_user(command: Sequence[str | Path], *reached: Path, user: int = USER) -> 
     words = [word for closed, paths in wanted.items() for word in (closed, *paths, "/")]
     script = ["sh", "-c", _SCRIPT, "as-user", str(user), *words, "--", *command]
     return [str(word) for word in ["unshare", "--mount", "--propagation", "private", *script]]
+
+
+def in_zone(command: Sequence[str | Path], folder: Path) -> list[str]:
+    """Return the command that runs another where the time zone is `ZONE`; most machines are on UTC.
+
+    Args:
+        command: What is to run.
+        folder: Where the file of the zone is made.
+    """
+    file = folder / "zone"
+    file.write_bytes(ZONE_FILE)
+    script = 'mount --bind "$0" /etc/localtime && exec "$@"'
+    outer = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, file]
+    return [str(word) for word in [*outer, *command]]
 
 
 def give(*folders: Path, user: int = USER) -> None:

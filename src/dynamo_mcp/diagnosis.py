@@ -16,19 +16,15 @@ from dynamo_mcp.sandbox.launch import bubblewrap
 from dynamo_mcp.sandbox.machine import Machine, this_machine
 from dynamo_mcp.sandbox.remedies import as_root, installation
 from dynamo_mcp.sandbox.tier import probe
+from dynamo_mcp.sandbox.trust import possible
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Primitive, Tier, Trust
+from dynamo_mcp.types import Primitive, Tier
 from dynamo_mcp.uv import Uv
 from dynamo_mcp.views import Diagnosis
 
 SECONDS = 20.0
 
-TRUSTS: dict[Tier, tuple[Trust, ...]] = {
-    "strong": ("inert", "contained", "full"),
-    "reduced": ("inert", "full"),
-    "none": ("full",),
-}
 MEANINGS: dict[Tier, str] = {
     "strong": "a stranger's template runs with its hooks and extensions, confined",
     "reduced": "a stranger's template is rendered without its hooks and extensions, with trust `inert`; to run all of "
@@ -61,7 +57,7 @@ async def diagnose(settings: Settings, files: Path = Path("/")) -> Diagnosis:
     return Diagnosis(
         tier=confinement.tier,
         meaning=MEANINGS[confinement.tier],
-        trusts=TRUSTS[confinement.tier],
+        trusts=possible(confinement.tier),
         backend=confinement.backend,
         mechanisms=confinement.mechanisms,
         confinement=parts,

@@ -18,6 +18,7 @@ from attacks.attack import Attack, Verdict
 from attacks.corpus import ATTACKS
 from attacks.running import Results
 from homes import base_environments
+from homes import give as give_folder
 from people import as_user, give
 
 HERE = Path(__file__).resolve().parent
@@ -93,7 +94,8 @@ def results(name: str, temporary: pytest.TempPathFactory) -> Results:
     with FileLock(f"{kept}.lock"):
         if not kept.exists():
             root = temporary.mktemp(name)
-            shutil.copytree(base_environments(temporary), root / "home" / "bases", symlinks=True)
+            (root / "home").mkdir()
+            give_folder(base_environments(temporary), root / "home" / "bases", shared=False)
             run(name, root, kept)
         return msgspec.json.decode(kept.read_bytes(), type=Results)
 

@@ -32,13 +32,18 @@ def listen(asked):
         while True:
             for key, _ in selector.select():
                 if key.data is not None:
-                    selector.unregister(key.fd)
-                    answer = running.pop(key.data)
-                    _, status = os.waitpid(key.data, 0)
-                    with contextlib.suppress(BrokenPipeError):
-                        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
-                    os.close(answer)
-                    os.close(key.fd)
+                    child = key.data
+                    if key.fd == running.get(child):
+                        os.kill(child, signal.SIGKILL)  # nobody hears its answer any more
+                    elif child in running:
+                        answer = running.pop(child)
+                        selector.unregister(answer)
+                        selector.unregister(key.fd)
+                        _, status = os.waitpid(child, 0)
+                        with contextlib.suppress(BrokenPipeError):
+                            os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+                        os.close(answer)
+                        os.close(key.fd)
                     continue
                 message, descriptors, _, _ = socket.recv_fds(asked, 1 << 20, 3)
                 if not message:
@@ -56,6 +61,8 @@ def listen(asked):
                 os.close(descriptors[1])
                 running[child] = descriptors[2]
                 selector.register(os.pidfd_open(child), selectors.EVENT_READ, child)
+                # Of a pipe's writing end it is told only that nobody reads (epoll_ctl(2), `EPOLLERR`).
+                selector.register(descriptors[2], selectors.EVENT_READ, child)
 
 given = listen(socket.socket(fileno=0))
 if given is not None:
@@ -77,7 +84,7 @@ class Forks:
     async def run(
         self, arguments: tuple[str, ...], *, env: Mapping[str, str], cwd: Path
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run it to its end, and to that of whatever else holds its pipes."""
+        """Run it to its end, and to that of whatever else holds its pipes; it is killed when nobody waits any more."""
         message = json.dumps({"arguments": arguments, "env": dict(env), "cwd": str(cwd)})
         pipes = [os.pipe() for _ in range(3)]
         socket.send_fds(self._asked, [message.encode()], [writer for _, writer in pipes])

@@ -12,7 +12,7 @@ import msgspec
 from mcp import Client, StdioServerParameters
 
 from integration.places import SECONDS, Place
-from people import as_user, give
+from people import MOVABLE, as_user, give, in_zone
 
 REFUSING = Path(__file__).parents[1] / "refusing.py"
 
@@ -45,10 +45,10 @@ if os.name != "nt" and os.getuid() == 0:
 
 @asynccontextmanager
 async def served(place: Place, machine: Machine, **limits: int) -> AsyncIterator[Client]:
-    """Serve a place there, over stdio.
+    """Serve a place there, over stdio; in another time zone than this machine's, where that can be.
 
     Args:
-        place: Where; what the server is to find there is there already.
+        place: Where; what the server is to find there is there already. It shares no file if it is given to a user.
         machine: Who serves, and on what.
         limits: Settings, by their variable without its prefix.
     """
@@ -56,7 +56,8 @@ async def served(place: Place, machine: Machine, **limits: int) -> AsyncIterator
     place.root.chmod(0o755)
     if machine.given:
         give(place.root)
-    command, *arguments = map(str, machine.command([sys.executable, "-m", "dynamo_mcp"], place.root))
+    started = machine.command([sys.executable, "-m", "dynamo_mcp"], place.root)
+    command, *arguments = map(str, in_zone(started, place.root) if MOVABLE else started)
     environment = {**place.environment, "HOME": str(place.root)}
     environment |= {f"DYNAMO_MCP_{name}": str(value) for name, value in limits.items()}
     server = StdioServerParameters(command=command, args=arguments, env=environment, cwd=str(place.root))

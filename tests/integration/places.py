@@ -98,7 +98,9 @@ def write_template(folder: Path, *, configuration: dict[str, Any] | None = None,
 class Place:
     """A home, and the environment in which servers and commands over it run."""
 
-    def __init__(self, root: Path, ready: Path | None = None, forks: Forks | None = None) -> None:
+    def __init__(
+        self, root: Path, ready: Path | None = None, forks: Forks | None = None, *, shared: bool = True
+    ) -> None:
         self.root = root
         self._forks = forks
         self.home = root / "home"
@@ -107,7 +109,7 @@ class Place:
         self.templates.mkdir(parents=True)
         self.home.mkdir()
         if ready is not None:
-            give(ready, self.home / "bases")
+            give(ready, self.home / "bases", shared=shared)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DYNAMO_MCP_")},
             "DYNAMO_MCP_HOME": str(self.home),

@@ -193,7 +193,10 @@ class Life(msgspec.Struct, frozen=True):
 @pytest.fixture(scope="module")
 def lives(ready: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Life]:
     """The lives of all servers, side by side: they wait most of the time."""
-    places = {machine: Place(tmp_path_factory.mktemp("faults"), ready) for machine in MACHINES}
+    places = {
+        name: Place(tmp_path_factory.mktemp("faults"), ready, shared=not machine.given)
+        for name, machine in MACHINES.items()
+    }
     return anyio.run(partial(_live_all, places))
 
 

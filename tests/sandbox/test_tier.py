@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import Refused
-from dynamo_mcp.project_views import Project
 from dynamo_mcp.sandbox.tier import probe
+from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings, load
-from homes import SECONDS, Home, base_environments
+from dynamo_mcp.types import Confinement
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,7 @@ async def test_a_python_that_cannot_answer_means_no_confinement(tmp_path: Path) 
     found = await probe(settings(tmp_path, "/usr/bin:/bin"), python=Path("/bin/true"))
     assert found.tier == "none"
     assert found.mechanisms == ()
-    assert found.advice
+    assert found.advice == "seccomp: there is no filter for `unknown` yet, only for `x86_64` and `aarch64`"
 
 
 async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> None:
@@ -97,24 +97,21 @@ async def test_a_bubblewrap_that_runs_nothing_is_not_counted(tmp_path: Path) -> 
     assert found.tier != "strong"
 
 
-async def test_what_a_person_has_mended_counts_without_a_new_server(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    home = Home(tmp_path, base_environments(tmp_path_factory))
-    home.path.chmod(0o700)  # nor can a user of their own run root's jobs
+def only_with_bubblewrap(found: Confinement) -> Permission:
+    if found.backend != "bubblewrap":
+        raise Refused("there is none", hint="bring it")
+    return Permission("contained", confined=True, tier=found.tier)
+
+
+async def test_what_a_person_has_mended_counts_without_a_new_server(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-
-    async def create() -> Project | None:
-        try:
-            return await dynamo.create_project("one", str(home.outputs))
-        except Refused:
-            return None
-
-    async with home.open({"PATH": str(tmp_path / "bin")}) as dynamo:
-        await home.add(dynamo, "one")
-        assert await create() is None
-        (tmp_path / "bin" / "bwrap").symlink_to("/usr/bin/bwrap")
-        with anyio.fail_after(SECONDS):
-            while (project := await create()) is None:
-                pass
-    assert (project.trust, project.tier) == ("contained", "strong")
+    (tmp_path / "home").mkdir(mode=0o700)  # nor can a user of their own run root's jobs
+    chosen = settings(tmp_path / "home", str(tmp_path / "bin"))
+    at_once, later = Confining(chosen, again_seconds=0), Confining(chosen)
+    for each in (at_once, later):
+        with pytest.raises(Refused):
+            await each.permitted(only_with_bubblewrap)
+    (tmp_path / "bin" / "bwrap").symlink_to("/usr/bin/bwrap")
+    assert (await at_once.permitted(only_with_bubblewrap)).tier == "strong"
+    with pytest.raises(Refused):
+        await later.permitted(only_with_bubblewrap)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.errors import Refused
-from dynamo_mcp.sandbox.trust import Permission, permit
+from dynamo_mcp.sandbox.trust import Permission, permit, possible
 from dynamo_mcp.types import Confinement, How, Location, Need, Needs, Template, Tier, Trust
 
 ADVICE = "the sandbox is not installed"
@@ -67,6 +67,12 @@ def test_where_no_command_brings_confinement_the_person_s_choice_is_the_one_that
     with pytest.raises(Refused) as raised:
         permit(template(bundled=False), "contained", confinement("none", None))
     assert raised.value.hint.startswith("a person can choose in a shell: `dynamo-mcp trust somebody full` (or ")
+
+
+@pytest.mark.parametrize("tier", ["strong", "reduced", "none"])
+def test_what_is_told_to_be_possible_on_a_machine_is_what_a_stranger_s_template_is_permitted(tier: Tier) -> None:
+    permitted = {trust for trust, of, bundled, permission in TABLE if of == tier and not bundled and permission}
+    assert set(possible(tier)) == permitted
 
 
 def test_the_table_is_whole() -> None:

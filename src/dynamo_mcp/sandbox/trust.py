@@ -8,6 +8,13 @@ from dynamo_mcp.errors import Refused
 from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.types import Confinement, Need, Template, Tier, Trust
 
+_SUFFICIENT: dict[Trust, tuple[Tier, ...]] = {
+    "inert": ("strong", "reduced"),
+    "contained": ("strong",),
+    "full": ("strong", "reduced", "none"),
+}
+"""Which tiers give what each trust needs."""
+
 
 class Permission(msgspec.Struct, frozen=True):
     """What may run.
@@ -27,6 +34,11 @@ class Permission(msgspec.Struct, frozen=True):
     def sandboxed(self) -> bool:
         """All that runs is in the sandbox, the renderer too: a package that nobody vouches for can do no harm."""
         return self.confined and self.tier == "strong"
+
+
+def possible(tier: Tier) -> tuple[Trust, ...]:
+    """Return how much of any template may run on a machine of a tier, the least first."""
+    return tuple(trust for trust, tiers in _SUFFICIENT.items() if tier in tiers)
 
 
 def permit(template: Template, trust: Trust, confinement: Confinement) -> Permission:
@@ -69,13 +81,12 @@ def unvouched(template: Template) -> tuple[Need, ...]:
 def _decide(template: Template, trust: Trust, confinement: Confinement) -> Permission:
     if trust == "full":
         return Permission("full", confined=False, tier="none")
-    if trust == "contained" and confinement.tier == "strong":
-        return Permission("contained", confined=True, tier="strong", grants=template.grants)
+    if trust in possible(confinement.tier):
+        grants = template.grants if trust == "contained" else ()
+        return Permission(trust, confined=True, tier=confinement.tier, grants=grants)
     if trust == "contained" and template.location.bundled:
         # It is part of this program, and no less trusted than it.
         return Permission("contained", confined=False, tier="none")
-    if trust == "inert" and confinement.tier != "none":
-        return Permission("inert", confined=True, tier=confinement.tier)
     raise _unconfinable(template, trust, confinement)
 
 
