@@ -38,9 +38,10 @@ async def said(home: Home, dynamo: Dynamo, name: str, slug: str) -> str:
     return "".join(hook.output for hook in project.hooks)
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60).stdout.decode().strip()
 
 
 def commit(folder: Path) -> None:
@@ -324,6 +325,44 @@ async def test_a_program_forgets_no_inert_template_that_its_repository_holds_no_
         await dynamo.remove_template("several.a")
     async with home.open() as dynamo:
         assert (await dynamo.update_template("several")).changed
+
+
+async def test_a_strangers_pull_request_is_not_trusted_for_the_place_that_hands_it_out(home: Home) -> None:
+    folder = write_template(home.templates / "mine", post_gen_project=HOOK)
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
+    commit(folder)
+    git(folder, "tag", "-a", "-m", "x", "v1")
+    main = git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "-q", "--detach")
+    (folder / "hooks" / "post_gen_project.py").write_text("print('a stranger')\n")
+    commit(folder)
+    stranger = git(folder, "rev-parse", "HEAD")
+    git(folder, "update-ref", "refs/pull/7/head", stranger)
+    git(folder, "checkout", "-q", "main")
+    git(folder, "update-ref", f"refs/heads/{stranger}", main)  # a branch that is called like their commit
+    environ = {"DYNAMO_MCP_TRUSTED": folder.as_uri()}
+    async with home.open(environ) as dynamo:
+        for name, checkout in (("default", None), ("branch", "main"), ("tag", "refs/tags/v1"), ("tip", main)):
+            info = await dynamo.add_template(folder.as_uri(), name=name, checkout=checkout)
+            assert (info.trust, info.revision, info.notes) == ("full", main, ()), name
+        for name, checkout in (("short", "pull/7/head"), ("commit", stranger)):
+            info = await dynamo.add_template(folder.as_uri(), name=name, checkout=checkout)
+            assert (info.trust, info.revision) == ("contained", stranger), name
+            assert any(f"`dynamo-mcp trust {name} full`" in note for note in info.notes), info.notes
+            assert (await dynamo.update_template(name)).template.trust == "contained"
+        (told,) = await dynamo.trust("default")
+        assert (told.trust, told.by_person, told.by_setting) == ("full", False, True)
+    async with home.open(environ, person=True) as dynamo:
+        info = await dynamo.add_template(folder.as_uri(), name="whole", checkout="refs/pull/7/head")
+        assert (info.trust, info.revision) == ("contained", stranger)
+        await dynamo.trust_template("whole", "full")
+        (told,) = await dynamo.trust("whole")
+        assert (told.trust, told.by_person, told.by_setting) == ("full", True, False)
+    # Once it is the tip of no branch any more, what was trusted stays so, and nothing else becomes so.
+    git(folder, "commit", "-q", "--allow-empty", "-m", "more")
+    async with home.open(environ) as dynamo:
+        assert (await dynamo.update_template("tip")).template.trust == "full"
 
 
 async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:

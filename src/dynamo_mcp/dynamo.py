@@ -167,8 +167,7 @@ class Dynamo:
             InvalidLocation: It can't be understood, or may not be used.
             NameTaken: There is a template of that name already; InvalidName if it can't be one.
             FetchFailed: It can't be fetched.
-            NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
-            HookFailed: Its `pre_prompt` hook failed.
+            NotATemplate: It has none; InvalidTemplate if it can't be understood, HookFailed if its hook failed.
             EnvironmentFailed: uv failed; MissingRequirement where a package is needed that nobody named.
             Refused: A grant would undo the sandbox.
         """
@@ -195,6 +194,7 @@ class Dynamo:
                 digest=tree.digest,
                 revision=tree.revision,
                 left_out=tree.left_out,
+                listed=tree.listed,
                 last_updated=_now(),
                 named_requirements=named,
                 named_by_person=self.settings.person,

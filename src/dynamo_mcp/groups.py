@@ -22,14 +22,13 @@ from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, renewed, unseen
+from dynamo_mcp.vouching import dropped, is_own, renewed, unseen
 
 
 class Groups:
@@ -194,12 +193,13 @@ class Groups:
             digest=tree.digest,
             revision=tree.revision,
             left_out=tree.left_out,
+            listed=tree.listed,
             last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             named_requirements=first.named_requirements,
             named_by_person=first.named_by_person,
             # A new template may do no more than those that somebody looked at, unless the operator owns all of them.
-            trust=(trust := _trust_of_new(old, own=is_among(location, self._settings.trusted))),
-            trusted_for=unseen(tree.digest, tree.revision) if trust == "full" else None,
+            trust=(trust := _trust_of_new(old, own=is_own(location, self._settings.trusted, listed=tree.listed))),
+            trusted_for=unseen(tree.digest, tree.revision, by_setting=True) if trust == "full" else None,
             category=first.category,
             tags=first.tags,
         )
@@ -319,6 +319,7 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
         digest=repository.digest,
         revision=repository.revision,
         left_out=repository.left_out,
+        listed=repository.listed,
         last_updated=repository.last_updated,
         group=group,
     )

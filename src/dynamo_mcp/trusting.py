@@ -16,13 +16,13 @@ from dynamo_mcp.sandbox.grants import command, parse
 from dynamo_mcp.sandbox.trust import lowered, raised, unvouched
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.places import is_among, same_place
+from dynamo_mcp.sources.places import same_place
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
-from dynamo_mcp.vouching import bound, changed, extensions_of, unseen
+from dynamo_mcp.vouching import bound, changed, extensions_of, is_own, unseen
 
 _WORD = 200
 
@@ -76,8 +76,8 @@ class Trusting:
             return Said(trust or "contained", grants, unseen(tree.digest, tree.revision))
         if not self._settings.person and self._kept_inert(location, tree):
             return Said("inert")
-        if is_among(location, self._settings.trusted):
-            return Said("full", trusted_for=unseen(tree.digest, tree.revision))
+        if is_own(location, self._settings.trusted, listed=tree.listed):
+            return Said("full", trusted_for=unseen(tree.digest, tree.revision, by_setting=True))
         return Said(self._settings.trust)
 
     def _kept_inert(self, location: Location, tree: Checkout) -> bool:
@@ -167,7 +167,7 @@ class Trusting:
                 templates = (await held.enter_async_context(self._registry.hold(name)),)
             told = []
             for template in templates:
-                new = msgspec.structs.replace(template, trust=trust, grants=given)
+                new = msgspec.structs.replace(template, trust=trust, grants=given, trusted_for=None)
                 # What lets less run than before is done also where the folder is gone.
                 new = await bound(await self._now(new, progress) if raised(new) else new)
                 # The record's own digest stays that of the last update, so that the next one sees what has changed.
@@ -189,7 +189,8 @@ class Trusting:
             directory=template.location.directory,
             revision=given.revision if given else template.revision,
             digest=given.digest if given else template.digest,
-            by_person=given is not None,
+            by_person=given is not None and not given.by_setting,
+            by_setting=given is not None and given.by_setting,
             changed=await self._changed(template, progress),
             hooks=hooks(template.path),
             extensions=tuple(plain(each, _WORD) for each in extensions_of(template)),
