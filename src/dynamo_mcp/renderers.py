@@ -194,7 +194,7 @@ class Renderers:
             )
             if job.confined
             else None,
-            "most": most(self._settings, output, temporary) if key.backend == "user" else None,
+            "most": most(self._settings, output, temporary) if job.confined and key.backend != "bubblewrap" else None,
             "live": key.live is not None,
         }
 

@@ -45,7 +45,7 @@ def policy(
         grants: What a person gave the template besides.
     """
     read = [*read, *grants.paths, *network_files(grants, settings)]
-    system = NARROW if backend == "user" else SYSTEM
+    system = SYSTEM if backend == "bubblewrap" else NARROW
     shared = ["/dev/shm"] if backend == "bubblewrap" else []  # noqa: S108
     return {
         "read": [*system, *(str(path) for path in read)],
