@@ -142,7 +142,7 @@ class Renderers:
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
-            if heard.last.get("kind") in jobs.KILLED:
+            if jobs.was_ended(heard.last):
                 last = jobs.killed(heard.last, progress.last, worker.printed(paths[1]))
                 heard = msgspec.structs.replace(heard, last=last)
             yield heard, worker, paths[0]
@@ -174,7 +174,8 @@ class Renderers:
             )
             if job.confined
             else None,
-            "most": most(self._settings, output, temporary) if key.backend == "user" else None,
+            "most": most(self._settings, output, temporary) if job.confined and key.backend != "bubblewrap" else None,
+            "live": key.live is not None,
         }
 
     async def _follow(self, worker: Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:

@@ -117,6 +117,24 @@ def test_what_jobs_left_is_removed_on_demand_and_links_are_not_followed(worker: 
     assert (kept / "file").read_text() == "kept"
 
 
+def test_a_template_that_does_not_change_is_looked_through_once(tmp_path: Path) -> None:
+    """By root's worker alone: a user of its own may not be able to read it."""
+    folder = template(tmp_path)
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(CODE.parent)!r})
+import worker
+found = []
+for live in (False, True):
+    for mode in (0o755, 0o700):
+        os.chmod({str(folder)!r}, mode)
+        found.append(worker.open_to_others({str(folder)!r}, live=live))
+print(found)
+"""
+    said = subprocess.run([sys.executable, "-I", "-B", "-c", code], capture_output=True, check=True, timeout=SECONDS)
+    assert said.stdout.decode() == "[True, True, True, False]\n"
+
+
 def test_what_cannot_be_removed_is_said(worker: Worker) -> None:
     worker.tell({"action": "clear", "paths": ["/proc/self"]})
     said = worker.hear()

@@ -1,8 +1,8 @@
 """Which processes belong to a job, and how do they die? All of them, whatever they did to get away.
 
 In a PID namespace of its own, the worker sees nothing but its jobs. A user of its own has nothing but them, either.
-Elsewhere the worker adopts what its descendants leave
-behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it stays below it in the process tree.
+Elsewhere the worker adopts what its descendants leave behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it
+stays below it in the process tree.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "hook_output_bytes", "message_bytes", "policy"}
+     "hooks", "hook_output_bytes", "message_bytes", "policy", "most", "live"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -18,6 +18,7 @@ It expects on standard input:
         message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
         most: how much it may write, where no file system limits that (see `written.py`); null or left out otherwise.
+        live: true where the template's folder may change while the worker lives.
     {"action": "inspect", …}
         the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
@@ -36,15 +37,24 @@ It results in, on standard output:
         of "inspect"; there is no "resolved" before it.
         configuration: the text of the `cookiecutter.json` that the hook left.
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
-        mechanisms: what the job said that has confined it, before anything of the template and its packages ran.
-    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always"}
-        kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox", "memory",
-            "processes" or "died".
+        mechanisms: what has confined the job.
+    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always",
+     "mechanisms"}
+        of a job that tells it itself.
+        kind: "answers", "template", "render", "hook", "space", "stopped" or "sandbox".
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
             allowed: the same in words, where it is none.
         always: true where nothing that is answered mends it, for "template".
+    {"event": "failed", "id", "kind", "message", "output", "limit"}
+        of one that could not.
+        kind: "memory", "processes", "space" or "depth" where it used too much and was ended, otherwise "died".
+        limit: left out of "died"; the name of the setting that allows more, null where none does.
     {"event": "cleared"} or {"event": "odd", "message"}
     {"event": "pong"}
+
+A job tells the worker the same from "resolved" to "failed", without "id". Its first line comes before anything of the
+template and its packages runs, and is not handed on, but becomes the "mechanisms":
+    {"event": "confined", "mechanisms"}
 
 The worker itself never runs template code and never reads what a job wrote. With `--pid-namespace` it is process 1 of a
 PID namespace, so that killing everything it sees leaves nothing of a job alive. With `--user` it is root, and its jobs
@@ -89,6 +99,8 @@ EVENTS = ["resolved", "step", "done", "failed"]
 PATIENCE = 2.0
 """Seconds that a job has to end after its last message."""
 ROOTS: dict[str, int] = {}
+READABLE: dict[str, bool] = {}
+"""Of templates, whether every user may read them: only root is asked."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
 FOR_ALL = 0o1777
 
@@ -148,14 +160,14 @@ def supervise(
     Returns:
         The job's last message.
     """
-    message["readable"] = user is None or identity.readable(message["template"])
+    readable = user is None or open_to_others(message["template"], live=message.get("live", False))
     from_job, to_worker = os.pipe()
     from_worker, to_job = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(from_job)
         os.close(to_job)
-        job.run(message, from_worker, to_worker, alone=alone, user=user)
+        job.run(message, from_worker, to_worker, alone=alone, user=user, readable=readable)
     status = 0
     try:
         os.close(to_worker)
@@ -164,12 +176,19 @@ def supervise(
             messages = watching.Lines(pipe.fileno(), looks(message, alone=alone))
             last = follow(message, messages, orders, requests, replies)
     except watching.TooMuch as error:
-        last = {**died(message["id"], str(error)), "kind": error.kind}
+        last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
     finally:
         status = family.bury(child, alone=alone, user=user)
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last
+
+
+def open_to_others(template: str, *, live: bool) -> bool:
+    """Tell whether a user of its own can read a template; what does not change is looked through once."""
+    if live or template not in READABLE:
+        READABLE[template] = identity.readable(template)
+    return READABLE[template]
 
 
 def looks(message: dict[str, Any], *, alone: bool) -> list[Callable[[], None]]:
@@ -192,7 +211,7 @@ def follow(
     Returns:
         Its last message, or the `failed` one of a job that ended, or wrote nonsense.
     """
-    identity = asked["id"]
+    name = asked["id"]
     mechanisms: list[str] | None = None
     while line := messages.next(asked["message_bytes"]):
         try:
@@ -205,8 +224,8 @@ def follow(
             continue
         expected = EVENTS[-1:] if mechanisms is None else EVENTS
         if not isinstance(said, dict) or not isinstance(event, str) or event not in expected:
-            return died(identity, "the job wrote something that is no message")
-        said["id"] = identity
+            return died(name, "the job wrote something that is no message")
+        said["id"] = name
         if event in EVENTS[2:]:
             said["mechanisms"] = mechanisms or []
             # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
@@ -217,12 +236,12 @@ def follow(
             order = json.loads(requests.readline() or b'{"action": "stop"}')
             with contextlib.suppress(BrokenPipeError):
                 orders.write(b"1" if order["action"] == "proceed" else b"0")
-    return died(identity, "the job ended without a word")
+    return died(name, "the job ended without a word")
 
 
-def died(identity: str, message: str) -> dict[str, Any]:
+def died(name: str, message: str) -> dict[str, Any]:
     """Compose the last message of a job that had none."""
-    return {"event": "failed", "id": identity, "kind": "died", "message": message, "output": ""}
+    return {"event": "failed", "id": name, "kind": "died", "message": message, "output": ""}
 
 
 def clear(paths: list[str], *, alone: bool) -> dict[str, Any]:
