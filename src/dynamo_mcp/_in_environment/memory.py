@@ -8,15 +8,17 @@ have in memory by themselves is added up first, and only where that is too much 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family
+    from dynamo_mcp._in_environment import family, identity
     from dynamo_mcp._in_environment.watching import TooMuch
 else:
     import family
+    import identity
     from watching import TooMuch
 
 _KIBIBYTE = 1024
@@ -36,8 +38,13 @@ class _Used(NamedTuple):
     threads: int
 
 
-def look(limits: dict[str, Any], *, alone: bool) -> None:
+def look(limits: dict[str, Any], *, alone: bool, user: int | None = None) -> None:
     """Look at what the jobs of this worker use now.
+
+    Args:
+        limits: How much that may be ("memory_bytes", "processes").
+        alone: This process is process 1 of a PID namespace, in which it may look at everything.
+        user: As whom the jobs run.
 
     Raises:
         TooMuch: It is more than they may.
@@ -48,13 +55,18 @@ def look(limits: dict[str, Any], *, alone: bool) -> None:
     if threads > limits["processes"]:
         told = f"the job had more than {limits['processes']} processes and threads at a time"
         raise TooMuch("processes", told, "processes")
-    unmapped = _in_files(processes)
-    if sum(each.bytes for each in used) + unmapped <= limits["memory_bytes"]:
-        return
-    inherited = _used(os.getpid()).bytes
-    if sum(map(_share, processes, used, [inherited] * len(used))) + unmapped > limits["memory_bytes"]:
+    together = functools.partial(_together, processes, used, limits["memory_bytes"], _used(os.getpid()).bytes)
+    if (together() if alone or user is None else identity.asked_as(user, together)) > limits["memory_bytes"]:
         told = f"the job used more memory than the {limits['memory_bytes']} bytes that it may"
         raise TooMuch("memory", told, "memory_bytes")
+
+
+def _together(processes: list[int], used: list[_Used], limit: int, inherited: int) -> int:
+    """Return what processes use, where what they share counts once if they would be above a limit otherwise."""
+    unmapped = _in_files(processes)
+    if sum(each.bytes for each in used) + unmapped <= limit:
+        return 0
+    return sum(map(_share, processes, used, [inherited] * len(used))) + unmapped
 
 
 def _others() -> list[int]:
