@@ -33,7 +33,8 @@ class Configuration(msgspec.Struct, frozen=True):
         shown: Its column of the table, where it has one.
         how: As `running.py` takes it.
         user: An ordinary user runs it.
-        sample: Of attacks by hooks, which do not run, only those of `SAMPLE` are tried.
+        tried: Every attack; or, where no hook runs, all of the others and those of `HOOKS`; or, where nothing runs or
+            another configuration has tried the same, `FEW`.
         lacks: What the machine refuses: no namespaces, as in default Docker; or no Landlock either.
         tiers: What the machine may be found to be.
     """
@@ -43,15 +44,22 @@ class Configuration(msgspec.Struct, frozen=True):
     user: bool
     lacks: tuple[Literal["namespaces", "landlock"], ...] = ()
     tiers: tuple[str, ...] = ("none",)
-    sample: bool = False
+    tried: Literal["all", "inert", "few"] = "all"
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
         """What is tried."""
-        return tuple(attack for attack in ATTACKS if not (self.sample and attack.hook) or attack.name in SAMPLE)
+        if self.tried == "all":
+            return ATTACKS
+        return tuple(
+            attack
+            for attack in ATTACKS
+            if (attack.name in FEW if self.tried == "few" else not attack.hook or attack.name in HOOKS)
+        )
 
 
-SAMPLE = ("reads-a-key", "writes", "connects", "survives")
+HOOKS = ("reads-a-key", "writes", "connects", "survives")
+FEW = (*HOOKS, "default-is-code", "file-is-code", "extension-is-code", "asks-before", "links-to-a-key", "format")
 
 CONFIGURATIONS = {
     "plain-root": Configuration(None, "plain", user=False),
@@ -59,14 +67,14 @@ CONFIGURATIONS = {
     "contained-root": Configuration("root", "contained", user=False, tiers=("strong",)),
     "contained-user": Configuration("user", "contained", user=True, tiers=("strong",)),
     "docker-root": Configuration("Docker", "contained", user=False, lacks=("namespaces",), tiers=("strong",)),
-    "docker-user": Configuration(None, "contained", user=True, lacks=("namespaces",), tiers=("reduced",), sample=True),
+    "docker-user": Configuration(None, "contained", user=True, lacks=("namespaces",), tiers=("reduced",), tried="few"),
     "inert-root": Configuration(
-        None, "inert", user=False, lacks=("namespaces",), tiers=("strong", "reduced"), sample=True
+        None, "inert", user=False, lacks=("namespaces",), tiers=("strong", "reduced"), tried="few"
     ),
-    "inert-user": Configuration("inert", "inert", user=True, lacks=("namespaces",), tiers=("reduced",), sample=True),
+    "inert-user": Configuration("inert", "inert", user=True, lacks=("namespaces",), tiers=("reduced",), tried="inert"),
     "alone-user": Configuration("alone", "alone", user=True, lacks=("namespaces",), tiers=("reduced",)),
-    "nothing-root": Configuration(None, "contained", user=False, lacks=("namespaces", "landlock"), sample=True),
-    "nothing-user": Configuration(None, "inert", user=True, lacks=("namespaces", "landlock"), sample=True),
+    "nothing-root": Configuration(None, "contained", user=False, lacks=("namespaces", "landlock"), tried="few"),
+    "nothing-user": Configuration(None, "inert", user=True, lacks=("namespaces", "landlock"), tried="few"),
 }
 
 
