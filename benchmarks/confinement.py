@@ -145,8 +145,7 @@ async def _starts(served: Served, rounds: int) -> tuple[Sample, ...]:
     taken: dict[Trust, list[float]] = {"contained": [], "full": []}
 
     async def work(request: Request, progress: Progress) -> None:
-        async with Renderers(served.parts.settings, served.parts.store) as fresh:
-            await fresh.confinement()  # probed once in a server's life
+        async with Renderers(served.parts.settings, served.parts.store, served.parts.confining) as fresh:
             seconds = []
             for _ in range(2):
                 began = time.perf_counter()

@@ -13,6 +13,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from dynamo_mcp.arguments import Placement
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import HookFailed, InvalidTemplate, Refused, UsageError
+from dynamo_mcp.progress import Step
 from dynamo_mcp.tools import GENERAL_TOOLS
 from dynamo_mcp.types import Trust
 from homes import SLUG, Home, base_environments, write_template
@@ -36,9 +37,10 @@ async def said(home: Home, dynamo: Dynamo, name: str, slug: str) -> str:
     return "".join(hook.output for hook in project.hooks)
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60).stdout.decode().strip()
 
 
 def commit(folder: Path) -> None:
@@ -196,6 +198,24 @@ async def test_an_edit_of_a_live_template_ends_it_until_it_is_said_again(home: H
         assert [told.trust for told in await dynamo.trust_template("one", "inert")] == ["inert"]
 
 
+@pytest.mark.parametrize(("trust", "grants"), [("full", ()), ("contained", ("network",))])
+@pytest.mark.parametrize("step", ["check answers", "prepare environment", "start renderer"])
+async def test_an_edit_while_a_create_waits_for_its_turn_ends_it_too(
+    home: Home, *, step: str, trust: Trust, grants: tuple[str, ...]
+) -> None:
+    folder = write_template(home.templates / "one", post_gen_project=HOOK)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True, trust=trust, grants=grants)
+
+        async def edit(told: Step) -> None:
+            if told.name == step:
+                (folder / "hooks" / "post_gen_project.py").write_text("print('other')\n")
+
+        project = await dynamo.create_project("one", str(home.outputs), sink=edit)
+    assert (project.trust, project.tier, project.grants) == ("contained", "strong", ())
+    assert any("changed: hooks" in note for note in project.notes)
+
+
 @pytest.mark.parametrize("where", ["folder", "file"])
 async def test_a_live_folder_that_something_has_taken_the_place_of_is_refused(home: Home, where: str) -> None:
     folder = write_template(home.templates / "one")
@@ -278,6 +298,44 @@ async def test_the_operator_says_what_templates_get_and_which_are_their_own(home
         await dynamo.trust_template("mine", "contained")
         (own / SLUG / "README.md").write_text("yet another")
         assert (await dynamo.update_template("mine")).template.trust == "contained"
+
+
+async def test_a_strangers_pull_request_is_not_trusted_for_the_place_that_hands_it_out(home: Home) -> None:
+    folder = write_template(home.templates / "mine", post_gen_project=HOOK)
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
+    commit(folder)
+    git(folder, "tag", "-a", "-m", "x", "v1")
+    main = git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "-q", "--detach")
+    (folder / "hooks" / "post_gen_project.py").write_text("print('a stranger')\n")
+    commit(folder)
+    stranger = git(folder, "rev-parse", "HEAD")
+    git(folder, "update-ref", "refs/pull/7/head", stranger)
+    git(folder, "checkout", "-q", "main")
+    git(folder, "update-ref", f"refs/heads/{stranger}", main)  # a branch that is called like their commit
+    environ = {"DYNAMO_MCP_TRUSTED": folder.as_uri()}
+    async with home.open(environ) as dynamo:
+        for name, checkout in (("default", None), ("branch", "main"), ("tag", "refs/tags/v1"), ("tip", main)):
+            info = await dynamo.add_template(folder.as_uri(), name=name, checkout=checkout)
+            assert (info.trust, info.revision, info.notes) == ("full", main, ()), name
+        for name, checkout in (("short", "pull/7/head"), ("commit", stranger)):
+            info = await dynamo.add_template(folder.as_uri(), name=name, checkout=checkout)
+            assert (info.trust, info.revision) == ("contained", stranger), name
+            assert any(f"`dynamo-mcp trust {name} full`" in note for note in info.notes), info.notes
+            assert (await dynamo.update_template(name)).template.trust == "contained"
+        (told,) = await dynamo.trust("default")
+        assert (told.trust, told.by_person, told.by_setting) == ("full", False, True)
+    async with home.open(environ, person=True) as dynamo:
+        info = await dynamo.add_template(folder.as_uri(), name="whole", checkout="refs/pull/7/head")
+        assert (info.trust, info.revision) == ("contained", stranger)
+        await dynamo.trust_template("whole", "full")
+        (told,) = await dynamo.trust("whole")
+        assert (told.trust, told.by_person, told.by_setting) == ("full", True, False)
+    # Once it is the tip of no branch any more, what was trusted stays so, and nothing else becomes so.
+    git(folder, "commit", "-q", "--allow-empty", "-m", "more")
+    async with home.open(environ) as dynamo:
+        assert (await dynamo.update_template("tip")).template.trust == "full"
 
 
 async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:

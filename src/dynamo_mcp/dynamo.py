@@ -68,14 +68,15 @@ class Dynamo:
 
     async def confinement(self) -> Confinement:
         """Return how well this machine can confine a template."""
-        return await self._parts.renderers.confinement()
+        return await self._parts.confining.confinement()
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         """Return every registered template, sorted by name, as summaries."""
+        confinement = await self.confinement()
         found = []
         for template in self._parts.registry.all():
             await self._parts.schemas.prepare(template)
-            found.append(self._parts.summaries.of(template, await self.confinement()))
+            found.append(self._parts.summaries.of(template, confinement))
         return tuple(found)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
@@ -167,8 +168,7 @@ class Dynamo:
             InvalidLocation: It can't be understood, or may not be used.
             NameTaken: There is a template of that name already; InvalidName if it can't be one.
             FetchFailed: It can't be fetched.
-            NotATemplate: There is no `cookiecutter.json`; InvalidTemplate if it can't be understood.
-            HookFailed: Its `pre_prompt` hook failed.
+            NotATemplate: It has none; InvalidTemplate if it can't be understood, HookFailed if its hook failed.
             EnvironmentFailed: uv failed; MissingRequirement where a package is needed that nobody named.
             Refused: A grant would undo the sandbox.
         """
@@ -195,6 +195,7 @@ class Dynamo:
                 digest=tree.digest,
                 revision=tree.revision,
                 left_out=tree.left_out,
+                listed=tree.listed,
                 last_updated=_now(),
                 named_requirements=named,
                 named_by_person=self.settings.person,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import anyio
 import msgspec
 
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError, Refused, TimedOut, UnusableTemplate
@@ -59,6 +61,7 @@ class Examples:
         schemas: SchemaCache,
         defaults: Defaults,
         environments: Environments,
+        confining: Confining,
         renderers: Renderers,
     ) -> None:
         """Take what computes them: as many at a time as creates."""
@@ -67,6 +70,7 @@ class Examples:
         self._schemas = schemas
         self._defaults = defaults
         self._environments = environments
+        self._confining = confining
         self._renderers = renderers
 
     async def of(self, template: Template, progress: Progress, *, seconds: float) -> Computed:
@@ -80,7 +84,7 @@ class Examples:
         if template.trust == "inert":
             return Computed()
         try:
-            permission = permit_preview(template, template.trust, await self._renderers.confinement())
+            permission = await self._confining.permitted(partial(permit_preview, template, template.trust))
         except Refused:
             return Computed(notes=(UNCONFINED,))
         if not permission.confined and not template.location.bundled:

@@ -12,13 +12,13 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import catalogue, sources
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError, InvalidTemplate
 from dynamo_mcp.nesting import Child, Found, find, none_usable
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
@@ -28,7 +28,7 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, is_among, renewed, unseen
+from dynamo_mcp.vouching import dropped, is_own, renewed, unseen
 
 
 class Groups:
@@ -44,7 +44,7 @@ class Groups:
         store: Store,
         environments: Environments,
         *,
-        renderers: Renderers,
+        confining: Confining,
         registry: Registry,
         schemas: SchemaCache,
         summaries: Summaries,
@@ -55,7 +55,7 @@ class Groups:
         self._settings = settings
         self._store = store
         self._environments = environments
-        self._renderers = renderers
+        self._confining = confining
         self._registry = registry
         self._schemas = schemas
         self._registration = registration
@@ -79,7 +79,7 @@ class Groups:
         """
         try:
             # Asked for first: once the records are written nothing waits, and nothing can be cancelled.
-            confinement = await self._renderers.confinement()
+            confinement = await self._confining.confinement()
             found = await self._find(repository)
             if found is None:
                 return None
@@ -107,7 +107,7 @@ class Groups:
         async with self._registry.hold_group(name) as old:
             repository = await self._fetch(name, old, progress)
             try:
-                confinement = await self._renderers.confinement()
+                confinement = await self._confining.confinement()
                 found = _several(await self._find(repository, old), name)
                 templates = _renewal(repository, old, found)
                 known = {template.name: template for template in old}
@@ -148,7 +148,7 @@ class Groups:
             trust=newest.trust if len({template.trust for template in members}) == 1 else "contained",
             grants=newest.grants if len({template.grants for template in members}) == 1 else (),
         )
-        confinement = await self._renderers.confinement()
+        confinement = await self._confining.confinement()
         told = [self._summaries.of(template, confinement) for template in members]
         children = tuple(_child(each, each.directory or "") for each in told)
         return self._summaries.whole(repository, children, (), confinement)
@@ -191,12 +191,13 @@ class Groups:
             digest=tree.digest,
             revision=tree.revision,
             left_out=tree.left_out,
+            listed=tree.listed,
             last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             named_requirements=first.named_requirements,
             named_by_person=first.named_by_person,
             # A new template may do no more than those that somebody looked at, unless the operator owns all of them.
-            trust=(trust := _trust_of_new(old, own=is_among(location, self._settings.trusted))),
-            trusted_for=unseen(tree.digest, tree.revision) if trust == "full" else None,
+            trust=(trust := _trust_of_new(old, own=is_own(location, self._settings.trusted, listed=tree.listed))),
+            trusted_for=unseen(tree.digest, tree.revision, by_setting=True) if trust == "full" else None,
             category=first.category,
             tags=first.tags,
         )
@@ -316,6 +317,7 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
         digest=repository.digest,
         revision=repository.revision,
         left_out=repository.left_out,
+        listed=repository.listed,
         last_updated=repository.last_updated,
         group=group,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from dynamo_mcp.attempts import Attempts
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import Refused
 from dynamo_mcp.jobs import Job
 from dynamo_mcp.progress import Progress
@@ -16,8 +17,9 @@ from dynamo_mcp.types import Environment, Inspected, Template
 class Inspection:
     """Runs the hooks of templates that are added or updated."""
 
-    def __init__(self, renderers: Renderers, attempts: Attempts) -> None:
+    def __init__(self, confining: Confining, renderers: Renderers, attempts: Attempts) -> None:
         """Take what runs them: as many at a time as creates."""
+        self._confining = confining
         self._renderers = renderers
         self._attempts = attempts
 
@@ -26,7 +28,7 @@ class Inspection:
         if template.trust == "inert":
             return None
         try:
-            return permit(template, template.trust, await self._renderers.confinement())
+            return await self._confining.permitted(partial(permit, template, template.trust))
         except Refused:
             return None
 

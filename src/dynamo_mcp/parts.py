@@ -10,6 +10,7 @@ import msgspec
 
 from dynamo_mcp import defaults
 from dynamo_mcp.attempts import Attempts
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.examples import Examples
@@ -20,7 +21,7 @@ from dynamo_mcp.projects import Projects
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.sandbox import cgroup
+from dynamo_mcp.sandbox import cgroup, user
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
@@ -41,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True):
     schemas: SchemaCache
     defaults: Defaults
     environments: Environments
+    confining: Confining
     renderers: Renderers
     registration: Registration
     groups: Groups
@@ -63,11 +65,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """
     async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
         await cgroup.sweep(store.home, cgroup.place())
+        if user.available():
+            await user.sweep(settings.python)
+        confining = Confining(settings)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             try:
-                async with Renderers(settings, store) as renderers:
-                    yield _compose(settings, store, renderers, Environments(settings, store, tasks))
+                async with Renderers(settings, store, confining) as renderers:
+                    yield _compose(settings, store, confining, renderers, Environments(settings, store, tasks))
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error
             tasks.cancel_scope.cancel()
@@ -75,21 +80,29 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             raise failure
 
 
-def _compose(settings: Settings, store: Store, renderers: Renderers, environments: Environments) -> Parts:
+def _compose(
+    settings: Settings, store: Store, confining: Confining, renderers: Renderers, environments: Environments
+) -> Parts:
     registry = Registry(store, settings.templates)
     schemas = SchemaCache()
     given = defaults.read(settings.user_config, settings.answer_characters, settings.total_answer_characters)
     summaries = Summaries(schemas, environments, settings)
     slots = Slots(settings.concurrent_creates, settings.queued_creates, settings.lock_seconds)
-    trusting = Trusting(settings, store, registry, renderers)
+    trusting = Trusting(settings, store, registry, confining)
     attempts = Attempts(settings, slots, environments)
     registration = Registration(
         store,
         registry,
         environments,
-        inspection=Inspection(renderers, attempts),
+        inspection=Inspection(confining, renderers, attempts),
         examples=Examples(
-            settings, slots, schemas=schemas, defaults=given, environments=environments, renderers=renderers
+            settings,
+            slots,
+            schemas=schemas,
+            defaults=given,
+            environments=environments,
+            confining=confining,
+            renderers=renderers,
         ),
         compute_seconds=settings.create_seconds,
     )
@@ -100,13 +113,14 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
         schemas,
         given,
         environments,
+        confining,
         renderers,
         registration,
         groups=Groups(
             settings,
             store,
             environments,
-            renderers=renderers,
+            confining=confining,
             registry=registry,
             schemas=schemas,
             summaries=summaries,
@@ -129,7 +143,7 @@ def _compose(settings: Settings, store: Store, renderers: Renderers, environment
             registration=registration,
             schemas=schemas,
             defaults=given,
-            renderers=renderers,
+            confining=confining,
             trusting=trusting,
         ),
         projects=Projects(settings, store, renderers),

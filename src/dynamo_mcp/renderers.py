@@ -20,26 +20,23 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import jobs
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox import CODE
 from dynamo_mcp.sandbox.grants import granted
-from dynamo_mcp.sandbox.identity import NEUTRAL, git_identity
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, bubblewrap, launched, needed, packages
 from dynamo_mcp.sandbox.policy import most, policy
-from dynamo_mcp.sandbox.tier import probe
-from dynamo_mcp.sandbox.user import FOLDER, available, claimed, readable, sweep
+from dynamo_mcp.sandbox.user import FOLDER, available, claimed, readable
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Backend, Confinement, Inspected, Rendered
+from dynamo_mcp.types import Backend, Inspected, Rendered
 from dynamo_mcp.workers import Key, Worker
 
 ANSWER_SECONDS = 5.0
-AGAIN_SECONDS = 5.0
-"""Between two probes of a machine that could do better."""
 PONG_SECONDS = 2.0  # an idle worker answers at once; its create would wait for one that hangs
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -54,16 +51,13 @@ class _Heard(msgspec.Struct, frozen=True):
 class Renderers:
     """The pool of one server; use it as a context manager, which ends every worker on the way out."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, confining: Confining) -> None:
         """Start nothing yet."""
         self._settings = settings
         self._store = store
+        self._confining = confining
         self._idle: OrderedDict[int, Worker] = OrderedDict()
         self._numbers = itertools.count()
-        self._once = anyio.Lock()
-        self._confinement: Confinement | None = None
-        self._probed = 0.0
-        self._identity = NEUTRAL
 
     async def __aenter__(self) -> Self:
         """Enter."""
@@ -74,20 +68,6 @@ class Renderers:
         with anyio.CancelScope(shield=True):
             while self._idle:
                 await self._end(self._idle.popitem()[1])
-
-    async def confinement(self) -> Confinement:
-        """Return what this machine offers; probed once, and again while that is not the best: a person may mend it."""
-        async with self._once:
-            if self._confinement is None:
-                self._identity = await git_identity(self._settings)
-                if available():
-                    await sweep(self._settings.python)
-            if self._confinement is None or (
-                self._confinement.tier != "strong" and anyio.current_time() >= self._probed + AGAIN_SECONDS
-            ):
-                self._confinement = await probe(self._settings, python=self._settings.python)
-                self._probed = anyio.current_time()
-        return self._confinement
 
     @asynccontextmanager
     async def render(
@@ -231,7 +211,7 @@ class Renderers:
                     raise jobs.nonsense()
 
     async def _take(self, job: Job) -> Worker:
-        confinement = await self.confinement()
+        confinement = await self._confining.confinement()
         landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
         key = Key(
             job.environment.plain,
@@ -271,7 +251,7 @@ class Renderers:
             visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
             room=room,
             bubblewrap=bubblewrap(self._settings) if key.backend == "bubblewrap" else None,
-            git_identity=self._identity,
+            git_identity=await self._confining.git_identity(),
             own=self._settings.environment if key.full else None,
             grants=key.grants,
         )

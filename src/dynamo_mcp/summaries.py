@@ -13,6 +13,7 @@ from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.executables import look
 from dynamo_mcp.requirements import installed
+from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
@@ -20,11 +21,14 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Location, Template, Tier
 from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo, TrustDropped
+from dynamo_mcp.vouching import is_among
 
 NOT_RUN = (
     "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "
     "`cookiecutter.json` says as it is; `update_template` with `force` runs the hook where that is allowed"
 )
+
+_REVISION = 100
 
 
 class Summaries:
@@ -68,7 +72,7 @@ class Summaries:
             tags=template.tags,
             problem=problem,
             group=template.group.name if template.group else None,
-            notes=_notes(template),
+            notes=(*_notes(template), *self._strangers(template)),
         )
 
     def whole(
@@ -94,8 +98,19 @@ class Summaries:
             category=category_of(repository),
             tags=repository.tags,
             children=children,
-            notes=(*notes, *_left_out(repository)),
+            notes=(*notes, *_left_out(repository), *self._strangers(repository)),
         )
+
+    def _strangers(self, template: Template) -> tuple[str, ...]:
+        """Say why a template is not trusted for its place."""
+        if template.listed or template.trust == "full" or not is_among(template.location, self._settings.trusted):
+            return ()
+        asked = plain(str(template.location.revision), _REVISION)
+        why = (
+            f"`DYNAMO_MCP_TRUSTED` does not count for `{asked}`: no branch and no tag of the repository points to that "
+            f"commit, so it may be a stranger's; a person can trust it: `{command(template.name, 'full')}`"
+        )
+        return (why,)
 
 
 def url(location: Location) -> str:

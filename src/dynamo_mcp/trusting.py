@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from dynamo_mcp import sources
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import DynamoError, Refused, UsageError
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox.grants import command, parse
 from dynamo_mcp.sandbox.trust import lowered, raised, unvouched
 from dynamo_mcp.scripts import hooks
@@ -21,7 +21,7 @@ from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
-from dynamo_mcp.vouching import bound, changed, extensions_of, is_among, same_place, unseen
+from dynamo_mcp.vouching import bound, changed, extensions_of, is_own, same_place, unseen
 
 _WORD = 200
 
@@ -37,12 +37,12 @@ class Said(msgspec.Struct, frozen=True):
 class Trusting:
     """What persons have said of the templates of one home."""
 
-    def __init__(self, settings: Settings, store: Store, registry: Registry, renderers: Renderers) -> None:
+    def __init__(self, settings: Settings, store: Store, registry: Registry, confining: Confining) -> None:
         """Take what knows the templates."""
         self._settings = settings
         self._store = store
         self._registry = registry
-        self._renderers = renderers
+        self._confining = confining
 
     def word(self, trust: Trust | None, grants: Sequence[str] = ()) -> tuple[Trust | None, tuple[str, ...]]:
         """Return a caller's word, if it is a person's.
@@ -75,8 +75,8 @@ class Trusting:
             return Said(trust or "contained", grants, unseen(tree.digest, tree.revision))
         if not self._settings.person and self._kept_inert(location, tree):
             return Said("inert")
-        if is_among(location, self._settings.trusted):
-            return Said("full", trusted_for=unseen(tree.digest, tree.revision))
+        if is_own(location, self._settings.trusted, listed=tree.listed):
+            return Said("full", trusted_for=unseen(tree.digest, tree.revision, by_setting=True))
         return Said(self._settings.trust)
 
     def _kept_inert(self, location: Location, tree: Checkout) -> bool:
@@ -166,7 +166,7 @@ class Trusting:
                 templates = (await held.enter_async_context(self._registry.hold(name)),)
             told = []
             for template in templates:
-                new = msgspec.structs.replace(template, trust=trust, grants=given)
+                new = msgspec.structs.replace(template, trust=trust, grants=given, trusted_for=None)
                 # What lets less run than before is done also where the folder is gone.
                 new = await bound(await self._now(new, progress) if raised(new) else new)
                 # The record's own digest stays that of the last update, so that the next one sees what has changed.
@@ -183,12 +183,13 @@ class Trusting:
             template=template.name,
             trust=template.trust,
             grants=template.grants,
-            tier=tier_of(template, await self._renderers.confinement()),
+            tier=tier_of(template, await self._confining.confinement()),
             url=url(template.location),
             directory=template.location.directory,
             revision=given.revision if given else template.revision,
             digest=given.digest if given else template.digest,
-            by_person=given is not None,
+            by_person=given is not None and not given.by_setting,
+            by_setting=given is not None and given.by_setting,
             changed=await self._changed(template, progress),
             hooks=hooks(template.path),
             extensions=tuple(plain(each, _WORD) for each in extensions_of(template)),

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from dynamo_mcp.attempts import Attempts
+from dynamo_mcp.confining import Confining
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.jobs import Request
 from dynamo_mcp.outputs import output_folder
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
-from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.sandbox.trust import permit, permit_preview
+from dynamo_mcp.sandbox.trust import Permission, permit, permit_preview
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.trusting import Trusting
@@ -54,7 +54,7 @@ class Turns:
         registration: Registration,
         schemas: SchemaCache,
         defaults: Defaults,
-        renderers: Renderers,
+        confining: Confining,
         trusting: Trusting,
     ) -> None:
         """Begin with nobody waiting."""
@@ -63,7 +63,7 @@ class Turns:
         self._registration = registration
         self._schemas = schemas
         self._defaults = defaults
-        self._renderers = renderers
+        self._confining = confining
         self._trusting = trusting
 
     async def take(self, wanted: Wanted, progress: Progress, work: Work[Result], doing: str) -> Result:
@@ -85,23 +85,33 @@ class Turns:
         doing = f"{doing} `{template.name}`"
         # From here on neither an update nor a removal takes away what is read.
         async with self._registration.using(template):
-            edited: tuple[str, ...] = ()
-            if wanted.trust in {None, "contained"}:  # otherwise a person's word for this one time counts
-                template, edited = await self._trusting.as_it_is(template, progress)
-            decide = permit_preview if wanted.preview else permit
-            permission = decide(template, wanted.trust or template.trust, await self._renderers.confinement())
+            trust = wanted.trust or template.trust
+            # Nobody waits for what this machine can't confine.
+            await self._permitted(wanted, template)
             folder = output_folder(self._settings, wanted.output_dir)
             await progress.begin("check answers")
-            schema = self._schemas.get(template, hooks=permission.trust != "inert")
+            schema = self._schemas.get(template, hooks=trust != "inert")
             answers, notes = self._defaults.check(template.name, schema, wanted.variables)
-            told = (*edited, *notes)
 
             async def attempt(environment: Environment) -> Result:
                 await progress.begin("start renderer", "waiting for a renderer")
+                # As late as can be: a live folder may have been edited while others were at work.
+                permission, edited = await self._now(wanted, progress)
+                told = (*edited, *notes)
                 request = Request(template, schema, environment, permission, answers, folder, wanted.if_exists, told)
                 return await work(request, progress)
 
             begin = partial(progress.begin, "prepare environment")
-            return await self._attempts.run(
-                template, attempt, progress, trust=permission.trust, begin=begin, doing=doing
-            )
+            return await self._attempts.run(template, attempt, progress, trust=trust, begin=begin, doing=doing)
+
+    async def _now(self, wanted: Wanted, progress: Progress) -> tuple[Permission, tuple[str, ...]]:
+        """Return what may run of a template as its folder is now, and what is to be said of that."""
+        template = wanted.template
+        edited: tuple[str, ...] = ()
+        if wanted.trust in {None, "contained"}:  # otherwise a person's word for this one time counts
+            template, edited = await self._trusting.as_it_is(template, progress)
+        return await self._permitted(wanted, template), edited
+
+    async def _permitted(self, wanted: Wanted, template: Template) -> Permission:
+        decide = permit_preview if wanted.preview else permit
+        return await self._confining.permitted(partial(decide, template, wanted.trust or template.trust))

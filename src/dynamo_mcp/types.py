@@ -46,12 +46,14 @@ class Checkout(msgspec.Struct, frozen=True):
         revision: The commit, for git; None otherwise.
         digest: SHA-256 of the tree's names, modes and contents, in hexadecimal.
         left_out: What was not taken of a folder that projects are made of: each path, and why.
+        listed: As of `Template`.
     """
 
     path: Path
     revision: str | None
     digest: str
     left_out: tuple[str, ...] = ()
+    listed: bool = True
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -152,12 +154,14 @@ class Vouched(msgspec.Struct, frozen=True):
         revision: Its commit; None where there is none.
         hooks: SHA-256 of its hooks, in hexadecimal.
         extensions: The same of the extensions that it names, and of those that it brings.
+        by_setting: It was said of the place by the operator's setting, and of the template by nobody.
     """
 
     digest: str
     revision: str | None
     hooks: str
     extensions: str
+    by_setting: bool = False
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,6 +185,8 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         configuration: The text of the `cookiecutter.json` that its `pre_prompt` hook has left; None where none has run.
         configured_from: SHA-256 of the `cookiecutter.json` that the hook has found, in hexadecimal.
         left_out: What its checkout lacks of its location: each path in the checkout, and why.
+        listed: Its commit is what a branch or a tag of its repository points to, as far as the operator trusts places:
+            hosts hand out every stranger's pull request under the same address.
     """
 
     name: str
@@ -208,6 +214,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     configuration: str | None = None
     configured_from: str | None = None
     left_out: tuple[str, ...] = ()
+    listed: bool = True
 
 
 class Environment(msgspec.Struct, frozen=True):

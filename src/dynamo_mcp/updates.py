@@ -59,6 +59,7 @@ class Updates:
                 digest=tree.digest,
                 revision=tree.revision,
                 left_out=tree.left_out,
+                listed=tree.listed,
                 last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             new = renewed(old, new, self._settings.trusted)

@@ -233,6 +233,7 @@ class TrustInfo(msgspec.Struct, frozen=True):
         url: Where it comes from; trust and grants are bound to that, to the commit and to the digest of all its files.
         revision: The commit that it was said for; null where there is none.
         by_person: A person has said it of this template; otherwise it is what every template gets.
+        by_setting: It is what templates of its place get by the operator's setting `DYNAMO_MCP_TRUSTED`.
         changed: What of a live template was edited since, so that trust and grants do not count.
         hooks: Those that run, unless at trust `inert`.
         extensions: The extensions that its `cookiecutter.json` names; likewise, but for known ones.
@@ -249,6 +250,7 @@ class TrustInfo(msgspec.Struct, frozen=True):
     revision: str | None
     digest: str
     by_person: bool
+    by_setting: bool
     changed: tuple[str, ...]
     hooks: tuple[str, ...]
     extensions: tuple[str, ...]

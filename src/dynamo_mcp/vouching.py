@@ -30,14 +30,16 @@ _WITH_SCHEME = re.compile(r"(?:https|ssh)://(?:[^@/]*@)?([^/]+)/(.*)")
 _SCP = re.compile(r"(?:[^@/:]*@)?([^/:]+):(?!/)(.+)")
 
 
-def unseen(digest: str, revision: str | None) -> Vouched:
+def unseen(digest: str, revision: str | None, *, by_setting: bool = False) -> Vouched:
     """Return what a person's word is bound to before the template is read; `bound` adds the rest."""
-    return Vouched(digest, revision, "", "")
+    return Vouched(digest, revision, "", "", by_setting)
 
 
 async def bound(template: Template) -> Template:
     """Return a template whose trust and grants are bound to what is there now."""
-    return msgspec.structs.replace(template, trusted_for=await anyio.to_thread.run_sync(_look, template))
+    seen = await anyio.to_thread.run_sync(_look, template)
+    by_setting = template.trusted_for is not None and template.trusted_for.by_setting
+    return msgspec.structs.replace(template, trusted_for=msgspec.structs.replace(seen, by_setting=by_setting))
 
 
 def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
@@ -49,8 +51,8 @@ def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
         trusted: The operator's own locations.
     """
     theirs = old.trust == "full" or (old.trust == "contained" and old.trusted_for is None)
-    if theirs and is_among(new.location, trusted):
-        vouched = unseen(new.digest, new.revision)
+    if theirs and is_own(new.location, trusted, listed=new.listed):
+        vouched = unseen(new.digest, new.revision, by_setting=True)
         return msgspec.structs.replace(new, trust="full", grants=(), trusted_for=vouched)
     if raised(old) and (old.trusted_for is None or old.trusted_for.digest != new.digest):
         return lowered(new)
@@ -86,6 +88,11 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
         ("requirements", old.requirements != new.requirements),
     )
     return tuple(part for part, differs in parts if differs) or ("only other files",)
+
+
+def is_own(location: Location, trusted: Iterable[str], *, listed: bool) -> bool:
+    """Tell whether what was fetched is the operator's own: of one of their locations, and no stranger's there."""
+    return listed and is_among(location, trusted)
 
 
 def is_among(location: Location, trusted: Iterable[str]) -> bool:

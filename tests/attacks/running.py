@@ -150,7 +150,7 @@ async def served(stage: Stage, how: str) -> AsyncIterator[tuple[Any, Use]]:
     )
     hurried = msgspec.structs.replace(settings, create_seconds=CREATE_SECONDS)
     async with open_parts(settings) as parts, open_parts(hurried) as hasty:
-        confinement = await parts.renderers.confinement()
+        confinement = await parts.confining.confinement()
 
         async def use(attack: Attack, scene: Scene) -> None:
             wanted = Wanted(attack.answered(scene), scene.fill(attack.output) or str(scene.projects))

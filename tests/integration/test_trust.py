@@ -29,6 +29,7 @@ async def test_trust_is_shown_raised_after_saying_what_runs_and_dropped_by_an_up
     assert "one: at trust contained this runs, in the sandbox:" in said
     assert "hook post_gen_project.py" in said
     assert f"it gets: read:{data}" in said
+    assert "it gets: network, and so reaches services of this machine too" in said
     assert f"grant: read:{data}" in shown
     assert f"said by a person for {folder}, digest " in shown
     made, _ = await place.run("create", "one", "-o", "made")
@@ -42,6 +43,18 @@ async def test_trust_is_shown_raised_after_saying_what_runs_and_dropped_by_an_up
     assert "to give it again: dynamo-mcp trust one full" in changed
     _, said = await place.run("trust", "one", "inert")
     assert said == ""
+
+
+async def test_what_the_setting_says_is_not_told_as_a_persons_word(place: Place) -> None:
+    folder = write_template(place.templates / "one", hook=None)
+    await place.run("add", str(folder), more={"DYNAMO_MCP_TRUSTED": str(folder)})
+    shown, _ = await place.run("trust", "one")
+    assert shown.startswith("one: trust full")
+    assert f"what `DYNAMO_MCP_TRUSTED` gives templates of its place; it is {folder}" in shown
+    assert "said by a person" not in shown
+    await place.run("trust", "one", "full")
+    shown, _ = await place.run("trust", "one")
+    assert f"said by a person for {folder}" in shown
 
 
 async def test_wrong_uses_of_trust_end_with_the_code_of_what_is_wrong(place: Place) -> None:

@@ -393,8 +393,7 @@ async def test_what_survives_a_server_and_its_worker_is_ended_by_the_next_server
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
     assert runs(number)
-    async with alone.open() as dynamo:
-        await dynamo.confinement()
+    async with alone.open():
         assert not runs(number)
 
 

@@ -41,6 +41,17 @@ def test_an_address_of_a_repository_is_understood(typed: str, address: str, agen
     assert location == Location("git", address, "v1.0", "a/b")
 
 
+@pytest.mark.parametrize("revision", ["refs/pull/7/head", "refs/merge-requests/7/head", "refs/headsx", "refs/"])
+def test_a_program_names_no_reference_that_is_neither_a_branch_nor_a_tag(revision: str, agent: Settings) -> None:
+    with pytest.raises(InvalidLocation, match="is no branch and no tag") as raised:
+        parse("gh:o/r", settings=agent, revision=revision)
+    assert "`refs/heads/…`" in raised.value.hint
+    person = msgspec.structs.replace(agent, person=True)
+    assert parse("gh:o/r", settings=person, revision=revision).revision == revision
+    for allowed in ("refs/heads/main", "refs/tags/v1", "main", "pull/7/head"):
+        assert parse("gh:o/r", settings=agent, revision=allowed).revision == allowed
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

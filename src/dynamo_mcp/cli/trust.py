@@ -11,11 +11,13 @@ from dynamo_mcp.cli.running import Json, emit, errors, perform, say, visible
 from dynamo_mcp.cli.templates import Granted, Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.sandbox.grants import NETWORK
 from dynamo_mcp.types import Trust
 from dynamo_mcp.views import TrustInfo
 
 LEVELS: tuple[Trust, ...] = ("inert", "contained", "full")
 """From what lets the least run to what lets all run."""
+REACHES = ", and so reaches services of this machine too, dynamo-mcp's own HTTP transport among them"
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +68,8 @@ def _say(info: TrustInfo) -> None:
     for given in info.grants:
         say(f"  grant: {given}")
     whose = "said by a person for" if info.by_person else "what every template gets; it is"
+    if info.by_setting:
+        whose = "what `DYNAMO_MCP_TRUSTED` gives templates of its place; it is"
     commit = f", commit {info.revision}" if info.revision else ""
     inside = f" in {info.directory}" if info.directory else ""
     say(f"  {whose} {info.url}{inside}{commit}, digest {info.digest}")
@@ -79,7 +83,7 @@ def _will_run(info: TrustInfo, wanted: Trust, grants: tuple[str, ...]) -> Iterat
     where = "as any program of yours, with your files and network" if wanted == "full" else "in the sandbox"
     yield f"{info.template}: at trust {wanted} this runs, {where}:"
     yield from (f"  {line}" for line in _runs(info, wanted))
-    yield from (f"  it gets: {given}" for given in grants)
+    yield from (f"  it gets: {given}" + (REACHES if given == NETWORK else "") for given in grants)
 
 
 def _runs(info: TrustInfo, wanted: Trust) -> Iterator[str]:

@@ -60,16 +60,17 @@ async def fetch(location: Location, *, store: Store, settings: Settings, progres
 async def _fetch(location: Location, *, store: Store, settings: Settings, progress: Progress) -> Checkout:
     async with store.staged() as tree:
         revision: str | None = None
+        listed = True
         left_out: tuple[str, ...] = ()
         if location.kind == "git":
-            revision = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
+            revision, listed = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
         else:
             left_out = await local.copy(location, tree, settings=settings, progress=progress)
         content = await anyio.to_thread.run_sync(digest, tree)
         path = store.home / "checkouts" / content[:_DIGITS]
         async with store.lock(f"checkout-{path.name}"):
             await anyio.to_thread.run_sync(partial(_publish, store, tree, path))
-    return Checkout(path, revision, content, left_out)
+    return Checkout(path, revision, content, left_out, listed)
 
 
 def _publish(store: Store, tree: Path, path: Path) -> None:

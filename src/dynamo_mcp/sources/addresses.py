@@ -27,6 +27,7 @@ _IN_BROWSER = re.compile(
     r"(https://(?:github\.com/[^/]+/[^/]+(?=/(?:tree|blob)/)|bitbucket\.org/[^/]+/[^/]+(?=/src/)|[^/]+/.+(?=/-/(?:tree|blob)/)))"
     r"(?:/-)?/(?:tree|blob|src)/([^/]+)(?:/(.*))?"
 )
+_OTHERS = re.compile(r"refs/(?!heads/|tags/)")
 _IN_REVISION = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{")
 
 
@@ -52,7 +53,7 @@ def parse(
     if address.startswith("-"):
         raise InvalidLocation(f"The location `{address}` begins with `-`", hint=ALLOWED)
     kind, address = _kind_and_address(address, settings)
-    revision = _parse_revision(revision)
+    revision = _parse_revision(revision, settings)
     if kind == "local" and revision is not None:
         raise InvalidLocation(
             f"`{address}` is a folder, which has no revision `{revision}`",
@@ -164,7 +165,7 @@ def _check_host(host: str, safe: str) -> None:
         )
 
 
-def _parse_revision(revision: str | None) -> str | None:
+def _parse_revision(revision: str | None, settings: Settings) -> str | None:
     if revision is None:
         return None
     if (
@@ -177,6 +178,11 @@ def _parse_revision(revision: str | None) -> str | None:
         raise InvalidLocation(
             f"{shown(revision)} can't be the name of a revision",
             hint="give a branch, a tag or a commit, such as `main`, `v1.2.0` or `0123abc`",
+        )
+    if _OTHERS.match(revision) and not settings.person:
+        raise InvalidLocation(
+            f"`{revision}` is no branch and no tag: it may be a stranger's, such as a pull request",
+            hint="give a branch (`refs/heads/…`), a tag (`refs/tags/…`) or a commit; a person can add it in a shell",
         )
     return revision
 

@@ -39,7 +39,9 @@ _LONGEST_LINE = 1 << 16
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 
 
-async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> str:
+async def fetch(
+    location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
+) -> tuple[str, bool]:
     """Fetch one commit's tree, without history.
 
     Args:
@@ -50,7 +52,8 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         progress: What the steps are reported to.
 
     Returns:
-        The commit, in hexadecimal.
+        The commit, in hexadecimal; and whether a branch or a tag of the repository points to it, which is asked where
+        places are trusted.
 
     Raises:
         FetchFailed: git is missing, or the repository can't be had.
@@ -65,6 +68,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         except _Redirected as error:
             git = await _follow(git, error)
             commit = await _fetch_commit(git, location, progress)
+        listed = location.revision is None or not settings.trusted or await _is_listed(git, commit, location)
         ignoring = await anyio.to_thread.run_sync(ignores_case, store.scratch)
         lint = Lint(location.address, settings, ignores_case=ignoring)
         links = await _list(git, commit, lint)
@@ -74,7 +78,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         await progress.detail("checking out")
         await anyio.to_thread.run_sync(tree.mkdir)
         await git.check_out(commit, tree)
-    return commit
+    return commit, listed
 
 
 class _Redirected(FetchFailed):
@@ -131,6 +135,14 @@ async def _commit(git: Git, name: str, location: Location) -> str:
             hint="give more of the commit's hash",
         )
     raise await _unknown(git, location)
+
+
+async def _is_listed(git: Git, commit: str, location: Location) -> bool:
+    """Tell whether a branch or a tag points to a commit, whatever the name was that it was asked for by."""
+    done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--", git.url)
+    if done.code:
+        raise explain(location, done.error)
+    return commit.encode() in {line.partition(b"\t")[0] for line in done.stdout.splitlines()}
 
 
 async def _unknown(git: Git, location: Location) -> DynamoError:
