@@ -222,9 +222,20 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
                 hint=_limit(job, message, settings) or "free some space on that disk, or mend the template",
             )
         case "sandbox":
-            return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
+            return Refused(f"A job of template `{name}` could not be confined: {message}", hint=_unconfined(job))
         case _:
             return RenderFailed(f"Template `{name}`: {message}", hint=_limit(job, message, settings) or ENDED)
+
+
+def _unconfined(job: Job) -> str:
+    """Say what to do where a job could not be confined: a grant may be what this machine can't give."""
+    name, grants = job.template.name, job.grants
+    told = "see what `dynamo-mcp doctor` says; if that is no help, report it in the issues of dynamo-mcp's repository"
+    if not grants:
+        return told
+    given = ", ".join(f"`{grant}`" for grant in grants)
+    without = command(name, "contained")
+    return f"it may be for what it was granted ({given}), which a person can drop with `{without}`; {told}"
 
 
 def _not_permitted(job: Job, said: str) -> str:
