@@ -49,6 +49,7 @@ ENDED = (
     "`DYNAMO_MCP_CREATE_SECONDS` allow"
 )
 """What may have killed a job, or a hook, that says nothing of it."""
+FOLDER_NAME = "a project's folder is one name without `/` and `\\`, and not `.` or `..`"
 KILLED = frozenset({"died", "memory", "processes"})
 """Kinds of failures of which a job itself can say nothing."""
 _SIGNAL = re.compile(r"ended by (signal 9\b|SIGKILL)|ended itself")
@@ -160,7 +161,7 @@ def resolved(message: dict[str, Any]) -> Resolved:
     ):
         raise RenderFailed(
             f"The template named its project folder {quoted(directory, WORD)}, which is not a plain folder name",
-            hint="answer differently, or mend the template",
+            hint=f"mend the template, or answer differently: {FOLDER_NAME}",
         )
     return said
 
@@ -199,7 +200,9 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
     printed = visible(str(last.get("output") or "").strip(), settings.hook_output_bytes + LEFT_OUT_BYTES)
     match last.get("kind"):
         case "answers":
-            hint = f"`get_template_variables` lists what `{name}` asks"
+            hint = (
+                FOLDER_NAME if "plain folder name" in message else f"`get_template_variables` lists what `{name}` asks"
+            )
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
