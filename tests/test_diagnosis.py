@@ -54,18 +54,25 @@ async def test_uv_is_asked_as_long_as_a_person_waits_whatever_an_environment_may
     assert part(await diagnosed(tmp_path, environment_seconds=0.001), "uv").present
 
 
-async def test_a_python_that_is_none_keeps_everything_from_running(tmp_path: Path) -> None:
-    found = await diagnosed(tmp_path, python=tmp_path / "python")
+@pytest.mark.parametrize("python", ["/nope", "/bin/ls", "/bin/true"])
+async def test_a_python_that_is_none_is_said_first_and_the_machine_is_not_blamed(tmp_path: Path, python: str) -> None:
+    found = await diagnosed(tmp_path, python=Path(python))
     assert not found.ready
-    assert not part(found, "Python").present
-    assert str(tmp_path / "python") in part(found, "Python").why
+    assert f"`DYNAMO_MCP_PYTHON` is `{python}`, which is no Python that runs" in found.meaning
+    assert "unset it" in part(found, "Python").why
+    assert {part.why for part in found.confinement} == {"not tried: that takes a Python"}
+    assert (found.trusts, found.commands) == ((), ())
+    assert part(found, "uv").present
 
 
 async def test_a_home_that_can_not_be_written_keeps_everything_from_running(small_disk: Path) -> None:
     await anyio.run_process(["mount", "-o", "remount,ro", str(small_disk)])
     found = await diagnosed(small_disk / "home")
     assert not found.ready
-    assert part(found, "home").why == f"`{small_disk}` can't be written: Read-only file system"
+    assert part(found, "home").why == (
+        f"`{small_disk / 'home'}`, to be made in `{small_disk}`, can't be written: Read-only file system; "
+        "mend that, or choose another with `DYNAMO_MCP_HOME`"
+    )
 
 
 async def test_a_home_that_nothing_can_run_in_is_told(small_disk: Path) -> None:

@@ -206,7 +206,7 @@ class TestDeriving:
         with pytest.raises(MissingRequirement) as caught:
             self._derive(tmp_path, ["strange_thing.Extension"])
         assert "`strange_thing.Extension`" in caught.value.message
-        assert "(`--requirement NAME`); its name is not `strange-thing`" in caught.value.hint
+        assert "in `requirements`; its name is not `strange-thing`" in caught.value.hint
 
     def test_an_extension_whose_package_nobody_knows_is_told_behind_one_that_is_known(self, tmp_path: Path) -> None:
         with pytest.raises(MissingRequirement, match="strange_thing"):

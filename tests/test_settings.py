@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.settings import NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
+from dynamo_mcp.settings import LEAST, NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
 
 FIELDS = [field for field in msgspec.structs.fields(Settings) if field.name not in NOT_CHOSEN]
 REAL_HOME = Path.home()
@@ -29,6 +29,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
     }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
     if name == "trust":
         text = expected = "inert"
+    if name in LEAST:
+        text, expected = str(LEAST[name]), LEAST[name]
     if name == "trusted":
         text, expected = "gh:me/ /srv/x", ("gh:me/", "/srv/x")
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
@@ -53,8 +55,17 @@ def test_a_number_that_is_none_or_not_above_zero_is_refused_with_its_variable(na
 
 @pytest.mark.parametrize("text", ["1.5", "1e-3"])
 def test_a_count_is_a_whole_number(text: str) -> None:
-    with pytest.raises(UsageError, match="DYNAMO_MCP_RENDERERS"):
+    with pytest.raises(UsageError, match="which is not a whole number above zero") as caught:
         load({"DYNAMO_MCP_RENDERERS": text})
+    assert "set it to a whole number" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_limit_that_lets_no_job_begin_is_refused_with_the_least_that_does(name: str) -> None:
+    variable = f"DYNAMO_MCP_{name.upper()}"
+    with pytest.raises(UsageError, match=f"`{variable}` is `{LEAST[name] - 1}`, with which no project") as caught:
+        load({variable: str(LEAST[name] - 1)})
+    assert f"set it to {LEAST[name]} at least" in caught.value.hint
 
 
 def test_a_number_that_no_machine_could_hold_is_refused_with_its_variable() -> None:
@@ -69,10 +80,38 @@ def test_no_setting_trusts_every_template_with_everything(text: str) -> None:
     assert "`contained` or `inert`" in raised.value.hint
 
 
-@pytest.mark.parametrize("text", ["/", "https://", "file:///", "gh:", "ssh://"])
+@pytest.mark.parametrize(
+    "text", ["/", "https://", "file:///", "gh:", "ssh://", "https://github.com/", "ssh://git@GitLab.com/"]
+)
 def test_what_every_location_begins_with_is_nobodys_own(text: str) -> None:
     with pytest.raises(UsageError, match="the beginning of every location"):
         load({"DYNAMO_MCP_TRUSTED": f"gh:me/ {text}"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("foo", "gh:me", "gh:../..", "gh:me/,gh:you/", "/srv/a,/srv/b", "/a/../b", "templates/", "{{x}}"),
+        *("https://github.com", "http://git.example.com/me/", "github.com/me/", "https://me@github.com/me/"),
+        "https://github.com/me/*",
+    ],
+)
+def test_what_no_location_begins_with_is_refused_instead_of_never_matching(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load({"DYNAMO_MCP_TRUSTED": f"gh:me/ {text}"})
+    assert f"`{text}`, which no location is or begins with" in caught.value.message
+    assert "with spaces between them" in caught.value.hint
+
+
+def test_what_locations_begin_with_is_one_s_own() -> None:
+    own: tuple[str, ...] = (
+        "gh:me/",
+        "gl:me/one",
+        "https://git.example.com/",
+        "https://git.example.com:8443/me/one.git",
+    )
+    own += ("ssh://git@git.example.com/me/", "git@git.example.com:me/", "file:///srv/one", "/srv/t", "~/t/", "~me/t")
+    assert load({"DYNAMO_MCP_TRUSTED": " ".join(own)}).trusted == own
 
 
 @pytest.mark.parametrize("name", ["output_roots", "source_roots"])
@@ -86,10 +125,27 @@ def test_hosts_are_names_suffixes_and_networks_and_anything_else_is_refused() ->
     text = "Git.example.com, *.intra.example  10.0.0.0/8,fd00::/8 192.168.1.5"
     found = load({"DYNAMO_MCP_ALLOWED_HOSTS": text}).allowed_hosts
     assert found == ("git.example.com", "*.intra.example", "10.0.0.0/8", "fd00::/8", "192.168.1.5")
-    for wrong in ("*", "https://git.example.com", "10.0.0.1/8", "git.example.com:443", "a*b", "*.*.com"):
+    for wrong in (
+        "*",
+        "https://git.example.com",
+        "10.0.0.1/8",
+        "git.example.com:443",
+        "a*b",
+        "*.*.com",
+        "*.com",
+        "0.0.0.0/0",
+        "::/0",
+    ):
         with pytest.raises(UsageError, match="DYNAMO_MCP_ALLOWED_HOSTS") as caught:
             load({"DYNAMO_MCP_ALLOWED_HOSTS": f"fine.example {wrong}"})
         assert f"`{wrong}`" in caught.value.message
+
+
+def test_an_address_within_a_network_is_refused_with_the_network_that_may_be_meant() -> None:
+    with pytest.raises(UsageError, match=r"`10\.0\.0\.1/8`, which is an address within a network") as caught:
+        load({"DYNAMO_MCP_ALLOWED_HOSTS": "10.0.0.1/8"})
+    assert caught.value.hint == "name the network `10.0.0.0/8`, or the address alone: `10.0.0.1`"
+    assert load({"DYNAMO_MCP_ALLOWED_HOSTS": "*.lan"}).allowed_hosts == ("*.lan",)
 
 
 def test_what_is_chosen_wins_over_the_environment(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.errors import DynamoError, Failed
 from dynamo_mcp.process import run
 from dynamo_mcp.sandbox.launch import bubblewrap
 from dynamo_mcp.sandbox.machine import Machine, this_machine
 from dynamo_mcp.sandbox.remedies import as_root, installation
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.sandbox.trust import possible
-from dynamo_mcp.settings import Settings
+from dynamo_mcp.settings import ANOTHER_PYTHON, PREFIX, Settings
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Primitive, Tier
+from dynamo_mcp.types import Confinement, Primitive, Tier
 from dynamo_mcp.uv import Uv
 from dynamo_mcp.views import Diagnosis
 
@@ -32,6 +32,11 @@ MEANINGS: dict[Tier, str] = {
     "it takes a person's word",
     "none": "nothing of a stranger can be confined here: to use its template takes a person's word",
 }
+
+_NOT_TRIED = tuple(
+    Primitive(name, present=False, why="not tried: that takes a Python")
+    for name in ("bubblewrap", "user namespaces", "own user", "landlock", "seccomp", "no_new_privs", "cgroup")
+)
 
 MENDED_GIT = {39: 5, 43: 7, 44: 4, 45: 4, 46: 4, 47: 3, 48: 2, 49: 1, 50: 1}
 """By the number after `2.`, the first release in which checking out a stranger's tree is mended: CVE-2025-48384 and
@@ -46,19 +51,24 @@ async def diagnose(settings: Settings, files: Path = Path("/")) -> Diagnosis:
         files: The root of the machine's files.
     """
     machine = this_machine(settings, files)
-    confinement = await probe(settings, python=settings.python, files=files)
-    parts = tuple([await _with_version(part, settings) for part in confinement.primitives])
-    folders = [("home", settings.home), *((f"output root {root}", root) for root in settings.output_roots)]
+    python = await _tried("Python", lambda: _python(settings))
+    if python.present:
+        confinement = await probe(settings, python=settings.python, files=files)
+        parts = tuple([await _with_version(part, settings) for part in confinement.primitives])
+    else:
+        # Everything else of the kernel is tried by a Python.
+        confinement, parts = Confinement("none", (), python.why), _NOT_TRIED
+    roots = ((f"output root {root}", "OUTPUT_ROOTS", root) for root in settings.output_roots)
     needed = (
-        await _tried("Python", lambda: _python(settings)),
+        python,
         await _tried("uv", lambda: Uv(settings).version(SECONDS)),
-        *(_folder(name, path) for name, path in folders),
+        *(_folder(*each) for each in (("home", "HOME", settings.home), *roots)),
     )
     git = await _git(settings, machine)
     return Diagnosis(
         tier=confinement.tier,
-        meaning=MEANINGS[confinement.tier],
-        trusts=possible(confinement.tier),
+        meaning=MEANINGS[confinement.tier] if python.present else f"nothing can be created: {python.why}",
+        trusts=possible(confinement.tier) if python.present else (),
         backend=confinement.backend,
         mechanisms=confinement.mechanisms,
         confinement=parts,
@@ -87,7 +97,20 @@ async def _tried(name: str, ask: Callable[[], Awaitable[str]]) -> Primitive:
 
 
 async def _python(settings: Settings) -> str:
-    version = await _said([settings.python, "-I", "-S", "-c", "import sys; print(sys.version.split()[0])"], settings)
+    """Ask the interpreter for its version.
+
+    Raises:
+        Failed: It is none.
+    """
+    wrong = f"`{PREFIX}PYTHON` is `{settings.python}`, which is no Python that runs"
+    command: list[str | Path] = [settings.python, "-I", "-S", "-c", "import sys; print(sys.version.split()[0])"]
+    try:
+        done = await run(command, env={"PATH": settings.search_path}, seconds=SECONDS)
+    except DynamoError as error:
+        raise Failed(f"{wrong} ({error.message}); {ANOTHER_PYTHON}", hint=ANOTHER_PYTHON) from error
+    version = plain(done.stdout.decode("utf-8", "replace"))
+    if done.code != 0 or not re.match(r"3\.\d+", version):
+        raise Failed(f"{wrong} (it said: {plain(done.error, 200)}); {ANOTHER_PYTHON}", hint=ANOTHER_PYTHON)
     return f"{version}: environments are made from `{settings.python}`"
 
 
@@ -110,17 +133,21 @@ def mended(minor: int, patch: int) -> bool:
     return minor > max(MENDED_GIT) or patch >= MENDED_GIT.get(minor, patch + 1)
 
 
-def _folder(name: str, path: Path) -> Primitive:
+def _folder(name: str, setting: str, path: Path) -> Primitive:
     """Try to write in a folder, or where it would be made."""
-    place = next(parent for parent in (path, *path.parents) if parent.exists())
+    place = next(parent for parent in (path, *path.parents) if os.path.exists(parent))  # noqa: PTH110 - never raises
+    inside = "" if place == path else f", to be made in `{place}`,"
+    instead = f"mend that, or choose another with `{PREFIX}{setting}`"
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(name.encode())
         found = os.statvfs(place)
     except OSError as error:
-        return Primitive(name, present=False, why=f"`{place}` can't be written: {error.strerror}")
+        why = f"`{path}`{inside} can't be written: {error.strerror}; {instead}"
+        return Primitive(name, present=False, why=why)
     if found.f_flag & os.ST_NOEXEC and name == "home":
-        return Primitive(name, present=False, why=f"`{place}` is mounted `noexec`: no environment in it can run")
+        why = f"`{place}` is mounted `noexec`: no environment in it can run; {instead}"
+        return Primitive(name, present=False, why=why)
     free = found.f_bavail * found.f_frsize >> 20
     will = "" if place == path else ", in which it will be made"
     return Primitive(name, present=True, why=f"`{place}`{will} can be written; {free:,} MiB are free")

@@ -23,7 +23,7 @@ from dynamo_mcp.disk import remove, words
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.requirements import COOKIECUTTER
-from dynamo_mcp.settings import Settings
+from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
@@ -69,7 +69,7 @@ class Environments:
             StorageFailed: There is no such interpreter.
         """
         python = Path(os.path.realpath(self._settings.python))
-        with words("use the Python interpreter", python):
+        with words("use the Python interpreter", python, hint=ANOTHER_PYTHON):
             status = python.stat()
         # The file stands for its version, which would cost a process to ask for.
         parts = (

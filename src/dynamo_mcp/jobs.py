@@ -49,6 +49,7 @@ ENDED = (
     "`DYNAMO_MCP_CREATE_SECONDS` allow"
 )
 """What may have killed a job, or a hook, that says nothing of it."""
+FOLDER_NAME = "a project's folder is one name without `/` and `\\`, and not `.` or `..`"
 _TOO_MUCH = frozenset({"space", "depth"})
 """Kinds of failures in which it is the project, or the temporary folder, that there is too much of."""
 _SIGNAL = re.compile(r"ended by (signal 9\b|SIGKILL)|ended itself")
@@ -160,7 +161,7 @@ def resolved(message: dict[str, Any]) -> Resolved:
     ):
         raise RenderFailed(
             f"The template named its project folder {quoted(directory, WORD)}, which is not a plain folder name",
-            hint="answer differently, or mend the template",
+            hint=f"mend the template, or answer differently: {FOLDER_NAME}",
         )
     return said
 
@@ -199,7 +200,9 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
     printed = visible(str(last.get("output") or "").strip(), settings.hook_output_bytes + LEFT_OUT_BYTES)
     match last.get("kind"):
         case "answers":
-            hint = f"`get_template_variables` lists what `{name}` asks"
+            hint = (
+                FOLDER_NAME if "plain folder name" in message else f"`get_template_variables` lists what `{name}` asks"
+            )
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
@@ -225,9 +228,20 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
                 hint=_limit(job, last, message, settings) or otherwise,
             )
         case "sandbox":
-            return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
+            return Refused(f"A job of template `{name}` could not be confined: {message}", hint=_unconfined(job))
         case _:
             return RenderFailed(f"Template `{name}`: {message}", hint=_limit(job, last, message, settings) or ENDED)
+
+
+def _unconfined(job: Job) -> str:
+    """Say what to do where a job could not be confined: a grant may be what this machine can't give."""
+    name, grants = job.template.name, job.grants
+    told = "see what `dynamo-mcp doctor` says; if that is no help, report it in the issues of dynamo-mcp's repository"
+    if not grants:
+        return told
+    given = ", ".join(f"`{grant}`" for grant in grants)
+    without = command(name, "contained")
+    return f"it may be for what it was granted ({given}), which a person can drop with `{without}`; {told}"
 
 
 def _not_permitted(job: Job, said: str) -> str:

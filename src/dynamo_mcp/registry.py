@@ -88,7 +88,7 @@ class Registry:
             elif known:
                 hint = f"known are {_listed(known)}"
             else:
-                hint = "no template is registered yet: add one with `add_template` (in a shell: `dynamo-mcp add`)"
+                hint = "no template is registered yet: add one with `add_template`"
             raise TemplateNotFound(f"There is no template `{name}`", hint=hint)
         return template
 

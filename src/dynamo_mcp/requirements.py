@@ -231,7 +231,7 @@ def _unknown(extension: str, looked_up: str | None, why: str) -> DynamoError:
             f"The template's `_extensions` hold {f'`{shown}`' if shown else 'an empty text'}, which names no class",
             hint="mend the template: each item is a class by its dotted name, such as `jinja2_time.TimeExtension`",
         )
-    hint = "add the template with the package that holds it in `requirements` (`--requirement NAME`)"
+    hint = "add the template with the package that holds it in `requirements`"
     if looked_up is not None:
         hint += f"; its name is not `{looked_up}`"
     return MissingRequirement(

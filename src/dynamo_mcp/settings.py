@@ -21,6 +21,9 @@ from dynamo_mcp.errors import UsageError
 
 PREFIX = "DYNAMO_MCP_"
 
+ANOTHER_PYTHON = f"set `{PREFIX}PYTHON` to one of your Pythons, or unset it to use the one that runs dynamo-mcp"
+"""What to do where no interpreter answers."""
+
 MESSAGE_BYTES = 8 << 20
 """Bytes of all else that a job says at a time: computed answers and choices, which the template alone has made."""
 ESCAPED_BYTES = 12
@@ -30,6 +33,33 @@ MOST_HOOKS = 16
 
 NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person"})
 """Settings that no variable sets."""
+
+LEAST: dict[str, int] = {
+    "memory_bytes": 64 << 20,
+    "temporary_bytes": 1 << 20,
+    "output_bytes": 64 << 10,
+    "open_files": 16,
+    "processes": 2,
+}
+"""Below it no job gets as far as its template, so that nothing of what it says would tell of the limit."""
+
+_TRUSTED = re.compile(
+    r"(?:gh|gl|bb):[\w.-]+/[\w./-]*"
+    r"|(?:https://|ssh://git@)[\w.:\[\]-]+/[^,*?#%@\\{}]*"
+    r"|git@[\w.\[\]:-]+:[^,*?#%@\\{}]+"
+    r"|(?:file://)?/[^,]+"
+    r"|~[^,]*/[^,]+"
+)
+"""What a location is or begins with (`sources/addresses.py`)."""
+_ANYBODYS = re.compile(
+    r"(?:https://|ssh://git@)(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/", re.IGNORECASE
+)
+_PRIVATE_SUFFIXES = frozenset(
+    {"corp", "home", "internal", "intranet", "lan", "local", "localdomain", "private", "test"}
+)
+"""Of one label, and nobody's on the public internet (RFC 6762, appendix G)."""
+_WIDEST = {4: 8, 6: 7}
+"""The shortest prefixes of private networks (RFC 1918, RFC 4193)."""
 
 PASSED_TO_FETCHERS = (
     "ALL_PROXY",
@@ -184,19 +214,30 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return tuple(map(_parse_trusted, text.split()))
     if name.endswith("_hosts"):
         return tuple(_host(name, part) for part in re.split(r"[\s,]+", text) if part)
+    return _number(name, wanted, text)
+
+
+def _number(name: str, wanted: object, text: str) -> int | float:
+    variable = PREFIX + name.upper()
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
         number = 0
     if not 0 < number < math.inf:
+        kind = "a whole number" if wanted is int else "a number"
         raise UsageError(
-            f"`{PREFIX}{name.upper()}` is `{text}`, which is not a number above zero",
-            hint="set it to a number above zero, or unset it to use its default",
+            f"`{variable}` is `{text}`, which is not {kind} above zero",
+            hint=f"set it to {kind} above zero, or unset it to use its default",
         )
     if isinstance(number, int) and number > sys.maxsize:
         raise UsageError(
-            f"`{PREFIX}{name.upper()}` is `{text}`, which is more than any machine has",
+            f"`{variable}` is `{text}`, which is more than any machine has",
             hint=f"set it to {sys.maxsize} at most, or unset it to use its default",
+        )
+    if number < LEAST.get(name, 0):
+        raise UsageError(
+            f"`{variable}` is `{text}`, with which no project could be created",
+            hint=f"set it to {LEAST[name]} at least, or unset it to use its default",
         )
     return number
 
@@ -212,25 +253,47 @@ def _parse_trust(text: str) -> str:
 
 
 def _parse_trusted(text: str) -> str:
-    if not text.rstrip("/").rpartition(":")[2].strip("/"):
-        raise UsageError(
-            f"`{PREFIX}TRUSTED` holds `{text}`, which is the beginning of every location",
-            hint="name a host and an owner, such as `https://github.com/me/`, or a folder, such as `/srv/templates/`",
-        )
+    form = "name a host and an owner, such as `https://github.com/me/` or `gh:me/`, or a folder, such as "
+    form += "`/srv/templates/`, with spaces between them; one that ends in `/` is the beginning of many"
+    whole = text.rstrip("/").rpartition(":")[2].strip("/")
+    if not whole or _ANYBODYS.fullmatch(text):
+        raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which is the beginning of every location", hint=form)
+    parts = text.rpartition("://")[2].removesuffix("/").lstrip("/").split("/")
+    owner_alone = re.fullmatch(r"(?:gh|gl|bb):[^/]+", text)
+    if not _TRUSTED.fullmatch(text) or owner_alone or {"", ".", ".."} & set(parts):
+        raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which no location is or begins with", hint=form)
     return text
 
 
 def _host(name: str, text: str) -> str:
     """Return a host's name, `*.suffix`, or a network, in small letters."""
+    said = f"`{PREFIX}{name.upper()}` names `{text}`, which"
     if re.fullmatch(r"(\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?", text, re.IGNORECASE):
+        suffix = text.lower().removeprefix("*.")
+        if text.startswith("*.") and "." not in suffix and suffix not in _PRIVATE_SUFFIXES:
+            raise UsageError(
+                f"{said} lets anybody's host in, and so undoes the check",
+                hint=f"name your own part of it, such as `*.example.{suffix}`",
+            )
         return text.lower()
     try:
-        return str(ipaddress.ip_network(text.strip("[]")))
+        network = ipaddress.ip_network(text.strip("[]"), strict=False)
     except ValueError as error:
         raise UsageError(
-            f"`{PREFIX}{name.upper()}` names `{text}`, which is neither a host nor a network",
+            f"{said} is neither a host nor a network",
             hint="name hosts such as `git.example.com` or `*.example.com`, and networks such as `10.0.0.0/8`",
         ) from error
+    if network.prefixlen < _WIDEST[network.version]:
+        raise UsageError(
+            f"{said} is most of all addresses, and so undoes the check",
+            hint="name your own networks, such as `10.0.0.0/8`, or hosts such as `git.example.com`",
+        )
+    if "/" in text and ipaddress.ip_interface(text.strip("[]")).ip != network.network_address:
+        raise UsageError(
+            f"{said} is an address within a network",
+            hint=f"name the network `{network}`, or the address alone: `{text.strip('[]').partition('/')[0]}`",
+        )
+    return str(network)
 
 
 def _absolute(name: str, path: Path) -> Path:

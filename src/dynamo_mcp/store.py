@@ -182,7 +182,8 @@ async def open_store(home: Path, *, lock_seconds: float) -> AsyncIterator[Store]
     Raises:
         StorageFailed: It can't be made or written.
     """
-    with words("use the home folder", home):
+    hint = "see that this folder can be made and written, or choose another with `DYNAMO_MCP_HOME` or `--home`"
+    with words("use the home folder", home, hint=hint):
         for folder in FOLDERS:
             (home / folder).mkdir(parents=True, exist_ok=True)
         await anyio.to_thread.run_sync(sweep, home)

@@ -12,15 +12,15 @@ from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import DynamoError, Refused, UsageError
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.sandbox.grants import command, parse
-from dynamo_mcp.sandbox.trust import lowered, raised, unvouched
+from dynamo_mcp.sandbox.grants import command, granted, parse
+from dynamo_mcp.sandbox.trust import lowered, permit, raised, unvouched
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.places import same_place
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Checkout, Location, Template, Trust, Vouched
+from dynamo_mcp.types import Checkout, Confinement, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
 from dynamo_mcp.vouching import bound, changed, extensions_of, is_own, unseen
 
@@ -178,22 +178,35 @@ class Trusting:
     def _named(self, name: str) -> tuple[Template, ...]:
         return self._registry.group(name) or (self._registry.get(name),)
 
+    def _refusal(self, template: Template, confinement: Confinement) -> str | None:
+        """Say why each create of a template is refused as it is, and what a person can do; None where none is."""
+        try:
+            permission = permit(template, template.trust, confinement)
+            granted(template.name, permission.grants, self._settings)
+        except Refused as error:
+            return f"{error.message}; {error.hint}"
+        return None
+
     async def _told(self, template: Template, progress: Progress) -> TrustInfo:
         given = template.trusted_for
+        confinement = await self._confining.confinement()
+        edited = await self._changed(template, progress)
         return TrustInfo(
             template=template.name,
             trust=template.trust,
             grants=template.grants,
-            tier=tier_of(template, await self._confining.confinement()),
+            tier=tier_of(template, confinement),
             url=url(template.location),
             directory=template.location.directory,
             revision=given.revision if given else template.revision,
             digest=given.digest if given else template.digest,
             by_person=given is not None and not given.by_setting,
             by_setting=given is not None and given.by_setting,
-            changed=await self._changed(template, progress),
+            changed=edited,
             hooks=hooks(template.path),
             extensions=tuple(plain(each, _WORD) for each in extensions_of(template)),
             requirements=template.requirements,
             unvouched=tuple(need.requirement for need in unvouched(template)),
+            machine=confinement.tier,
+            refused=self._refusal(lowered(template) if edited else template, confinement),
         )

@@ -13,7 +13,7 @@ import uv
 
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.process import Completed, run
-from dynamo_mcp.settings import Settings
+from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.text import plain
 
 
@@ -63,7 +63,11 @@ class Uv:
             EnvironmentFailed: With uv's message.
         """
         command = ["venv", "--clear", "--relocatable", "--python", str(self._settings.python), str(path)]
-        _check(await self._run(command, offline=True), "make an environment")
+        _check(
+            await self._run(command, offline=True),
+            f"make an environment from `{self._settings.python}`",
+            ANOTHER_PYTHON,
+        )
 
     async def install(self, path: Path, requirements: tuple[str, ...]) -> None:
         """Install wheels into an empty environment and compile their bytecode; nothing is built from source.
@@ -128,9 +132,9 @@ class Uv:
         )
 
 
-def _check(completed: Completed, doing: str) -> None:
+def _check(completed: Completed, doing: str, hint: str = "") -> None:
     if completed.code != 0:
         raise EnvironmentFailed(
             f"uv could not {doing}; it says:\n{completed.error}",
-            hint="check the template's requirements, and that the package index can be reached",
+            hint=hint or "check the template's requirements, and that the package index can be reached",
         )

@@ -119,6 +119,8 @@ class TrustInfo(msgspec.Struct, frozen=True):
         extensions: The extensions that its `cookiecutter.json` names; likewise, but for known ones.
         requirements: The packages in its environment.
         unvouched: Those of them that no person has vouched for; they run in the sandbox or not at all.
+        machine: How well this machine confines anything.
+        refused: Why no project is created from it at that trust, and what a person can do; null where one is.
     """
 
     template: str
@@ -136,6 +138,8 @@ class TrustInfo(msgspec.Struct, frozen=True):
     extensions: tuple[str, ...]
     requirements: tuple[str, ...]
     unvouched: tuple[str, ...]
+    machine: Tier = "strong"
+    refused: str | None = None
 
 
 class TrustDropped(msgspec.Struct, frozen=True):

@@ -44,6 +44,26 @@ def test_what_is_no_grant_is_told_with_what_is(person: Settings, word: str) -> N
     assert "`network`, `executable:/path` (or a name on your `PATH`), or `read:/path`" in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("NETWORK", "network"), ("net", "network"), ("read", "read:/path"), ("exec:/a", "executable:/a")],
+)
+def test_what_is_nearly_a_grant_is_told_with_what_may_be_meant(person: Settings, word: str, meant: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse([word], person)
+    assert raised.value.hint.startswith(f"did you mean `{meant}`? it is `network`")
+
+
+@pytest.mark.parametrize(("name", "what"), [("text", "a file that may not be executed"), ("", "a folder")])
+def test_what_is_there_and_no_executable_is_said_to_be_none(
+    person: Settings, tmp_path: Path, name: str, what: str
+) -> None:
+    path = tmp_path / "bin" / name
+    with pytest.raises(UsageError, match=f"`{path}` is {what}, not an executable") as raised:
+        parse([f"executable:{path}"], person)
+    assert f"grant `read:{path}`" in raised.value.hint
+
+
 @pytest.mark.parametrize("word", ["read:{}/nothing", "executable:{}/nothing", "executable:nothing", "executable:text"])
 def test_what_is_not_there_can_not_be_granted(person: Settings, tmp_path: Path, word: str) -> None:
     with pytest.raises(UsageError, match="There is no"):
@@ -87,7 +107,8 @@ def test_a_grant_is_of_a_link_and_of_what_it_leads_to_now(person: Settings, tmp_
     link.unlink()
     with pytest.raises(Refused, match="can't have it") as raised:
         granted("one", ("network", *words), person)
-    assert "`dynamo-mcp trust one contained --grant network`" in raised.value.hint
+    assert "do without: `dynamo-mcp trust one contained --grant network`; or" in raised.value.hint
+    assert f"again: `dynamo-mcp trust one contained --grant network --grant read:{link}`" in raised.value.hint
     link.symlink_to("/")
     with pytest.raises(Refused, match="the whole machine"):
         granted("one", words, person)

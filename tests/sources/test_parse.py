@@ -289,3 +289,16 @@ def test_clients_read_the_address_without_anything_secret() -> None:
     assert display(Location("git", "https://host/o/r")) == "https://host/o/r"
     assert display(Location("git", "https://me:pw@host/o/r")) == "https://***@host/o/r"
     assert display(Location("local", "/home/a@b/t")) == "/home/a@b/t"
+
+
+@pytest.mark.parametrize("address", ["pypi:foo", "npm:foo", "PyPI:foo/bar"])
+def test_a_package_of_an_index_is_said_to_be_no_location_yet(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidLocation, match="not added from yet") as caught:
+        parse(address, settings=Settings(home=tmp_path, person=True))
+    assert "`gh:owner/repository`" in caught.value.hint
+
+
+@pytest.mark.parametrize("address", ["gh:../..", "gl:me/..", "bb:./x"])
+def test_an_owner_and_a_repository_are_no_way_up(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidLocation, match="where an owner and a repository belong"):
+        parse(address, settings=Settings(home=tmp_path, person=True))

@@ -213,7 +213,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     if isinstance(error, confine.Unconfinable):
         return {"event": "failed", "kind": "sandbox", "message": str(error), "output": ""}
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EFBIG}:
-        return {"event": "failed", "kind": "space", "message": f"{error.strerror}: {error.filename}", "output": ""}
+        where = f": {error.filename}" if error.filename else ""
+        return {"event": "failed", "kind": "space", "message": f"{error.strerror}{where}", "output": ""}
     return {"event": "failed", "kind": "render", "message": described(error), "output": ""}
 
 

@@ -11,6 +11,7 @@ from dynamo_mcp.cli import replay as replays
 from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visible
 from dynamo_mcp.cli.templates import Name, parse_trust
+from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.project_views import Preview, Project
@@ -65,7 +66,7 @@ def create(
     for line in project.left_out:
         say(f"  left out: {line}")
     for line in project.notes:
-        say(f"  note: {line}")
+        say(f"  note: {typed(line)}")
     for line in project.kept:
         say(f"  kept: {line}")
 

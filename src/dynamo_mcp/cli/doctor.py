@@ -45,7 +45,8 @@ def doctor(*, json: Json = False) -> None:
 
 def _tell(found: Diagnosis) -> None:
     by = f", by {', '.join(found.mechanisms)}" if found.mechanisms else ""
-    say(f"Tier {found.tier}{by}: {found.meaning}.\n")
+    tried = bool(found.trusts)
+    say(f"Tier {found.tier}{by}: {found.meaning}.\n" if tried else f"{found.meaning[0].upper()}{found.meaning[1:]}.\n")
     table = Table(box=None, pad_edge=False, header_style="")
     for title in ("what", "there", "why"):
         table.add_column(title, overflow="fold")
@@ -57,7 +58,7 @@ def _tell(found: Diagnosis) -> None:
         say("\nWhat brings what is missing:\n")
         for command in found.commands:
             say(f"  {command}")
-    if found.tier == "strong":
+    if found.tier == "strong" or not tried:
         return
     say("\nOr a person's choice, for one template (NAME):\n")
     if found.tier == "reduced":
@@ -66,4 +67,8 @@ def _tell(found: Diagnosis) -> None:
 
 
 def _row(part: Primitive) -> tuple[str, str, str]:
-    return visible(part.name), "yes" if part.present else "no", visible(part.why)
+    return (
+        visible(part.name),
+        "yes" if part.present else "?" if part.why.startswith("not tried") else "no",
+        visible(part.why),
+    )

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
 from dynamo_mcp.errors import DynamoError, Failed
 from dynamo_mcp.progress import Sink, Step
@@ -125,9 +126,10 @@ def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
     """Say what was wrong and end the process."""
     if as_json:
         kind = type(error).__name__
-        emit({"error": {"kind": kind, "message": error.message, "hint": error.hint, "problems": error.problems}})
+        said = {"kind": kind, "message": error.message, "hint": typed(error.hint), "problems": error.problems}
+        emit({"error": said})
     else:
-        errors.print(visible(f"error: {error}"), markup=False)
+        errors.print(visible(f"error: {error.message}\n\nhint: {typed(error.hint)}"), markup=False)
     raise SystemExit(error.exit_code) from None
 
 

@@ -9,6 +9,7 @@ import typer
 
 from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
+from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.sandbox.grants import NETWORK, command
@@ -58,9 +59,9 @@ def add(
 ) -> None:
     """Register a template and make its environment."""
 
-    async def operation(dynamo: Dynamo) -> TemplateInfo:
+    async def operation(dynamo: Dynamo) -> tuple[TemplateInfo, tuple[str, ...]]:
         with bar(f"add {location}") as sink:
-            return await dynamo.add_template(
+            added = await dynamo.add_template(
                 location,
                 name=name,
                 description=description,
@@ -72,19 +73,33 @@ def add(
                 grants=tuple(grant or ()),
                 sink=sink,
             )
+        return added, () if json else await _refusals(dynamo, added)
 
-    template = perform(operation, as_json=json)
+    template, refused = perform(operation, as_json=json)
     if json:
         emit(template)
         return
     if template.children:
-        _say_children(template)
+        _say_children(template, refused)
         return
     say(f"added {template.name} from {template.url}")
     _say_variables(template.variables_cache or ())
     _say_notes(template)
     _say_needs(template)
-    say(f"create a project: dynamo-mcp create {template.name} -o FOLDER")
+    _say_next(template.name, refused)
+
+
+async def _refusals(dynamo: Dynamo, added: TemplateInfo) -> tuple[str, ...]:
+    """Say why no project would be created from what was added, each reason once."""
+    told = await dynamo.trust(added.name)
+    return tuple(dict.fromkeys(each.refused for each in told if each.refused))
+
+
+def _say_next(name: str, refused: tuple[str, ...]) -> None:
+    for reason in refused:
+        say(f"does not run here: {typed(reason)}")
+    if not refused:
+        say(f"create a project: dynamo-mcp create {name} -o FOLDER")
 
 
 def list_templates(*, json: Json = False) -> None:
@@ -188,12 +203,12 @@ def _say_needs(template: TemplateInfo) -> None:
     for line in _lacks(template.name, template.needs, template.trust, template.grants):
         say(line)
     if template.problem is not None:
-        say(template.problem)
+        say(typed(template.problem))
 
 
 def _lacks(name: str, needs: Needs, trust: Trust, grants: tuple[str, ...]) -> Iterator[str]:
     for missing in needs.missing:
-        yield f"missing: module `{missing.module}` ({missing.found}): {missing.why}"
+        yield f"missing: module `{missing.module}` ({missing.found}): {typed(missing.why)}"
     for executable in needs.executables:
         if not executable.present:
             yield f"absent: executable `{executable.name}` ({executable.found}); {executable.hint}"
@@ -231,7 +246,7 @@ def _say_change(name: str, change: TemplateChange) -> None:
     _say_notes(change.template)
 
 
-def _say_children(repository: TemplateInfo) -> None:
+def _say_children(repository: TemplateInfo, refused: tuple[str, ...]) -> None:
     usable = [child for child in repository.children if child.tool]
     say(f"added {len(usable)} of the {len(repository.children)} templates of {repository.url}")
     for child in repository.children:
@@ -239,19 +254,19 @@ def _say_children(repository: TemplateInfo) -> None:
         if child.problem:
             say(f"  {'':<38} can't be used: {child.problem}")
         for line in (
-            *(f"note: {note}" for note in child.notes),
+            *(f"note: {typed(note)}" for note in child.notes),
             *_lacks(child.name, child.needs, repository.trust, repository.grants),
         ):
             say(f"  {'':<38} {line}")
     _say_notes(repository)
     if usable:
-        say(f"create a project: dynamo-mcp create {usable[0].name} -o FOLDER")
+        _say_next(usable[0].name, refused)
     say(f"all of them: dynamo-mcp update {repository.name}, dynamo-mcp remove {repository.name}")
 
 
 def _say_notes(template: TemplateInfo) -> None:
     for note in template.notes:
-        say(f"  note: {note}")
+        say(f"  note: {typed(note)}")
 
 
 def _say_variables(asked: tuple[VariableInfo, ...], *, computed: bool = False) -> None:

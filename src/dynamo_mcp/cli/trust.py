@@ -64,7 +64,11 @@ def trust(
 
 def _say(info: TrustInfo) -> None:
     at = f", tier {info.tier}" if info.trust != "full" else ", not confined"
+    if info.changed:
+        at = " counts no more, but contained without grants: it was edited since; changed: " + ", ".join(info.changed)
     say(f"{info.template}: trust {info.trust}{at}")
+    if info.refused:
+        say(f"  does not run here: {info.refused}")
     for given in info.grants:
         say(f"  grant: {given}")
     whose = "said by a person for" if info.by_person else "what every template gets; it is"
@@ -73,15 +77,15 @@ def _say(info: TrustInfo) -> None:
     commit = f", commit {info.revision}" if info.revision else ""
     inside = f" in {info.directory}" if info.directory else ""
     say(f"  {whose} {info.url}{inside}{commit}, digest {info.digest}")
-    if info.changed:
-        say(f"  edited since, so it counts as contained without grants; changed: {', '.join(info.changed)}")
-    for line in _runs(info, info.trust):
+    for line in _runs(info, "contained" if info.changed else info.trust):
         say(f"  {line}")
 
 
 def _will_run(info: TrustInfo, wanted: Trust, grants: tuple[str, ...]) -> Iterator[str]:
     where = "as any program of yours, with your files and network" if wanted == "full" else "in the sandbox"
-    yield f"{info.template}: at trust {wanted} this runs, {where}:"
+    here = wanted == "full" or info.machine == "strong"
+    runs = "runs" if here else "would run, where it can be confined"
+    yield f"{info.template}: at trust {wanted} this {runs}, {where}:"
     yield from (f"  {line}" for line in _runs(info, wanted))
     yield from (f"  it gets: {given}" + (REACHES if given == NETWORK else "") for given in grants)
 

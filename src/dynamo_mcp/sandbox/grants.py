@@ -6,6 +6,7 @@ since what a path leads to may have changed.
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,8 @@ EXECUTABLE = "executable:"
 READ = "read:"
 ALLOWED = "it is `network`, `executable:/path` (or a name on your `PATH`), or `read:/path`"
 MOST = 32
+_KINDS = {"network": "network", "net": "network", "executable": "executable:{}", "read": "read:{}"}
+"""What may be meant by a word, by what it begins with."""
 
 NETWORK_FILES = (
     "/etc/resolv.conf",
@@ -102,9 +105,11 @@ def granted(template: str, words: Sequence[str], settings: Settings) -> Grants:
         try:
             _parsed(word, settings)
         except DynamoError as error:
+            others = [other for other in words if other != word]
             raise Refused(
                 f"Template `{template}` was granted `{word}`, and can't have it at trust `contained`: {error.message}",
-                hint=f"give it what it needs anew: `{command(template, 'contained', [w for w in words if w != word])}`",
+                hint=f"let it do without: `{command(template, 'contained', others)}`; or bring that back, and give all "
+                f"of it again: `{command(template, 'contained', words)}`",
             ) from error
     return Grants(
         NETWORK in words,
@@ -149,12 +154,20 @@ def _parsed(word: str, settings: Settings) -> str:
             raise UsageError(f"There is no `{path}` that could be read", hint="name a file or a folder that is there")
         _refuse_undoing(word, path, settings)
         return READ + str(path)
-    raise UsageError(f"`{word}` is nothing that can be granted", hint=ALLOWED)
+    kind, _, rest = word.strip().partition(":")
+    near = difflib.get_close_matches(kind.lower(), _KINDS, n=1, cutoff=0.4)
+    meant = f"did you mean `{_KINDS[near[0]].format(rest or '/path')}`? " if near else ""
+    raise UsageError(f"`{word}` is nothing that can be granted", hint=meant + ALLOWED)
 
 
 def _executable(name: str, settings: Settings) -> Path:
     found = shutil.which(name, path=settings.search_path)
     path = _absolute(found or name)
+    if found is None and os.sep in name and path.exists():
+        what = "a folder" if path.is_dir() else "a file that may not be executed"
+        raise UsageError(
+            f"`{path}` is {what}, not an executable", hint=f"to let it be read, grant `{READ}{path}`; or name another"
+        )
     if found is None or not path.is_file():
         where = f"There is no executable `{name}`" + ("" if os.sep in name else " on your `PATH`")
         raise UsageError(where, hint="install it, or name the file: `executable:/path`")
@@ -184,8 +197,12 @@ def _refuse_undoing(word: str, path: Path, settings: Settings) -> None:
             reason = "your home folder, with its keys and passwords, lies in it"
         elif own.is_relative_to(each) or each.is_relative_to(own):
             reason = "dynamo-mcp keeps its own things there, those of other templates and its keys too"
-        elif any(each.is_relative_to(folder) for folder in _OWN) or str(each) in _MADE:
+        elif any(each.is_relative_to(folder) for folder in _OWN):
             reason = "the sandbox has that folder of its own, and this machine's tells of other programs"
+        elif str(each) in _MADE:
+            reason = (
+                "the sandbox has that folder of its own; what lies in this machine's may be granted by its own name"
+            )
         if reason is not None:
             raise Refused(
                 f"`{word}` can't be granted, since it would undo the sandbox: {reason}",

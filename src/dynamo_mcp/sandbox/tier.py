@@ -17,7 +17,7 @@ from dynamo_mcp.sandbox.launch import ISOLATION, bubblewrap
 from dynamo_mcp.sandbox.machine import Machine, this_machine
 from dynamo_mcp.sandbox.remedies import as_root
 from dynamo_mcp.sandbox.user import available, mending, needed_by, unreadable
-from dynamo_mcp.settings import Settings
+from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.types import Confinement, Primitive
 
 LANDLOCK_ABI_NEEDED = 3
@@ -55,7 +55,7 @@ async def probe(settings: Settings, *, python: Path, files: Path = Path("/")) ->
         python: Any Python, to ask the kernel with.
         files: The root of the machine's files, which say why something does not work.
     """
-    asked: list[_Kernel] = []
+    asked: list[_Kernel | None] = []
     walled: list[_Wall] = []
 
     async def ask() -> None:
@@ -67,6 +67,10 @@ async def probe(settings: Settings, *, python: Path, files: Path = Path("/")) ->
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         tasks.start_soon(wall)
+    if asked[0] is None:
+        return Confinement(
+            "none", (), f"nothing could be tried, since `{python}` is no Python that runs: {ANOTHER_PYTHON}"
+        )
     return _decide(asked[0], walled[0], _own_user(settings, python))
 
 
@@ -137,12 +141,13 @@ def _seccomp(kernel: _Kernel) -> str:
     return f"there is no filter for `{kernel.machine}` yet, only for {' and '.join(f'`{name}`' for name in MACHINES)}"
 
 
-async def _ask_kernel(python: Path) -> _Kernel:
+async def _ask_kernel(python: Path) -> _Kernel | None:
+    """Ask what the kernel offers; None where there is no Python that could."""
     try:
         answer = await run([python, "-I", "-B", CODE / "confine.py"], env={}, seconds=PROBE_SECONDS)
         return msgspec.json.decode(answer.stdout, type=_Kernel)
     except (Failed, TimedOut, msgspec.DecodeError):
-        return _Kernel(landlock_abi=0, seccomp=False, machine="unknown")
+        return None
 
 
 async def _namespaces(machine: Machine, executable: Path | None, python: Path) -> _Wall:

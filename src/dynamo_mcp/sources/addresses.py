@@ -20,6 +20,9 @@ from dynamo_mcp.types import Location, LocationKind
 
 ABBREVIATIONS = {"gh": "github.com", "gl": "gitlab.com", "bb": "bitbucket.org"}
 
+_INDEXES = frozenset({"pypi", "pip", "npm", "conda"})
+"""What other tools write before the name of a package."""
+
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _ABBREVIATED = re.compile(r"(gh|gl|bb):([\w.-]+(?:/[\w.-]+)+)/?", re.ASCII)
 _SCP = re.compile(r"(?:([^@/:]*(?::[^@/]*)?)@)?([^/:@]+|\[[^\]]*\]):(?!:)(.+)")
@@ -72,7 +75,13 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
         return "git", _parse_url(address, settings)
     if found := re.match(r"([A-Za-z0-9+.-]*)::", address):
         raise InvalidLocation(f"`{safe}` asks git to run `git-remote-{found[1]}`, which is not allowed", hint=ALLOWED)
+    if address.split(":", 1)[0].lower() in _INDEXES and "://" not in address:
+        raise InvalidLocation(
+            f"`{safe}` names a package of an index, which templates are not added from yet", hint=ALLOWED
+        )
     if found := _ABBREVIATED.fullmatch(address):
+        if {".", ".."} & set(found[2].split("/")):
+            raise InvalidLocation(f"`{safe}` has `.` or `..` where an owner and a repository belong", hint=ALLOWED)
         return "git", f"https://{ABBREVIATIONS[found[1]]}/{found[2].removesuffix('.git')}.git"
     if address.split(":", 1)[0] in ABBREVIATIONS and ":" in address:
         raise InvalidLocation(f"`{safe}` is not of the form `gh:owner/repository`", hint=ALLOWED)
