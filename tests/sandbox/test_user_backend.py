@@ -104,7 +104,7 @@ def alone(readable: Path) -> Iterator[Walled]:
 def users(home: Path) -> list[int]:
     """Return the users of the renderers of a home, as they are numbered outside of user namespaces."""
     words = [command(worker) for worker in workers_of(home)]
-    return [int(said[said.index("--user") + 1]) for said in words if "--pid-namespace" not in said]
+    return sorted({int(said[said.index("--user") + 1]) for said in words if "--pid-namespace" not in said})
 
 
 def workers_of(home: Path) -> list[int]:

@@ -56,7 +56,9 @@ def look(limits: dict[str, Any], *, alone: bool) -> None:
 
 
 def _others() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+    """Return what there is in a PID namespace besides the worker and its supervisor, which is this process."""
+    own = {1, os.getpid()}
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) not in own]
 
 
 def _used(process: int) -> _Used:
