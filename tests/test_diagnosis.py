@@ -50,6 +50,10 @@ async def test_what_is_missing_comes_with_its_command_and_none_comes_twice(tmp_p
     assert found.ready
 
 
+async def test_uv_is_asked_as_long_as_a_person_waits_whatever_an_environment_may_take(tmp_path: Path) -> None:
+    assert part(await diagnosed(tmp_path, environment_seconds=0.001), "uv").present
+
+
 async def test_a_python_that_is_none_keeps_everything_from_running(tmp_path: Path) -> None:
     found = await diagnosed(tmp_path, python=tmp_path / "python")
     assert not found.ready

@@ -161,3 +161,46 @@ def test_a_hook_that_lacks_what_a_person_can_grant_is_told_with_the_command(prin
     for other in ({"trust": "full", "confined": False}, {"trust": "inert"}):
         told = jobs.failure(msgspec.structs.replace(job, **other), failed, SETTINGS)
         assert "dynamo-mcp trust" not in getattr(told, "hint", "")
+
+
+def error_of(**last: Any) -> DynamoError:
+    error = jobs.failure(JOB, {"event": "failed", **last}, SETTINGS)
+    assert isinstance(error, DynamoError)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "hint"),
+    [
+        ("memory", "memory_bytes", "`DYNAMO_MCP_MEMORY_BYTES`"),
+        ("processes", "processes", "`DYNAMO_MCP_PROCESSES`"),
+        ("space", "output_bytes", "`DYNAMO_MCP_OUTPUT_BYTES`"),
+        ("space", "output_files", "`DYNAMO_MCP_OUTPUT_FILES`"),
+        ("space", "temporary_bytes", "`DYNAMO_MCP_TEMPORARY_BYTES`"),
+    ],
+)
+@pytest.mark.parametrize("printed", [None, "Too many open files\nEOFError"])
+def test_the_limit_that_the_worker_knows_is_told_whatever_was_printed(
+    kind: str, limit: str, hint: str, printed: str | None
+) -> None:
+    last = {"kind": kind, "message": "the job was ended", "limit": limit}
+    assert jobs.was_ended(last)
+    told = error_of(**jobs.killed(last, "running the hook one.py", printed))
+    assert hint in told.hint
+    assert "the job was ended while running the hook one.py" in told.message
+    assert ("\n> Too many open files\n> EOFError" in told.message) == (printed is not None)
+
+
+@pytest.mark.parametrize("limit", ["home", "trust", "no such setting", 7, None, ["processes"]])
+def test_a_limit_that_is_none_of_a_jobs_is_not_told(limit: object) -> None:
+    hint = error_of(kind="space", message="full", limit=limit).hint
+    assert hint == "free some space on that disk, or mend the template"
+
+
+def test_what_is_nested_too_deep_is_not_blamed_on_the_disk() -> None:
+    last = {"kind": "depth", "message": "its output has more than 60 folders within each other", "limit": None}
+    assert jobs.was_ended(last)
+    told = error_of(**jobs.killed(last, "running the hook one.py", "down\n"))
+    assert told.hint == "mend the template"
+    assert "made more than it may: its output has more than 60 folders" in told.message
+    assert "while running the hook one.py; the hook had printed:\n> down" in told.message

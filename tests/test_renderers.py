@@ -10,9 +10,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from dynamo_mcp.errors import DynamoError, Refused, RendererFailed, TimedOut
+from dynamo_mcp.errors import DynamoError, Refused, RendererFailed, RenderFailed, TimedOut
+from dynamo_mcp.sandbox.policy import policy
+from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Trust
-from homes import SECONDS, Home, base_environments, command, processes_of, until, workers
+from homes import SECONDS, SLUG, Home, base_environments, command, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio
 
@@ -200,3 +202,27 @@ async def test_without_bubblewrap_inert_renders_under_landlock_and_contained_is_
     assert "bubblewrap" not in project.mechanisms
     assert {"rlimits", "seccomp"} <= set(project.mechanisms)
     assert home.made == ["made"]
+
+
+async def test_without_bubblewrap_an_inert_job_that_writes_without_end_is_ended_and_told(home: Home) -> None:
+    (home.root / "bin").mkdir()
+    loop = "{% for number in range(99999) %}"
+    files = {f"{SLUG}/large-{number}": "{{ 'x' * 1000000 }}" for number in range(9)}
+    endless = f"{loop}{loop}{loop}{'{% endfor %}' * 3}"
+    async with home.open(
+        {"PATH": str(home.root / "bin")}, person=True, output_bytes=4 << 20, create_seconds=30
+    ) as dynamo:
+        await home.add(dynamo, "much", {**files, f"{SLUG}/below/endless": endless})
+        await home.add(dynamo, "little")
+        with pytest.raises(
+            RenderFailed, match=r"made more than it may: its output is full.* while rendering files"
+        ) as raised:
+            await dynamo.create_project("much", str(home.outputs), trust="inert")
+        assert "`DYNAMO_MCP_OUTPUT_BYTES`" in raised.value.hint
+        await dynamo.create_project("little", str(home.outputs), trust="inert")
+        assert home.scratch == []
+
+
+async def test_without_bubblewrap_an_inert_job_may_read_only_what_it_needs_of_the_machine(tmp_path: Path) -> None:
+    walled = policy(Settings(tmp_path), read=(), write=(), backend=None)
+    assert {"/etc", "/proc", "/dev"} & set(walled["read"]) == set()

@@ -23,6 +23,7 @@ from dynamo_mcp.uv import Uv
 from dynamo_mcp.views import Diagnosis
 
 SECONDS = 20.0
+"""Seconds that each thing has to answer: a person waits."""
 
 TRUSTS: dict[Tier, tuple[Trust, ...]] = {
     "strong": ("inert", "contained", "full"),
@@ -54,7 +55,7 @@ async def diagnose(settings: Settings, files: Path = Path("/")) -> Diagnosis:
     folders = [("home", settings.home), *((f"output root {root}", root) for root in settings.output_roots)]
     needed = (
         await _tried("Python", lambda: _python(settings)),
-        await _tried("uv", lambda: Uv(settings).version()),
+        await _tried("uv", lambda: Uv(settings).version(SECONDS)),
         *(_folder(name, path) for name, path in folders),
     )
     git = await _git(settings, machine)

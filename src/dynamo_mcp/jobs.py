@@ -49,8 +49,8 @@ ENDED = (
     "`DYNAMO_MCP_CREATE_SECONDS` allow"
 )
 """What may have killed a job, or a hook, that says nothing of it."""
-KILLED = frozenset({"died", "memory", "processes"})
-"""Kinds of failures of which a job itself can say nothing."""
+_TOO_MUCH = frozenset({"space", "depth"})
+"""Kinds of failures in which it is the project, or the temporary folder, that there is too much of."""
 _SIGNAL = re.compile(r"ended by (signal 9\b|SIGKILL)|ended itself")
 _NOTHING_TO_READ = ("EOFError", "EOF when reading", "end of file", "not a tty", "Inappropriate ioctl")
 _NO_NETWORK = (
@@ -203,7 +203,7 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
             return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
-            hint = _mending(job, message, printed, settings) + _not_permitted(job, printed) + _not_granted(job, printed)
+            hint = _mending(job, last, printed, settings) + _not_permitted(job, printed) + _not_granted(job, printed)
             return HookFailed(told, hint=hint)
         case "template":
             variable = last.get("variable")
@@ -213,18 +213,21 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
             another = ", or use another revision" if job.template.location.kind == "git" else ""
             return kind(f"Template `{name}`: {where}{message}", hint=f"mend the template{another}")
         case "render":
-            hint = _limit(job, message, settings) or "mend the template, or answer differently"
+            hint = _limit(job, last, message, settings) or "mend the template, or answer differently"
             hint += _not_permitted(job, message) + _not_granted(job, message)
             return RenderFailed(f"Template `{name}`: {message}", hint=hint)
-        case "space":
+        case "space" | "depth":
+            told = f"; the hook had printed:\n{lined(printed)}" if printed else ""
+            deep = last["kind"] == "depth"
+            otherwise = "mend the template" if deep else "free some space on that disk, or mend the template"
             return RenderFailed(
-                f"Template `{name}` made more than it may: {message}",
-                hint=_limit(job, message, settings) or "free some space on that disk, or mend the template",
+                f"Template `{name}` made more than it may: {message}{told}",
+                hint=_limit(job, last, message, settings) or otherwise,
             )
         case "sandbox":
             return Refused(f"A job of template `{name}` could not be confined: {message}", hint="report it")
         case _:
-            return RenderFailed(f"Template `{name}`: {message}", hint=_limit(job, message, settings) or ENDED)
+            return RenderFailed(f"Template `{name}`: {message}", hint=_limit(job, last, message, settings) or ENDED)
 
 
 def _not_permitted(job: Job, said: str) -> str:
@@ -252,8 +255,13 @@ def _not_granted(job: Job, said: str) -> str:
     return f"; at trust `contained` it gets only what a person grants, in a shell: `{given}`"
 
 
+def was_ended(last: dict[str, Any]) -> bool:
+    """Tell whether a job could not say itself what went wrong: it was ended, or used more than a limit allows."""
+    return last.get("kind") == "died" or "limit" in last
+
+
 def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, Any]:
-    """Say of a job that was killed what it was doing; where that was a hook, it is the hook that failed.
+    """Say of a job that was ended what it was doing; where that was a hook, it is the hook that failed.
 
     Args:
         last: What the worker says of its end.
@@ -261,7 +269,9 @@ def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, A
         printed: The end of what its hook had printed; None where none ran.
     """
     told = {**last, "message": f"{last.get('message')} while {plain(doing)}"}
-    return told if printed is None else {**told, "kind": "hook", "output": printed}
+    if printed is None:
+        return told
+    return {**told, "kind": told["kind"] if told.get("kind") in _TOO_MUCH else "hook", "output": printed}
 
 
 def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
@@ -281,17 +291,19 @@ def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
     )
 
 
-def _limit(job: Job, said: str, settings: Settings) -> str | None:
-    """Say which limit a job ran into; what is not confined has none."""
-    return limits.reached(said, settings) if job.confined else None
+def _limit(job: Job, last: dict[str, Any], said: str, settings: Settings) -> str | None:
+    """Say which limit a job ran into, by what the worker knows or by what was said; what is not confined has none."""
+    if not job.confined:
+        return None
+    return limits.named(last.get("limit"), settings) or limits.reached(said, settings)
 
 
-def _mending(job: Job, message: str, output: str, settings: Settings) -> str:
+def _mending(job: Job, last: dict[str, Any], output: str, settings: Settings) -> str:
     """Say what to do about a hook that failed, by how it ended and by what it printed last."""
-    last = output[-_LAST_WORDS:]
-    if any(words in last for words in _NOTHING_TO_READ):
+    message, words = plain(str(last.get("message")), SAID), output[-_LAST_WORDS:]
+    if "limit" not in last and any(sign in words for sign in _NOTHING_TO_READ):
         return "hooks have nothing to read here: mend the template, so that the hook asks nothing"
-    if hint := _limit(job, f"{message}\n{last}", settings):
+    if hint := _limit(job, last, f"{message}\n{words}", settings):
         return hint
     return ENDED if _SIGNAL.search(message) else "answer as the hook asks, or mend the template"
 

@@ -1,4 +1,7 @@
-"""Which limit did a job run into, and how is it raised? Told by what it said or printed, or by how it died."""
+"""Which limit did a job run into, and how is it raised?
+
+The worker knows it of what it has ended itself; otherwise it is told by what a hook printed, or by how it died.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ class _Limit(msgspec.Struct, frozen=True):
     Attributes:
         setting: Its name among the settings.
         what: What is counted, in words.
-        signs: What is said where it is reached: by Python, by the C library, by shells, by the worker.
+        signs: What is said where it is reached: by Python, by the C library, by shells, of how a hook or a job died.
     """
 
     setting: str
@@ -25,12 +28,11 @@ class _Limit(msgspec.Struct, frozen=True):
 
 # Where several are told, the first counts: to be out of memory may look like any of the others.
 _LIMITS = (
-    _Limit("memory_bytes", "bytes of memory", ("more memory than", "MemoryError", "Cannot allocate memory")),
+    _Limit("memory_bytes", "bytes of memory", ("MemoryError", "Cannot allocate memory")),
     _Limit(
         "processes",
         "processes and threads at a time",
         (
-            "processes and threads at a time",
             "Resource temporarily unavailable",
             "can't start new thread",
             "Cannot fork",
@@ -40,21 +42,28 @@ _LIMITS = (
     _Limit("open_files", "open files in each process", ("Too many open files",)),
     _Limit("create_seconds", "seconds", ("more processor seconds than", "SIGXCPU", "CPU time limit exceeded")),
     _Limit("temporary_bytes", "bytes of temporary files", ("its temporary folder is full",)),
-    _Limit("output_files", "files and folders", ("files and folders",)),
+    _Limit("output_files", "files and folders", ()),
     _Limit(
         "output_bytes",
         "bytes",
-        ("its output is full", "File too large", "No space left on device", "File size limit exceeded"),
+        ("File too large", "No space left on device", "File size limit exceeded"),
     ),
 )
 
 
+def named(setting: object, settings: Settings) -> str | None:
+    """Return a hint that names a limit by its setting; None where that is none of a job's."""
+    return next((_hint(limit, settings) for limit in _LIMITS if limit.setting == setting), None)
+
+
 def reached(said: str, settings: Settings) -> str | None:
-    """Return a hint that names the limit that a job ran into; None where nothing that it said tells of one."""
-    for limit in _LIMITS:
-        if any(sign in said for sign in limit.signs):
-            return f"mend the template, which may use {told(limit.setting, limit.what, settings)}"
-    return None
+    """Return a hint that names the limit that a job ran into; None where nothing that was said tells of one."""
+    found = (limit for limit in _LIMITS if any(sign in said for sign in limit.signs))
+    return next((_hint(limit, settings) for limit in found), None)
+
+
+def _hint(limit: _Limit, settings: Settings) -> str:
+    return f"mend the template, which may use {told(limit.setting, limit.what, settings)}"
 
 
 def told(setting: str, what: str, settings: Settings) -> str:

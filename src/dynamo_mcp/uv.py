@@ -42,13 +42,17 @@ class Uv:
             "UV_PYTHON_DOWNLOADS": "never",
         }
 
-    async def version(self) -> str:
+    async def version(self, seconds: float) -> str:
         """Return which uv it is.
+
+        Args:
+            seconds: Seconds that it has to say so.
 
         Raises:
             EnvironmentFailed: With uv's message.
+            TimedOut: It said nothing.
         """
-        asked = await self._run(["--version"], offline=True)
+        asked = await self._run(["--version"], offline=True, seconds=seconds)
         _check(asked, "say its version")
         return plain(asked.stdout.decode("utf-8", "replace").strip().removeprefix("uv "))
 
@@ -110,14 +114,17 @@ class Uv:
         # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
         await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))
 
-    async def _run(self, command: list[str], *, offline: bool) -> Completed:
+    async def _run(self, command: list[str], *, offline: bool, seconds: float | None = None) -> Completed:
         environment = dict(self._environment)
         if offline:
             # Certificates are not read offline; hundreds of them cost a seventh of a uv process.
             environment.pop("SSL_CERT_DIR", None)
             environment["UV_OFFLINE"] = "1"
         return await run(
-            [self._binary, *command], env=environment, seconds=self._settings.environment_seconds, cwd=Path(os.sep)
+            [self._binary, *command],
+            env=environment,
+            seconds=seconds or self._settings.environment_seconds,
+            cwd=Path(os.sep),
         )
 
 

@@ -64,7 +64,7 @@ def watched(worker: Worker, folder: Path, code: str, **limits: int) -> Outcome:
 )
 def test_what_uses_too_much_memory_together_is_ended_and_told_so(worker: Worker, tmp_path: Path, code: str) -> None:
     made = watched(worker, tmp_path, code)
-    assert (made.event, made.last["kind"]) == ("failed", "memory")
+    assert (made.event, made.last["kind"], made.last["limit"]) == ("failed", "memory", "memory_bytes")
     assert made.message == f"the job used more memory than the {LIMIT} bytes that it may"
 
 
@@ -87,8 +87,9 @@ def test_more_processes_and_threads_than_it_may_have_are_ended_and_told(worker: 
     assert watched(worker, tmp_path / "some", code, processes=8).event == "done"
     made = watched(worker, tmp_path / "many", f"child(lambda: None, 2)\n{code.replace('4', '8')}", processes=8)
     # Who is not root is held to it by the kernel, too.
-    told = ("processes", "the job had more than 8 processes and threads at a time")
-    assert (made.last["kind"], made.message) == told or "can't start new thread" in made.message
+    told = ("processes", "processes", "the job had more than 8 processes and threads at a time")
+    last = made.last
+    assert (last["kind"], last.get("limit"), made.message) == told or "can't start new thread" in made.message
 
 
 def test_nothing_of_a_job_that_used_too_much_is_left(worker: Worker, tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ import cookiecutter
 import pytest
 
 from in_environment.workers import CODE, SECONDS, Worker, started, tree, write_template
+from people import ONLY_ROOT
 
+NOBODYS = 61_900
+"""A user whom nobody is."""
 SLUG = "{{cookiecutter.slug}}"
 
 
@@ -130,6 +133,17 @@ def test_what_jobs_left_is_removed_on_demand_and_links_are_not_followed(worker: 
     assert not made.output.exists()
     assert not made.temporary.exists()
     assert (kept / "file").read_text() == "kept"
+
+
+@ONLY_ROOT
+def test_a_template_that_is_known_to_be_for_all_is_not_looked_through(tmp_path: Path) -> None:
+    folder = template(tmp_path)
+    with started(tmp_path / "room", "--user", str(NOBODYS)) as own:
+        for mode, known, told in ((0o755, None, {"readable": True}), (0o700, None, {"readable": False}), (0, True, {})):
+            folder.chmod(mode)
+            own.create(folder, readable=known)
+            own.tell({"action": "clear", "paths": []})
+            assert own.hear() == {"event": "cleared", **told}
 
 
 def test_what_cannot_be_removed_is_said(worker: Worker) -> None:

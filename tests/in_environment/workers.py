@@ -166,11 +166,12 @@ class Worker:
 
 
 @contextmanager
-def started(room: Path, *, measured: bool = True) -> Iterator[Worker]:
+def started(room: Path, *arguments: str, measured: bool = True) -> Iterator[Worker]:
     """Run a worker, which may only write to `room`, while the caller stays in the context.
 
     Args:
         room: A folder that does not exist.
+        arguments: The worker's.
         measured: What measures how much of our code the tests run sees it, which makes each job three times as dear.
     """
     (room / "home").mkdir(parents=True)
@@ -183,7 +184,7 @@ def started(room: Path, *, measured: bool = True) -> Iterator[Worker]:
     }
     with (room / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-B", CODE],
+            [sys.executable, "-I", "-B", CODE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -142,6 +142,16 @@ def test_what_groups_do_here_is_told_and_was_tried() -> None:
     assert list(there().folder.glob("dynamo-mcp-probe-*")) == []
 
 
+@needed
+def test_what_groups_do_is_found_out_beside_a_container_that_does_the_same_under_the_same_number() -> None:
+    another = there().folder / f"dynamo-mcp-probe-{os.getpid()}"
+    another.mkdir()
+    try:
+        assert primitive().present
+    finally:
+        another.rmdir()
+
+
 def test_a_group_that_can_not_be_written_is_passed_over(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.write_text("9:pids:/\n0::/user/server\n")

@@ -6,13 +6,16 @@ import json
 import os
 import pwd
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynamo_mcp.errors import DynamoError, HookFailed, RenderFailed
+from dynamo_mcp.errors import DynamoError, HookFailed, RendererFailed, RenderFailed
 from dynamo_mcp.progress import Step
+from dynamo_mcp.sandbox.launch import Launch, bubblewrap, launched
+from dynamo_mcp.sandbox.user import User
 from homes import SLUG, Home, base_environments, processes_of, write_template
 
 pytestmark = pytest.mark.anyio
@@ -328,3 +331,19 @@ async def test_nothing_runs_any_more_when_the_home_is_closed(home: Home) -> None
         assert processes_of(home.path) != []
     assert processes_of(home.path) == []
     assert list((home.path / "scratch").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_user_whom_the_kernel_does_not_take_is_told_with_what_bubblewrap_said(home: Home) -> None:
+    room = home.root / "room"
+    room.mkdir()
+    nobody_at_all = User((1 << 32) - 1, os.open(os.devnull, os.O_RDONLY))
+    settings = home.settings()
+    launch = Launch(Path(sys.executable), room, (), room, bubblewrap(settings), ("", ""), user=nobody_at_all)
+    try:
+        with pytest.raises(RendererFailed, match=r"Invalid argument.*; it said: nothing"):
+            async with launched(launch, settings):
+                pass
+    finally:
+        os.close(nobody_at_all.lock)
+    assert processes_of(room) == []

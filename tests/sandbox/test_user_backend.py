@@ -159,9 +159,10 @@ async def test_a_job_is_a_user_of_its_own_as_seen_from_outside(walled: Walled) -
 async def test_a_hook_changes_no_device_and_no_priority_of_another(walled: Walled) -> None:
     code = """
 told = []
-for act in (lambda: os.chmod('/dev/null', 0o600), lambda: os.chown('/dev/null', 1, 1), lambda: os.utime('/dev/null'),
-            lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19), lambda: os.setpriority(os.PRIO_USER, 0, 19),
-            lambda: os.sched_setaffinity(os.getppid(), {0}), lambda: os.setuid(0), lambda: os.setgid(0)):
+for act in (lambda: os.chmod('/dev/null', 0o600), lambda: os.chown('/dev/null', 1, 1),
+            lambda: os.utime('/dev/null', (1, 1)), lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+            lambda: os.setpriority(os.PRIO_USER, 0, 19), lambda: os.sched_setaffinity(os.getppid(), {0}),
+            lambda: os.setuid(0), lambda: os.setgid(0)):
     try:
         act()
         told.append('done')
@@ -316,13 +317,16 @@ MUCH = {
 
 @pytest.mark.parametrize("setting", MUCH)
 async def test_without_namespaces_a_job_that_writes_too_much_is_ended_and_told(alone: Walled, setting: str) -> None:
-    hook = f"import time\n{MUCH[setting]}\ntime.sleep(600)\n"
+    hook = f"import time\nprint('making much')\n{MUCH[setting]}\ntime.sleep(600)\n"
     async with alone.open(output_bytes=16 << 20, output_files=1000) as dynamo:
         await alone.home.add(dynamo, "much", post_gen_project=hook)
         await alone.home.add(dynamo, "little")
         with pytest.raises(RenderFailed, match="made more than it may") as raised:
             await dynamo.create_project("much", str(alone.home.outputs))
         assert setting in raised.value.hint
+        assert (
+            "while running the hook post_gen_project.py; the hook had printed:\n> making much" in raised.value.message
+        )
         (user,) = users(alone.home.path)
         assert not runs(user)
         await dynamo.create_project("little", str(alone.home.outputs))

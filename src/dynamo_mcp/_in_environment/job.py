@@ -36,7 +36,9 @@ def prepare() -> None:
     confine.prepare()
 
 
-def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None) -> NoReturn:
+def run(
+    message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None, readable: bool = True
+) -> NoReturn:
     """Run one job and end the process.
 
     Args:
@@ -45,6 +47,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user
         replies: File descriptor that takes the job's messages.
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
         user: Whom the job becomes; None where it stays who the worker is.
+        readable: That user may read the template.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -53,7 +56,7 @@ def run(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user
         if not alone:
             os.setsid()
             family.die_with_parent()
-        return work(message, orders, replies, alone=alone, user=user)
+        return work(message, orders, replies, alone=alone, user=user, readable=readable)
 
     end(replies, begin)
 
@@ -69,7 +72,9 @@ def end(replies: int, work: Callable[[], dict[str, Any]]) -> NoReturn:
     os._exit(0)
 
 
-def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None) -> dict[str, Any]:
+def work(
+    message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None, readable: bool
+) -> dict[str, Any]:
     """Confine, then make what is wanted; until the first is done, nothing of the template and its packages runs."""
     started = time.perf_counter()
     output, temporary = message["output"], message["temporary"]
@@ -77,7 +82,7 @@ def work(message: dict[str, Any], orders: int, replies: int, *, alone: bool, use
     os.makedirs(temporary)
     mechanisms = []
     if user is not None:
-        if not message["readable"]:
+        if not readable:
             message["template"] = identity.copied(message["template"], temporary, user)
         hand_over(user, output, temporary)
         mechanisms.append("user")

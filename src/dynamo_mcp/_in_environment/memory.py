@@ -46,13 +46,15 @@ def look(limits: dict[str, Any], *, alone: bool) -> None:
     used = [_used(process) for process in processes]
     threads = sum(each.threads for each in used)
     if threads > limits["processes"]:
-        raise TooMuch("processes", f"the job had more than {limits['processes']} processes and threads at a time")
+        told = f"the job had more than {limits['processes']} processes and threads at a time"
+        raise TooMuch("processes", told, "processes")
     unmapped = _in_files(processes)
     if sum(each.bytes for each in used) + unmapped <= limits["memory_bytes"]:
         return
     inherited = _used(os.getpid()).bytes
     if sum(map(_share, processes, used, [inherited] * len(used))) + unmapped > limits["memory_bytes"]:
-        raise TooMuch("memory", f"the job used more memory than the {limits['memory_bytes']} bytes that it may")
+        told = f"the job used more memory than the {limits['memory_bytes']} bytes that it may"
+        raise TooMuch("memory", told, "memory_bytes")
 
 
 def _others() -> list[int]:

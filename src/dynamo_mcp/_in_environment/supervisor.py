@@ -89,6 +89,7 @@ def serve(worker: Worker) -> int:
         How to end.
     """
     worked = False
+    known: dict[str, bool] = {}
     # It may read ahead: until it has said "cleared", nothing is asked of the next one.
     with os.fdopen(worker.requests, "rb", closefd=False) as requests:
         for line in requests:
@@ -96,11 +97,13 @@ def serve(worker: Worker) -> int:
             if message["action"] == "ping":
                 job.say(worker.replies, {"event": "pong"})
             elif message["action"] == "clear":
-                job.say(worker.replies, clear(worker, message["paths"]))
+                job.say(worker.replies, {**known, **clear(worker, message["paths"])})
                 return ANOTHER
             elif worked:
                 job.say(worker.replies, {"event": "odd", "message": "the last job was not cleared"})
             else:
+                if worker.user is not None and message.get("readable") is None:
+                    message["readable"] = known["readable"] = identity.readable(message["template"])
                 job.say(worker.replies, supervise(worker, message, requests))
                 worked = True
     return ENDED
@@ -113,14 +116,13 @@ def supervise(worker: Worker, message: dict[str, Any], requests: BinaryIO) -> di
         The job's last message.
     """
     alone, user = worker.alone, worker.user
-    message["readable"] = user is None or identity.readable(message["template"])
     from_job, to_worker = os.pipe()
     from_worker, to_job = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(from_job)
         os.close(to_job)
-        job.run(message, from_worker, to_worker, alone=alone, user=user)
+        job.run(message, from_worker, to_worker, alone=alone, user=user, readable=message.get("readable", True))
     status = 0
     try:
         os.close(to_worker)
@@ -129,7 +131,7 @@ def supervise(worker: Worker, message: dict[str, Any], requests: BinaryIO) -> di
             messages = watching.Lines(pipe.fileno(), looks(message, alone=alone))
             last = follow(message, messages, orders, requests, worker.replies)
     except watching.TooMuch as error:
-        last = {**died(message["id"], str(error)), "kind": error.kind}
+        last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
     finally:
         status = family.bury(child, alone=alone, user=user)
     if last.get("kind") == "died":
@@ -157,7 +159,7 @@ def follow(
     Returns:
         Its last message, or the `failed` one of a job that ended, or wrote nonsense.
     """
-    identity = asked["id"]
+    name = asked["id"]
     mechanisms: list[str] | None = None
     while line := messages.next(asked["message_bytes"]):
         try:
@@ -170,8 +172,8 @@ def follow(
             continue
         expected = EVENTS[-1:] if mechanisms is None else EVENTS
         if not isinstance(said, dict) or not isinstance(event, str) or event not in expected:
-            return died(identity, "the job wrote something that is no message")
-        said["id"] = identity
+            return died(name, "the job wrote something that is no message")
+        said["id"] = name
         if event in EVENTS[2:]:
             said["mechanisms"] = mechanisms or []
             # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
@@ -182,12 +184,12 @@ def follow(
             order = json.loads(requests.readline() or b'{"action": "stop"}')
             with contextlib.suppress(BrokenPipeError):
                 orders.write(b"1" if order["action"] == "proceed" else b"0")
-    return died(identity, "the job ended without a word")
+    return died(name, "the job ended without a word")
 
 
-def died(identity: str, message: str) -> dict[str, Any]:
+def died(name: str, message: str) -> dict[str, Any]:
     """Compose the last message of a job that had none."""
-    return {"event": "failed", "id": identity, "kind": "died", "message": message, "output": ""}
+    return {"event": "failed", "id": name, "kind": "died", "message": message, "output": ""}
 
 
 def clear(worker: Worker, paths: list[str]) -> dict[str, Any]:

@@ -16,10 +16,17 @@ PIECE = 1 << 16
 class TooMuch(Exception):
     """A job uses more than it may."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        """Keep what is said of it: "memory", "processes" or "space", and a sentence."""
+    def __init__(self, kind: str, message: str, setting: str | None) -> None:
+        """Keep what is said of it.
+
+        Args:
+            kind: "memory", "processes", "space" or "depth".
+            message: A sentence.
+            setting: The name of the setting that allows more; None where none does.
+        """
         super().__init__(message)
         self.kind = kind
+        self.setting = setting
 
 
 class Lines:

@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "hook_output_bytes", "message_bytes", "policy"}
+     "hooks", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -18,6 +18,7 @@ It expects on standard input:
         message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
         most: how much it may write, where no file system limits that (see `written.py`); null or left out otherwise.
+        readable: whether every user may read the template, where that is known; null or left out otherwise.
     {"action": "inspect", …}
         the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
@@ -36,19 +37,29 @@ It results in, on standard output:
         of "inspect"; there is no "resolved" before it.
         configuration: the text of the `cookiecutter.json` that the hook left.
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
-        mechanisms: what the job said that has confined it, before anything of the template and its packages ran.
-    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always"}
-        kind: "answers", "template", "render", "hook", "space", "stopped", "sandbox", "memory",
-            "processes" or "died".
+        mechanisms: what has confined the job.
+    {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always",
+     "mechanisms"}
+        of a job that tells it itself.
+        kind: "answers", "template", "render", "hook", "space", "stopped" or "sandbox".
         variable: the one whose answer does not fit, for "answers"; choices: what it may be, where it is a choice;
             allowed: the same in words, where it is none.
         always: true where nothing that is answered mends it, for "template".
-    {"event": "cleared"} or {"event": "odd", "message"}
+    {"event": "failed", "id", "kind", "message", "output", "limit"}
+        of one that could not.
+        kind: "memory", "processes", "space" or "depth" where it used too much and was ended, otherwise "died".
+        limit: left out of "died"; the name of the setting that allows more, null where none does.
+    {"event": "cleared", "readable"} or {"event": "odd", "message"}
+        readable: whether every user may read the template of the job, where it was that of another user.
     {"event": "pong"}
 
+A job tells its supervisor the same from "resolved" to "failed", without "id". Its first line comes before anything of
+the template and its packages runs, and is not handed on, but becomes the "mechanisms":
+    {"event": "confined", "mechanisms"}
+
 The worker itself never runs template code, and reads no message: a fork of it does (`supervisor.py`), which sees to one
-job and is gone, with what it knew, when the next one begins. With `--pid-namespace` it is process 1 of a
-PID namespace, so that killing everything it sees leaves nothing of a job alive. With `--user` it is root, and its jobs
+job and is gone, with what it knew, when the next one begins. With `--pid-namespace` the worker is process 1 of a PID
+namespace, so that killing everything else in it leaves nothing of a job alive. With `--user` it is root, and its jobs
 become that user, whom nobody else is.
 """
 

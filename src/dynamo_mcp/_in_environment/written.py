@@ -20,39 +20,35 @@ def look(most: dict[str, Any]) -> None:
 
     Args:
         most: "files", the number of files, folders and links that each folder may hold; "folders": of each its "path",
-            how many "bytes" it may hold, and what it "is" in words.
+            how many "bytes" it may hold, the "setting" that says so, and what it "is" in words.
 
     Raises:
         TooMuch: It is more than may be.
     """
     for folder in most["folders"]:
-        measure(folder["path"], folder["bytes"], most["files"], folder["is"])
+        _look(folder, most["files"])
 
 
-def measure(folder: str, most_bytes: int, most_files: int, what: str) -> tuple[int, int]:
-    """Add up what is in a folder, without following a link.
-
-    Returns:
-        How many bytes its files take on the disk, and how many files, folders and links there are.
-
-    Raises:
-        TooMuch: It is more than may be.
-    """
+def _look(folder: dict[str, Any], most_files: int) -> None:
+    """Add up what is in one folder, on the disk and without following a link."""
     used = files = 0
+    what, most_bytes = folder["is"], folder["bytes"]
 
     def add(descriptor: int, depth: int) -> None:
         nonlocal used, files
         if depth > DEPTH:
-            raise TooMuch("space", f"{what} has more than {DEPTH} folders within each other")
+            raise TooMuch("depth", f"{what} has more than {DEPTH} folders within each other", None)
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):  # gone meanwhile, or no folder any more
                     used += entry.stat(follow_symlinks=False).st_blocks * 512
                     files += 1
                     if used > most_bytes:
-                        raise TooMuch("space", f"{what} is full, with more than {most_bytes} bytes")
+                        told = f"{what} is full, with more than {most_bytes} bytes"
+                        raise TooMuch("space", told, folder["setting"])
                     if files > most_files:
-                        raise TooMuch("space", f"{what} has more than {most_files} files and folders")
+                        told = f"{what} has more than {most_files} files and folders"
+                        raise TooMuch("space", told, "output_files")
                     if entry.is_dir(follow_symlinks=False):
                         below(entry.name, descriptor, depth + 1)
 
@@ -64,5 +60,4 @@ def measure(folder: str, most_bytes: int, most_files: int, what: str) -> tuple[i
             os.close(opened)
 
     with contextlib.suppress(OSError):
-        below(folder, None, 0)
-    return used, files
+        below(folder["path"], None, 0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
@@ -68,7 +69,8 @@ def primitive() -> Primitive:
         return Primitive(
             "cgroup", present=False, why="no cgroup v2 may be written here; jobs are limited and watched without"
         )
-    group = where.folder / f"{_PREFIX}-probe-{os.getpid()}"
+    # Containers may see each other's groups, and have the same process numbers.
+    group = where.folder / f"{_PREFIX}-probe-{uuid.uuid4().hex}"
     try:
         group.mkdir()
         kills = (group / "cgroup.kill").exists()

@@ -158,15 +158,18 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
                 # Neither has started anything else yet: the worker waits to be told.
                 group.join(process.pid, child)
                 if launch.user is not None:
-                    _map(child, launch.user)
+                    _map(child, launch.user, log)
                     release.write(b"1")
                 yield Launched(process, output, temporary, Path(f"/proc/{child}/root"), log)
 
 
-def _map(child: int, user: User) -> None:
+def _map(child: int, user: User, log: Path) -> None:
     """Say who is who in a new user namespace: root is root, so that it reaches what lies below root's own folders."""
-    for kind in ("uid", "gid"):
-        Path(f"/proc/{child}/{kind}_map").write_text(f"0 0 1\n{INSIDE} {user.number} 1\n", "ascii")
+    try:
+        for kind in ("uid", "gid"):
+            Path(f"/proc/{child}/{kind}_map").write_text(f"0 0 1\n{INSIDE} {user.number} 1\n", "ascii")
+    except OSError as error:
+        raise _not_started(log, f"who is who in its user namespace can't be said ({error.strerror})") from error
 
 
 def _pipe(opened: ExitStack) -> tuple[BinaryIO, BinaryIO]:
@@ -272,8 +275,13 @@ async def _child(reader: int, log: Path) -> int:
                 text += piece
         return int(msgspec.json.decode(text)["child-pid"])
     except (TimeoutError, msgspec.DecodeError, KeyError) as error:
-        said = log.read_text("utf-8", "replace").strip() or "nothing"
-        raise RendererFailed(
-            f"bubblewrap did not start a renderer; it said: {said}",
-            hint="run `dynamo-mcp list` again; if it stays so, report it",
-        ) from error
+        raise _not_started(log) from error
+
+
+def _not_started(log: Path, why: str = "") -> RendererFailed:
+    """Return the error for a bubblewrap that starts nothing, with its last words."""
+    said = log.read_text("utf-8", "replace").strip() or "nothing"
+    return RendererFailed(
+        f"bubblewrap did not start a renderer{why and f': {why}'}; it said: {said}",
+        hint="run `dynamo-mcp list` again; if it stays so, report it",
+    )

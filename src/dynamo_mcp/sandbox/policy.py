@@ -40,11 +40,12 @@ def policy(
         settings: Limits.
         read: The template, its environment, the interpreter that it rests on.
         write: The job's own output and temporary folders.
-        backend: What walls the renderer in: with namespaces it has a `/dev/shm` of its own, for multiprocessing.
+        backend: What walls the renderer in: with namespaces there is only a part of the machine's files, and it has a
+            `/dev/shm` of its own, for multiprocessing.
         grants: What a person gave the template besides.
     """
     read = [*read, *grants.paths, *network_files(grants, settings)]
-    system = NARROW if backend == "user" else SYSTEM
+    system = SYSTEM if backend == "bubblewrap" else NARROW
     shared = ["/dev/shm"] if backend == "bubblewrap" else []  # noqa: S108
     return {
         "read": [*system, *(str(path) for path in read)],
@@ -64,7 +65,13 @@ def policy(
 def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
     """Say how much one job may write where no file system limits it (`_in_environment/written.py`)."""
     folders = [
-        {"path": str(output), "bytes": settings.output_bytes, "is": "its output"},
-        {"path": str(temporary), "bytes": settings.temporary_bytes, "is": "its temporary folder"},
+        (output, "output_bytes", "its output"),
+        (temporary, "temporary_bytes", "its temporary folder"),
     ]
-    return {"files": settings.output_files, "folders": folders}
+    return {
+        "files": settings.output_files,
+        "folders": [
+            {"path": str(path), "bytes": getattr(settings, setting), "setting": setting, "is": words}
+            for path, setting, words in folders
+        ],
+    }

@@ -78,11 +78,8 @@ async def claimed(python: Path, folder: Path = FOLDER) -> AsyncIterator[User | N
         None where no user can be had.
     """
     user = await anyio.to_thread.run_sync(_claim, folder)
-    if user is not None and not await _ended(user.number, python):
-        os.close(user.lock)
-        user = None
     try:
-        yield user
+        yield user if user is not None and await _ended(user.number, python) else None
     finally:
         if user is not None:
             with anyio.CancelScope(shield=True):
