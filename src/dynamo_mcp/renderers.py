@@ -194,7 +194,7 @@ class Renderers:
             )
             if job.confined
             else None,
-            "most": most(self._settings, output, temporary) if job.confined and key.backend != "bubblewrap" else None,
+            "most": most(self._settings, output, temporary, key.backend) if job.confined else None,
             # What is used in place may change.
             "readable": None if key.live else worker.readable.get(job.template.path),
         }

@@ -333,6 +333,18 @@ async def test_without_namespaces_a_job_that_writes_too_much_is_ended_and_told(a
         alone.keep_bases()
 
 
+async def test_more_files_than_a_project_may_have_are_nowhere_else_either(walled: Walled) -> None:
+    hook = (
+        "import os, time\n[os.symlink('x', os.environ['TMPDIR'] + '/%d' % n) for n in range(4000)]\ntime.sleep(600)\n"
+    )
+    async with walled.open(output_files=1000) as dynamo:
+        await walled.home.add(dynamo, "much", post_gen_project=hook)
+        with pytest.raises(RenderFailed, match="its temporary folder has more than 1000 files and folders") as raised:
+            await dynamo.create_project("much", str(walled.home.outputs))
+        assert "DYNAMO_MCP_OUTPUT_FILES" in raised.value.hint
+        walled.keep_bases()
+
+
 def serving(walled: Walled, *arguments: str, refusing: bool = False) -> subprocess.Popen[bytes]:
     """Start the program, as default Docker would."""
     before = [sys.executable, str(TESTS / "refusing.py")] if refusing else []

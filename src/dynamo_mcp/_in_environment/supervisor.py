@@ -128,7 +128,7 @@ def supervise(worker: Worker, message: dict[str, Any], requests: BinaryIO) -> di
         os.close(to_worker)
         os.close(from_worker)
         with os.fdopen(from_job, "rb", buffering=0) as pipe, os.fdopen(to_job, "wb", buffering=0) as orders:
-            messages = watching.Lines(pipe.fileno(), looks(message, alone=alone))
+            messages = watching.Lines(pipe.fileno(), looks(message, alone=alone, user=user))
             last = follow(message, messages, orders, requests, worker.replies)
     except watching.TooMuch as error:
         last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
@@ -139,13 +139,13 @@ def supervise(worker: Worker, message: dict[str, Any], requests: BinaryIO) -> di
     return last
 
 
-def looks(message: dict[str, Any], *, alone: bool) -> list[Callable[[], None]]:
+def looks(message: dict[str, Any], *, alone: bool, user: int | None) -> list[Callable[[], None]]:
     """Return what is looked at while a job runs: only what nothing else limits."""
     found: list[Callable[[], None]] = []
     if message["policy"]:
-        found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone))
+        found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone, user=user))
     if message.get("most"):
-        found.append(functools.partial(written.look, message["most"]))
+        found.append(functools.partial(written.look, message["most"], written.inodes(message["most"])))
     return found
 
 
