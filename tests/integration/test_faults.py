@@ -21,6 +21,7 @@ import msgspec
 import pytest
 from mcp import Client
 
+from dynamo_mcp.settings import Settings
 from homes import command, until, write_template
 from integration.machines import DOCKER, MACHINES, served
 from integration.places import SECONDS, Place
@@ -30,6 +31,8 @@ CREATE_SECONDS = 6
 OUTPUT_BYTES = 4 << 20
 MEMORY_BYTES = 256 << 20
 PROCESSES = 64
+MORE_BYTES = 2 * Settings(Path()).message_bytes + (1 << 20)
+"""More than a server reads of one message of a worker."""
 SOON = 1.0
 """Seconds in which nothing of a job may run any more."""
 MARK = "left-by-a-fault"
@@ -52,16 +55,22 @@ assert os.read(read, 1) == b"x"
 
 FIVE_CHILDREN = f"""\
 import subprocess, sys
-code = "held = bytearray({MEMORY_BYTES // 4}); held[::4096] = bytes(len(held[::4096])); print(flush=True); input()"
-children = [
-    subprocess.Popen([sys.executable, "-c", code, "{MARK}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    for _ in range(5)
-]
+code = "import time; held = bytearray({MEMORY_BYTES // 4}); held[::4096] = bytes(len(held[::4096])); time.sleep(600)"
+children = [subprocess.Popen([sys.executable, "-c", code, "{MARK}"]) for _ in range(5)]
+print("five of them", flush=True)
 for child in children:
-    assert child.stdout.readline()
-print("all five have what they want")
+    child.wait()
 """
-"""Each of them has less than a job may have, all together have more."""
+"""Each of them has less than a job may have, all together have more, and none ends by itself."""
+
+NAMELESS_FILES = f"""\
+import os, time
+for _ in range(5):
+    os.write(os.memfd_create("nameless"), bytes({MEMORY_BYTES // 4}))
+print("five of them", flush=True)
+time.sleep(600)
+"""
+"""What is in them is memory, whether any process has mapped it or not."""
 
 COUNTED_FORKS = f"""\
 import os, subprocess, sys
@@ -142,7 +151,7 @@ FAULTS = {
     "a worker tells of another job": Fault(
         WAITING, ("A renderer answered nonsense",), say(b'{"event": "done", "id": "another"}\n')
     ),
-    "a worker writes without end": Fault(WAITING, ("A renderer answered nonsense",), say(bytes(17 << 20))),
+    "a worker writes without end": Fault(WAITING, ("A renderer answered nonsense",), say(bytes(MORE_BYTES))),
     "the output is full": Fault(
         "with open('large', 'wb') as file:\n    file.write(bytes(8 << 20))\n",
         ("No space left on device", "`DYNAMO_MCP_OUTPUT_BYTES`"),
@@ -150,18 +159,35 @@ FAULTS = {
     "the temporary folder is full": Fault(
         "import os\nfor number in range(3):\n"
         "    with open(os.environ['TMPDIR'] + f'/{number}', 'wb') as file:\n        file.write(bytes(60 << 20))\n",
-        ("post_gen_project.py", "its temporary folder is full"),
+        ("post_gen_project.py", "its temporary folder is full", "`DYNAMO_MCP_TEMPORARY_BYTES`"),
     ),
     "one process uses up the memory": Fault(f"bytearray({2 * MEMORY_BYTES})", ("MemoryError",)),
-    "five processes use up the memory together": Fault(FIVE_CHILDREN, ("`DYNAMO_MCP_MEMORY_BYTES`",)),
+    "five processes use up the memory together": Fault(
+        FIVE_CHILDREN,
+        (
+            f"more memory than the {MEMORY_BYTES} bytes that it may while running the hook post_gen_project.py",
+            "> five of them",
+            "`DYNAMO_MCP_MEMORY_BYTES`",
+        ),
+    ),
+    "files without a name use up the memory": Fault(
+        NAMELESS_FILES, (f"more memory than the {MEMORY_BYTES} bytes", "`DYNAMO_MCP_MEMORY_BYTES`")
+    ),
     "more processes than may be": Fault(COUNTED_FORKS, ("Resource temporarily unavailable",)),
     "a fork bomb": Fault(ENDLESS_FORKS, (f"more than {CREATE_SECONDS} seconds", "forking")),
     "a daemon that forked twice": Fault(DAEMON, None),
     "a daemon, and a hook that fails": Fault(DAEMON + "sys.exit('no')\n", ("post_gen_project.py", "no")),
 }
 OTHERWISE = {
-    (DOCKER, "the output is full"): (f"more than {OUTPUT_BYTES} bytes", "`DYNAMO_MCP_OUTPUT_BYTES`"),
-    (DOCKER, "the temporary folder is full"): ("its temporary folder is full", "`DYNAMO_MCP_TEMPORARY_BYTES`"),
+    (DOCKER, "the output is full"): (
+        f"more than {OUTPUT_BYTES} bytes while running the hook post_gen_project.py",
+        "`DYNAMO_MCP_OUTPUT_BYTES`",
+    ),
+    (DOCKER, "the temporary folder is full"): (
+        "its temporary folder is full",
+        "while running the hook post_gen_project.py",
+        "`DYNAMO_MCP_TEMPORARY_BYTES`",
+    ),
 }
 """What is said where no file system has a size, and the server counts."""
 

@@ -21,9 +21,11 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment.system_calls import process_control, set_capabilities
+    from collections.abc import Callable
+
+    from dynamo_mcp._in_environment.system_calls import library, process_control, set_capabilities
 else:
-    from system_calls import process_control, set_capabilities
+    from system_calls import library, process_control, set_capabilities
 
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
@@ -50,6 +52,29 @@ def become(user: int) -> None:
     set_capabilities(struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0), bytes(24))
     # Changing users made what /proc tells of this process root's (prctl(2), PR_SET_DUMPABLE); it holds no secret.
     process_control(_PR_SET_DUMPABLE, 1)
+
+
+def asked_as(user: int, ask: Callable[[], int]) -> int:
+    """Return what a question comes to when it is asked as a user, who may look into processes of its own (ptrace(2)).
+
+    Root alone may not where it lacks a capability, as in default Docker. It is asked by a child, which is that user for
+    nothing but files and /proc (setfsuid(2)), so that none of those processes may signal it; the caller itself would
+    forget to die with its parent (prctl(2), PR_SET_PDEATHSIG).
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            library().setfsgid(user)
+            library().setfsuid(user)
+            os.write(writer, str(ask()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as said:
+        answer = said.read()
+    os.waitpid(child, 0)
+    return int(answer)
 
 
 def end(user: int) -> None:

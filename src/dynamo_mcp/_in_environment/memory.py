@@ -8,16 +8,17 @@ have in memory by themselves is added up first, and only where that is too much 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family
+    from dynamo_mcp._in_environment import family, identity
     from dynamo_mcp._in_environment.watching import TooMuch
 else:
     import family
+    import identity
     from watching import TooMuch
 
 _KIBIBYTE = 1024
@@ -44,9 +45,9 @@ def look(limits: dict[str, Any], *, alone: bool, user: int | None = None) -> Non
     """Look at what the jobs of this worker use now.
 
     Args:
-        limits: How much they may use.
-        alone: The worker has a PID namespace of its own.
-        user: Whom jobs have become.
+        limits: How much that may be ("memory_bytes", "processes").
+        alone: The worker has a PID namespace of its own, in which this process may look at everything.
+        user: As whom the jobs run.
 
     Raises:
         TooMuch: It is more than they may.
@@ -56,40 +57,24 @@ def look(limits: dict[str, Any], *, alone: bool, user: int | None = None) -> Non
     if threads > limits["processes"]:
         told = f"the job had more than {limits['processes']} processes and threads at a time"
         raise TooMuch("processes", told, "processes")
-    # In a namespace the worker may look at every user's; elsewhere it may not be able to (capabilities(7)).
-    with contextlib.nullcontext() if user is None or alone else _seeing_as(user):
-        unmapped = _in_files(used)
-        if sum(each.bytes for each in used) + unmapped <= limits["memory_bytes"]:
-            return
-        if sum(map(_share, used)) + unmapped > limits["memory_bytes"]:
-            told = f"the job used more memory than the {limits['memory_bytes']} bytes that it may"
-            raise TooMuch("memory", told, "memory_bytes")
+    together = functools.partial(_together, used, limits["memory_bytes"])
+    if (together() if alone or user is None else identity.asked_as(user, together)) > limits["memory_bytes"]:
+        told = f"the job used more memory than the {limits['memory_bytes']} bytes that it may"
+        raise TooMuch("memory", told, "memory_bytes")
+
+
+def _together(used: list[_Used], limit: int) -> int:
+    """Return what processes use, where what they share counts once if they would be above a limit otherwise."""
+    unmapped = _in_files(used)
+    if sum(each.bytes for each in used) + unmapped <= limit:
+        return 0
+    return sum(map(_share, used)) + unmapped
 
 
 def _others() -> list[int]:
     """Return what there is in a PID namespace besides the worker and its supervisor, which is this process."""
     own = {1, os.getpid()}
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) not in own]
-
-
-@contextlib.contextmanager
-def _seeing_as(user: int) -> Iterator[None]:
-    """See what a user sees of its own processes, while the caller stays in the context.
-
-    The process stays root's: none of that user's may signal it (kill(2)), nor look at it (ptrace(2)). It is told of its
-    parent's death no more (prctl(2), PR_SET_PDEATHSIG), and asks for that again.
-    """
-    parent = os.getppid()
-    os.setegid(user)
-    os.seteuid(user)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        family.die_with_parent(signal.SIGTERM)
-        if os.getppid() != parent:
-            raise SystemExit
 
 
 def _used(process: int) -> _Used:
