@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +132,16 @@ class Home:
 
 
 def workers() -> list[int]:
-    """Return the living worker processes that this test session started, innermost ones only."""
-    found = []
+    """Return the living worker processes that this test session started, innermost ones only, without their forks."""
+    found: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (words := command(int(entry.name))):
             running = any(word.endswith("_in_environment/worker.py") for word in words)
             if running and Path(words[0]).name.startswith("python"):
-                found.append(int(entry.name))
-    return found
+                with suppress(OSError):
+                    # The name in parentheses may hold anything, also parentheses (proc_pid_stat(5)).
+                    found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return [worker for worker, parent in found.items() if parent not in found]
 
 
 def command(identity: int) -> list[str]:

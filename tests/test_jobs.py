@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynamo_mcp import jobs
+from dynamo_mcp import failures, jobs
 from dynamo_mcp.errors import DynamoError, InvalidAnswers, RendererFailed, RenderFailed
 from dynamo_mcp.results import failure as result_of
 from dynamo_mcp.settings import MOST_HOOKS, Settings
@@ -30,7 +30,7 @@ JOB = jobs.Job(
 
 def told(**said: Any) -> str:
     """Return the text that a client gets of a failure."""
-    error = jobs.failure(JOB, {"event": "failed", "message": EVIL, **said}, SETTINGS)
+    error = failures.failure(JOB, {"event": "failed", "message": EVIL, **said}, SETTINGS)
     assert isinstance(error, DynamoError)
     return "\n".join(getattr(block, "text", "") for block in result_of(error).content)
 
@@ -78,7 +78,9 @@ def test_a_failure_is_no_longer_than_it_may_be(kind: str) -> None:
     ids=["none", "number", "object", "hidden", "many"],
 )
 def test_which_answer_does_not_fit_is_told_whatever_the_job_says(variable: object, choices: object) -> None:
-    error = jobs.failure(JOB, {"kind": "answers", "message": EVIL, "variable": variable, "choices": choices}, SETTINGS)
+    error = failures.failure(
+        JOB, {"kind": "answers", "message": EVIL, "variable": variable, "choices": choices}, SETTINGS
+    )
     assert isinstance(error, InvalidAnswers)
     assert error.message.isprintable()
     assert len(error.message) < 5000
@@ -156,15 +158,15 @@ def test_a_hook_that_lacks_what_a_person_can_grant_is_told_with_the_command(prin
     template = msgspec.structs.replace(JOB.template, needs=needs)
     job = msgspec.structs.replace(JOB, template=template, grants=("read:/x",))
     failed = {"event": "failed", "kind": "hook", "message": "failed", "output": printed}
-    hint = getattr(jobs.failure(job, failed, SETTINGS), "hint", "")
+    hint = getattr(failures.failure(job, failed, SETTINGS), "hint", "")
     assert (f"`dynamo-mcp trust one contained {grants}`" in hint) if grants else ("dynamo-mcp trust" not in hint)
     for other in ({"trust": "full", "confined": False}, {"trust": "inert"}):
-        told = jobs.failure(msgspec.structs.replace(job, **other), failed, SETTINGS)
+        told = failures.failure(msgspec.structs.replace(job, **other), failed, SETTINGS)
         assert "dynamo-mcp trust" not in getattr(told, "hint", "")
 
 
 def error_of(**last: Any) -> DynamoError:
-    error = jobs.failure(JOB, {"event": "failed", **last}, SETTINGS)
+    error = failures.failure(JOB, {"event": "failed", **last}, SETTINGS)
     assert isinstance(error, DynamoError)
     return error
 
@@ -184,8 +186,8 @@ def test_the_limit_that_the_worker_knows_is_told_whatever_was_printed(
     kind: str, limit: str, hint: str, printed: str | None
 ) -> None:
     last = {"kind": kind, "message": "the job was ended", "limit": limit}
-    assert jobs.was_ended(last)
-    told = error_of(**jobs.killed(last, "running the hook one.py", printed))
+    assert failures.was_ended(last)
+    told = error_of(**failures.killed(last, "running the hook one.py", printed))
     assert hint in told.hint
     assert "the job was ended while running the hook one.py" in told.message
     assert ("\n> Too many open files\n> EOFError" in told.message) == (printed is not None)
@@ -199,8 +201,8 @@ def test_a_limit_that_is_none_of_a_jobs_is_not_told(limit: object) -> None:
 
 def test_what_is_nested_too_deep_is_not_blamed_on_the_disk() -> None:
     last = {"kind": "depth", "message": "its output has more than 60 folders within each other", "limit": None}
-    assert jobs.was_ended(last)
-    told = error_of(**jobs.killed(last, "running the hook one.py", "down\n"))
+    assert failures.was_ended(last)
+    told = error_of(**failures.killed(last, "running the hook one.py", "down\n"))
     assert told.hint == "mend the template"
     assert "made more than it may: its output has more than 60 folders" in told.message
     assert "while running the hook one.py; the hook had printed:\n> down" in told.message

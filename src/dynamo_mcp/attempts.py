@@ -9,7 +9,7 @@ import anyio
 
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import RendererFailed
-from dynamo_mcp.jobs import timed_out
+from dynamo_mcp.failures import timed_out
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.settings import Settings

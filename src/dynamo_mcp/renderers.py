@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp import jobs
+from dynamo_mcp import failures, jobs
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
@@ -96,7 +96,7 @@ class Renderers:
                 mechanisms = ("bubblewrap",) if worker.key.backend == "bubblewrap" else ()
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
-            raise heard.refusal or jobs.failure(job, heard.last, self._settings)
+            raise heard.refusal or failures.failure(job, heard.last, self._settings)
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
@@ -104,7 +104,7 @@ class Renderers:
             if heard.last.get("event") == "done":  # it was told to stop, or said nothing of what it has resolved
                 raise jobs.nonsense()
         if heard.resolved is None or heard.last.get("kind") != "stopped":
-            raise jobs.failure(job, heard.last, self._settings)
+            raise failures.failure(job, heard.last, self._settings)
         return heard.resolved
 
     async def inspect(self, job: Job, progress: Progress) -> Inspected:
@@ -122,7 +122,7 @@ class Renderers:
         async with self._done(job, None, progress, action="inspect") as (heard, _, _):
             pass
         if heard.last.get("event") != "done":
-            raise jobs.failure(job, heard.last, self._settings)
+            raise failures.failure(job, heard.last, self._settings)
         return jobs.inspected(heard.last)
 
     @asynccontextmanager
@@ -135,26 +135,26 @@ class Renderers:
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            message = self._message(job, identity, worker.key, *paths)
+            message = self._message(job, identity, worker, *paths)
             await worker.tell({**message, "action": action})
             try:
                 heard = await self._follow(worker, identity, decide, progress)
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
-            if jobs.was_ended(heard.last):
-                last = jobs.killed(heard.last, progress.last, worker.printed(paths[1]))
+            if failures.was_ended(heard.last):
+                last = failures.killed(heard.last, progress.last, worker.printed(paths[1]))
                 heard = msgspec.structs.replace(heard, last=last)
             yield heard, worker, paths[0]
-            healthy = await self._clear(worker, paths)
+            healthy = await self._clear(worker, job, paths)
         finally:
             if healthy:
                 await self._give_back(worker)
             else:
                 await self._end(worker)
 
-    def _message(self, job: Job, identity: str, key: Key, output: Path, temporary: Path) -> dict[str, Any]:
-        environment = job.environment
+    def _message(self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path) -> dict[str, Any]:
+        environment, key = job.environment, worker.key
         python = Path(environment.plain / "bin" / "python").resolve().parent.parent
         read = [job.template.checkout, environment.path, environment.plain, python, CODE]
         return {
@@ -174,8 +174,9 @@ class Renderers:
             )
             if job.confined
             else None,
-            "most": most(self._settings, output, temporary) if job.confined and key.backend != "bubblewrap" else None,
-            "live": key.live is not None,
+            "most": most(self._settings, output, temporary, key.backend) if job.confined else None,
+            # What is used in place may change.
+            "readable": None if key.live else worker.readable.get(job.template.path),
         }
 
     async def _follow(self, worker: Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
@@ -286,7 +287,7 @@ class Renderers:
             )
         return msgspec.structs.replace(launch, user=user)
 
-    async def _clear(self, worker: Worker, paths: list[Path]) -> bool:
+    async def _clear(self, worker: Worker, job: Job, paths: list[Path]) -> bool:
         """Have the worker remove what a job left; return whether it can serve another.
 
         It is not cancelled: the project is in its place by now, and its create has succeeded.
@@ -294,7 +295,10 @@ class Renderers:
         with anyio.CancelScope(shield=True), anyio.move_on_after(ANSWER_SECONDS):
             try:
                 await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
-                return (await worker.hear()).get("event") == "cleared"
+                said = await worker.hear()
+                if "readable" in said:
+                    worker.readable[job.template.path] = said["readable"] is True
+                return said.get("event") == "cleared"
             except RendererFailed:
                 return False
         return False

@@ -59,6 +59,8 @@ class Worker:
         self.key = key
         self.at = at
         self.stack = stack
+        self.readable: dict[Path, bool] = {}
+        """Of templates, whether every user may read them."""
         self._settings = settings
         self._stdin = at.process.stdin
         self._stdout = BufferedByteReceiveStream(at.process.stdout)

@@ -39,7 +39,8 @@ import confine, seccomp, system_calls
 inside, beside, outside = asked["inside"], asked["beside"], asked["outside"]
 
 def call(name, *arguments):
-    tables = {{**seccomp.EXAMINED, **seccomp.REFUSED, **seccomp.SAID_NOT_TO_EXIST}}
+    tables = {{**seccomp.EXAMINED, **seccomp.REFUSED, **seccomp.SAID_NOT_TO_EXIST,
+              **seccomp.SAID_NOT_TO_BE_SUPPORTED}}
     return system_calls.system_call(getattr(tables[name], os.uname().machine), *arguments)
 
 os.umask(0)

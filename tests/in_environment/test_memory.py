@@ -43,6 +43,17 @@ import mmap
 """
 
 
+WITHOUT_FIRST = """
+import ctypes, threading
+def hold():
+    filled(100)
+    os.write(write, b'x')
+    time.sleep(600)
+def use():
+    threading.Thread(target=hold).start()
+    ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+child(use, 4)
+"""
 SHARED = "shared = mmap.mmap(-1, 100 << 20)\nfor at in range(0, 100 << 20, 4096): shared[at] = 1\n"
 
 
@@ -57,10 +68,19 @@ def watched(worker: Worker, folder: Path, code: str, **limits: int) -> Outcome:
     [
         "child(lambda: filled(100), 4)",
         "shared = mmap.mmap(-1, 400 << 20)\nfor at in range(0, 400 << 20, 4096): shared[at] = 1",
-        "for _ in range(4): os.write(os.memfd_create('x'), bytes(100 << 20))",
+        "child(lambda: kept.extend(socket.socketpair() for _ in range(25)), 25)",
+        "filled(190)\nchild(lambda: kept.extend(os.pipe() for _ in range(25)), 50)\ntime.sleep(3)",
+        WITHOUT_FIRST,
         "import ctypes\nctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\nchild(lambda: filled(100), 4)",
     ],
-    ids=["many processes", "shared memory", "files without a name", "processes that hide what they share"],
+    ids=[
+        "many processes",
+        "shared memory",
+        "sockets",
+        "pipes",
+        "ended first threads",
+        "processes that hide what they share",
+    ],
 )
 def test_what_uses_too_much_memory_together_is_ended_and_told_so(worker: Worker, tmp_path: Path, code: str) -> None:
     made = watched(worker, tmp_path, code)

@@ -144,10 +144,36 @@ FORBIDDEN = {
         "EPERM",
     ),
     "makes a queue of messages": ("call('msgget', 0, 0o1600)", "EPERM"),
+    "makes a file without a name anywhere": ("os.memfd_create('x')", "ENOSYS"),
+    "makes the buffer of a socket larger": (
+        """
+        import socket
+        pair = socket.socketpair()
+        pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        """,
+        "EPERM",
+    ),
+    "makes the buffer of a pipe larger": (
+        """
+        import fcntl
+        fcntl.fcntl(os.pipe()[0], 1031, 1 << 17)
+        """,
+        "EPERM",
+    ),
+    "hides what it uses": ("system_calls.process_control(4, 0)", "EPERM"),
+    "is told what others do in a folder": (
+        """
+        import ctypes
+        folder = ctypes.create_string_buffer(outside.encode())
+        call('inotify_add_watch', call('inotify_init1', 0), ctypes.addressof(folder), 0x100)
+        """,
+        "ENOSYS",
+    ),
+    "gives a file an attribute": ("os.setxattr(outside + '/secret', 'user.x', b'x')", "ENOTSUP"),
     "changes its personality": ("call('personality', 0xffffffff)", "EPERM"),
 }
 
-LACKED = {"ENOSYS", "EPERM", "EACCES", "ENOSPC", "EOPNOTSUPP"}
+LACKED = {"ENOSYS", "EPERM", "EACCES", "ENOSPC", "EOPNOTSUPP", "ENOTSUP"}
 """How a kernel or a container without something refuses it to everybody."""
 
 MAY_BE_LACKED = {
@@ -156,6 +182,7 @@ MAY_BE_LACKED = {
     "traces a process",
     "asks for the kernel's keys",
     "sets up an io_uring",
+    "gives a file an attribute",
 }
 
 
@@ -172,7 +199,7 @@ def test_a_job_fails_when_it(what: str, attempt: Attempt, user: int) -> None:
 
 
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-REFUSED, UNKNOWN = FAIL | errno.EPERM, FAIL | errno.ENOSYS
+REFUSED, UNKNOWN, UNSUPPORTED = FAIL | errno.EPERM, FAIL | errno.ENOSYS, FAIL | errno.EOPNOTSUPP
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 I386, ARM = 0x40000003, 0x40000028
 MACHINES = sorted(ARCHITECTURES)
@@ -181,12 +208,12 @@ DUMP = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import seccomp
-tables = {name: numbers._asdict() for table in (seccomp.REFUSED, seccomp.SAID_NOT_TO_EXIST, seccomp.EXAMINED)
-          for name, numbers in table.items()}
+groups = {"refused": seccomp.REFUSED, "said not to exist": seccomp.SAID_NOT_TO_EXIST,
+          "said not to be supported": seccomp.SAID_NOT_TO_BE_SUPPORTED}
+tables = {name: numbers._asdict() for table in (*groups.values(), seccomp.EXAMINED) for name, numbers in table.items()}
 programs = {f"{machine} {network}": seccomp.assemble(machine, network=network)
             for machine in ("x86_64", "aarch64") for network in (False, True)}
-print(json.dumps({"programs": programs, "tables": tables, "refused": [*seccomp.REFUSED],
-                  "said not to exist": [*seccomp.SAID_NOT_TO_EXIST]}))
+print(json.dumps({"programs": programs, "tables": tables, **{name: [*group] for name, group in groups.items()}}))
 """
 
 
@@ -245,6 +272,7 @@ def test_every_number_gets_the_answer_of_its_table(
     # And without arguments `ioprio_set` is not of a process.
     expected = {numbers[name]: REFUSED for name in [*dump["refused"], "socket", "socketpair", "ioprio_set"]}
     expected |= {numbers[name]: UNKNOWN for name in dump["said not to exist"]}
+    expected |= {numbers[name]: UNSUPPORTED for name in dump["said not to be supported"]}
 
     for number in range(1024):
         assert ask(number, network=network) == expected.get(number, ALLOW), number
@@ -342,10 +370,37 @@ def test_priorities_are_those_of_the_caller_and_of_no_group_or_user(ask: Ask, ca
         assert ask(call, kind, 0, 7) == REFUSED
 
 
+@pytest.mark.parametrize("upper", [0, 1 << 32])
+def test_buffers_of_sockets_and_pipes_have_their_usual_size(ask: Ask, upper: int) -> None:
+    for option in range(80):
+        assert ask("setsockopt", 3, upper | 1, upper | option) == (REFUSED if option in {7, 8, 32, 33} else ALLOW)
+        assert ask("setsockopt", 3, 6, option) == ALLOW
+    assert ask("fcntl", 3, upper | 1031, 1 << 20) == REFUSED
+    for command in (0, 1, 2, 3, 4, 1030, 1032):
+        assert ask("fcntl", 1031, command, 1031) == ALLOW
+
+
+def test_no_process_hides_what_it_uses(ask: Ask) -> None:
+    for value in (0, 2, 1 << 32):
+        assert ask("prctl", 4, value) == ask("prctl", 1 << 32 | 4, value) == REFUSED
+    assert ask("prctl", 4, 1) == ALLOW
+    for option in {*range(80)} - {4}:
+        assert ask("prctl", option, 0) == ALLOW
+
+
 HEADERS = [
     ("aarch64", Path("/usr/include/asm-generic/unistd.h")),
     ("x86_64", Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),
 ]
+
+
+def test_the_list_of_what_is_said_not_to_be_there_has_lost_nothing(dump: dict[str, Any]) -> None:
+    expected = "clone3 openat2 memfd_create inotify_init inotify_init1 inotify_add_watch"
+    assert sorted(dump["said not to exist"]) == sorted(expected.split())
+    expected = """
+        setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    """
+    assert sorted(dump["said not to be supported"]) == sorted(expected.split())
 
 
 def test_the_list_of_what_is_refused_has_lost_nothing(dump: dict[str, Any]) -> None:
@@ -367,8 +422,10 @@ def test_the_list_of_what_is_refused_has_lost_nothing(dump: dict[str, Any]) -> N
 def test_numbers_are_those_of_the_kernel(dump: dict[str, Any], machine: str, header: Path) -> None:
     if not header.exists():
         pytest.skip("the kernel's headers are not installed")
-    known = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+)\s+(\d+)\s", header.read_text())}
-    newer = {"fchmodat2", "open_tree_attr"} - known.keys()
+    # 3264 stands for two calls of which a 64-bit machine has the one without a number in its name.
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\s", header.read_text())
+    known = {name: int(number) for name, number in found}
+    newer = {"fchmodat2", "open_tree_attr", "setxattrat", "removexattrat"} - known.keys()
 
     for name, numbers in dump["tables"].items():
         if name not in newer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ import cookiecutter
 import pytest
 
 from in_environment.workers import CODE, SECONDS, Worker, started, tree, write_template
+from people import ONLY_ROOT
 
+NOBODYS = 61_900
+"""A user whom nobody is."""
 SLUG = "{{cookiecutter.slug}}"
 
 
@@ -47,6 +51,20 @@ def wait_until_gone(identity: int) -> None:
     while alive(identity):
         assert time.monotonic() < deadline, f"process {identity} still runs"
         os.sched_yield()
+
+
+def wait_until_there(path: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} is not there"
+        os.sched_yield()
+
+
+def waiting(folder: Path) -> tuple[str, Path]:
+    """Return a hook that tells its number in a file, and waits."""
+    pid = folder / "pid"
+    hook = f"import os, time\nopen({str(pid)!r} + '.new', 'w').write(str(os.getpid()))\n"
+    return hook + f"os.rename({str(pid)!r} + '.new', {str(pid)!r})\ntime.sleep(600)\n", pid
 
 
 def write_end(what: str) -> str:
@@ -117,22 +135,15 @@ def test_what_jobs_left_is_removed_on_demand_and_links_are_not_followed(worker: 
     assert (kept / "file").read_text() == "kept"
 
 
-def test_a_template_that_does_not_change_is_looked_through_once(tmp_path: Path) -> None:
-    """By root's worker alone: a user of its own may not be able to read it."""
+@ONLY_ROOT
+def test_a_template_that_is_known_to_be_for_all_is_not_looked_through(tmp_path: Path) -> None:
     folder = template(tmp_path)
-    code = f"""
-import os, sys
-sys.path.insert(0, {str(CODE.parent)!r})
-import worker
-found = []
-for live in (False, True):
-    for mode in (0o755, 0o700):
-        os.chmod({str(folder)!r}, mode)
-        found.append(worker.open_to_others({str(folder)!r}, live=live))
-print(found)
-"""
-    said = subprocess.run([sys.executable, "-I", "-B", "-c", code], capture_output=True, check=True, timeout=SECONDS)
-    assert said.stdout.decode() == "[True, True, True, False]\n"
+    with started(tmp_path / "room", "--user", str(NOBODYS)) as own:
+        for mode, known, told in ((0o755, None, {"readable": True}), (0o700, None, {"readable": False}), (0, True, {})):
+            folder.chmod(mode)
+            own.create(folder, readable=known)
+            own.tell({"action": "clear", "paths": []})
+            assert own.hear() == {"event": "cleared", **told}
 
 
 def test_what_cannot_be_removed_is_said(worker: Worker) -> None:
@@ -154,6 +165,37 @@ def test_a_worker_serves_one_template_after_the_other_and_mixes_nothing(worker: 
             {"slug": "s", "_extensions": ["shared_module.same"]},
         )
         assert worker.create(folder).read("file") == f"x-{name}"
+
+
+def test_nothing_that_a_job_was_told_is_in_the_memory_of_a_later_one(worker: Worker, tmp_path: Path) -> None:
+    code = """
+import re
+found = set()
+with open('/proc/self/mem', 'rb', buffering=0) as memory:
+    for line in open('/proc/self/maps'):
+        begin, end = (int(word, 16) for word in line.split()[0].split('-'))
+        if line.split()[1].startswith('rw'):
+            memory.seek(begin)
+            found.update(re.findall(b'canary' + b'-[0-9a-f]{32}', memory.read(end - begin)))
+environment.globals['found'] = b' '.join(sorted(found)).decode()
+"""
+    told, own = (f"canary-{secrets.token_hex(16)}" for _ in range(2))
+    assert worker.create(template(tmp_path / "first"), {"slug": told}).event == "done"
+    folder = with_extension(tmp_path, code)
+    (folder / SLUG / "file.txt").write_text("{{ found }}")
+    assert worker.create(folder, {"slug": own}).read("file.txt") == own
+
+
+def test_a_second_job_without_an_end_of_the_first_is_refused(tmp_path: Path) -> None:
+    with started(tmp_path / "room") as own:
+        assert own.create(template(tmp_path)).event == "done"
+        own.forget()
+        own.begin(template(tmp_path))
+        assert own.hear() == {"event": "odd", "message": "the last job was not cleared"}
+        own.tell({"action": "clear", "paths": []})
+        assert own.hear() == {"event": "cleared"}
+        own.tell({"action": "ping"})
+        assert own.hear() == {"event": "pong"}
 
 
 def test_a_job_has_no_descriptor_of_the_worker_but_its_own_two_pipes(worker: Worker, tmp_path: Path) -> None:
@@ -253,7 +295,7 @@ def test_a_message_without_end_does_not_fill_the_memory_of_the_worker(worker: Wo
     )
     made = worker.create(with_extension(tmp_path, code))
     assert made.event == "failed"
-    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    status = Path(f"/proc/{worker.supervisor}/status").read_text()
     peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) >> 10
     assert peak < megabytes, f"the worker used {peak} MiB for one message of a job"
 
@@ -314,18 +356,13 @@ def test_a_daemon_that_a_job_left_running_is_dead_when_the_job_is_told_as_done(w
 
 
 def test_a_worker_that_is_killed_takes_its_job_with_it(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
-    hook = f"import os, time\nopen({str(pid)!r} + '.new', 'w').write(str(os.getpid()))\n"
-    hook += f"os.rename({str(pid)!r} + '.new', {str(pid)!r})\ntime.sleep(600)\n"
+    hook, pid = waiting(tmp_path)
     folder = template(tmp_path, **{"hooks/post_gen_project.py": hook})
     with started(tmp_path / "room") as own:
         asked = own.begin(folder)
         assert [own.hear()["event"], own.hear()["event"]] == ["step", "resolved"]
         own.tell({"action": "proceed", "id": asked["id"]})
-        deadline = time.monotonic() + SECONDS
-        while not pid.exists():
-            assert time.monotonic() < deadline
-            os.sched_yield()
+        wait_until_there(pid)
         own.process.kill()
         own.process.wait(SECONDS)
         running = int(pid.read_text())
@@ -350,3 +387,28 @@ def test_what_a_job_says_has_confined_it_is_believed_only_before_the_template_ru
     told = worker.create(with_extension(tmp_path / "b", send.replace("'LINE'", repr(late.encode() + b"\n"))))
     assert (told.event, told.last["kind"]) == ("failed", "died")
     assert "mechanisms" not in told.last or told.last["mechanisms"] == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_with_its_supervisor_a_worker_and_its_job_end(tmp_path: Path, name: str) -> None:
+    hook, pid = waiting(tmp_path)
+    with started(tmp_path / "room") as own:
+        asked = own.begin(template(tmp_path, **{"hooks/post_gen_project.py": hook}))
+        assert [own.hear()["event"], own.hear()["event"]] == ["step", "resolved"]
+        own.tell({"action": "proceed", "id": asked["id"]})
+        wait_until_there(pid)
+        os.kill(own.supervisor, getattr(signal, name))
+        own.process.wait(SECONDS)
+        wait_until_gone(int(pid.read_text()))
+
+
+def test_a_worker_that_is_asked_to_end_has_buried_its_job_when_it_does(tmp_path: Path) -> None:
+    hook, pid = waiting(tmp_path)
+    with started(tmp_path / "room") as own:
+        asked = own.begin(template(tmp_path, **{"hooks/post_gen_project.py": f"import os; os.setsid()\n{hook}"}))
+        assert [own.hear()["event"], own.hear()["event"]] == ["step", "resolved"]
+        own.tell({"action": "proceed", "id": asked["id"]})
+        wait_until_there(pid)
+        own.process.terminate()
+        own.process.wait(SECONDS)
+        assert not alive(int(pid.read_text()))

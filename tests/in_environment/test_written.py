@@ -36,7 +36,7 @@ def watched(worker: Worker, folder: Path, code: str, **changes: Any) -> Outcome:
         with_extension(folder, f"{ONCE}\n{told}\n{code}"),
         output=str(output),
         temporary=str(temporary),
-        most={"files": FILES, "folders": folders},
+        most={"files": FILES, "folders": folders, "mounts": []},
         **changes,
     )
 

@@ -96,10 +96,25 @@ class Worker:
         self._stdin = process.stdin
         self._stdout = process.stdout
         self._heard = b""
+        self._worked = False
+
+    @property
+    def supervisor(self) -> int:
+        """The process that sees to one job."""
+        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(child)
 
     def tell(self, message: dict[str, Any]) -> None:
+        if message["action"] in {"create", "inspect"} and self._worked:  # the test looks at what the last job has left
+            self.tell({"action": "clear", "paths": []})
+            assert self.hear() == {"event": "cleared"}
+        self._worked = message["action"] != "clear" and (self._worked or message["action"] in {"create", "inspect"})
         self._stdin.write(json.dumps(message).encode() + b"\n")
         self._stdin.flush()
+
+    def forget(self) -> None:
+        """Leave it to the test to have what the last job has left cleared."""
+        self._worked = False
 
     def hear(self, seconds: float = SECONDS) -> dict[str, Any]:
         """Return the next message."""
@@ -151,11 +166,12 @@ class Worker:
 
 
 @contextmanager
-def started(room: Path, *, measured: bool = True) -> Iterator[Worker]:
+def started(room: Path, *arguments: str, measured: bool = True) -> Iterator[Worker]:
     """Run a worker, which may only write to `room`, while the caller stays in the context.
 
     Args:
         room: A folder that does not exist.
+        arguments: The worker's.
         measured: What measures how much of our code the tests run sees it, which makes each job three times as dear.
     """
     (room / "home").mkdir(parents=True)
@@ -168,7 +184,7 @@ def started(room: Path, *, measured: bool = True) -> Iterator[Worker]:
     }
     with (room / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-B", CODE],
+            [sys.executable, "-I", "-B", CODE, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -104,7 +104,7 @@ def alone(readable: Path) -> Iterator[Walled]:
 def users(home: Path) -> list[int]:
     """Return the users of the renderers of a home, as they are numbered outside of user namespaces."""
     words = [command(worker) for worker in workers_of(home)]
-    return [int(said[said.index("--user") + 1]) for said in words if "--pid-namespace" not in said]
+    return sorted({int(said[said.index("--user") + 1]) for said in words if "--pid-namespace" not in said})
 
 
 def workers_of(home: Path) -> list[int]:
@@ -331,6 +331,18 @@ async def test_without_namespaces_a_job_that_writes_too_much_is_ended_and_told(a
         assert not runs(user)
         await dynamo.create_project("little", str(alone.home.outputs))
         alone.keep_bases()
+
+
+async def test_more_files_than_a_project_may_have_are_nowhere_else_either(walled: Walled) -> None:
+    hook = (
+        "import os, time\n[os.symlink('x', os.environ['TMPDIR'] + '/%d' % n) for n in range(4000)]\ntime.sleep(600)\n"
+    )
+    async with walled.open(output_files=1000) as dynamo:
+        await walled.home.add(dynamo, "much", post_gen_project=hook)
+        with pytest.raises(RenderFailed, match="its temporary folder has more than 1000 files and folders") as raised:
+            await dynamo.create_project("much", str(walled.home.outputs))
+        assert "DYNAMO_MCP_OUTPUT_FILES" in raised.value.hint
+        walled.keep_bases()
 
 
 def serving(walled: Walled, *arguments: str, refusing: bool = False) -> subprocess.Popen[bytes]:

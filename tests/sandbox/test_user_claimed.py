@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from dynamo_mcp.sandbox.user import claimed
+from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox.user import claimed, runs
+from homes import until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -19,6 +22,8 @@ pytestmark = [
 ]
 
 PYTHON = Path(sys.executable)
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+"""One that others may run: that of the tests may be root's alone."""
 
 
 class Leaving(type(Path())):  # type: ignore[misc]
@@ -60,3 +65,35 @@ async def test_a_start_that_is_cancelled_leaves_no_descriptor_and_its_user_can_b
         assert user is not None
         assert held(folder) == [str(user.number)]
     assert held(folder) == []
+
+
+async def test_a_process_whose_first_thread_has_ended_still_runs(tmp_path: Path) -> None:
+    code = """
+import ctypes, os, threading, time
+def live():
+    os.write(1, b'x')
+    time.sleep(600)
+threading.Thread(target=live).start()
+ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+"""
+    async with claimed(PYTHON, tmp_path / "locks") as user:
+        assert user is not None
+        assert not runs(user.number)
+        living = subprocess.Popen(  # noqa: ASYNC220 - nothing else waits here
+            [SYSTEM_PYTHON, "-I", "-S", "-c", code], user=user.number, stdout=subprocess.PIPE
+        )
+        with living:
+            assert living.stdout is not None
+            assert living.stdout.read(1) == b"x"
+            await until(lambda: "State:\tZ" in Path(f"/proc/{living.pid}/status").read_text())
+            try:
+                assert runs(user.number)
+                with pytest.raises(subprocess.TimeoutExpired):
+                    living.wait(0)
+                subprocess.run(  # noqa: ASYNC221 - it is quick
+                    [PYTHON, "-I", "-S", "-B", CODE / "identity.py", str(user.number)], check=True, timeout=20
+                )
+                living.wait(20)
+            finally:
+                living.kill()
+        assert not runs(user.number)

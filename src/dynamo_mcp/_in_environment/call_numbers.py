@@ -107,8 +107,31 @@ REFUSED = {
 }
 """Answered with EPERM."""
 
-SAID_NOT_TO_EXIST = {"clone3": Numbers(435, 435), "openat2": Numbers(437, 437)}
+SAID_NOT_TO_EXIST = {
+    # Their flags are where no filter sees them.
+    "clone3": Numbers(435, 435),
+    "openat2": Numbers(437, 437),
+    # Files that are in no folder and in nobody's memory.
+    "memfd_create": Numbers(319, 279),
+    # They tell the names of files that others make in folders that can't be listed.
+    "inotify_init": Numbers(253, None),
+    "inotify_init1": Numbers(294, 26),
+    "inotify_add_watch": Numbers(254, 27),
+}
 """Answered with ENOSYS."""
+
+SAID_NOT_TO_BE_SUPPORTED = {
+    # No rule about paths holds them off; who copies a file's attributes goes on without.
+    "setxattr": Numbers(188, 5),
+    "lsetxattr": Numbers(189, 6),
+    "fsetxattr": Numbers(190, 7),
+    "setxattrat": Numbers(463, 463),
+    "removexattr": Numbers(197, 14),
+    "lremovexattr": Numbers(198, 15),
+    "fremovexattr": Numbers(199, 16),
+    "removexattrat": Numbers(466, 466),
+}
+"""Answered with EOPNOTSUPP, as by a file system that has none of it."""
 
 EXAMINED = {
     "open": Numbers(2, None),
@@ -129,5 +152,8 @@ EXAMINED = {
     "sched_setattr": Numbers(314, 274),
     "socket": Numbers(41, 198),
     "socketpair": Numbers(53, 199),
+    "setsockopt": Numbers(54, 208),
+    "fcntl": Numbers(72, 25),
+    "prctl": Numbers(157, 167),
 }
 """Answered by their arguments (`seccomp.py`)."""

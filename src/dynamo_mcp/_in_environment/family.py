@@ -1,8 +1,8 @@
 """Which processes belong to a job, and how do they die? All of them, whatever they did to get away.
 
 In a PID namespace of its own, the worker sees nothing but its jobs. A user of its own has nothing but them, either.
-Elsewhere the worker adopts what its descendants leave behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it
-stays below it in the process tree.
+Their supervisor adopts what its descendants leave behind (PR_SET_CHILD_SUBREAPER, prctl(2)), so that all of it stays
+below it in the process tree.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         process_control(_PR_SET_PDEATHSIG, number)
 
 
-def bury(child: int, *, alone: bool, user: int | None = None) -> int:
+def bury(child: int | None, *, alone: bool, user: int | None = None) -> int:
     """Kill a job and all its descendants, and reap them.
 
     Args:
-        child: The job.
-        alone: This process is process 1 of a PID namespace.
+        child: The job; None where there is only what one has left.
+        alone: This process and its parent have a PID namespace of their own.
         user: The job runs as this user, and nothing else does.
 
     Returns:
@@ -51,13 +51,14 @@ def bury(child: int, *, alone: bool, user: int | None = None) -> int:
     """
     if user is not None and not alone:
         return _bury_all_of(child, user)
-    status = 0
-    with contextlib.suppress(ChildProcessError):
+    status = ended = 0
+    if child is not None:
         ended, how = os.waitpid(child, os.WNOHANG)
         status = how if ended else 0
+    own = [] if child is None or ended else [child]
     for _ in range(_ROUNDS):
         # What is killed may have forked meanwhile, so this goes on until nothing is left.
-        for victim in [-1] if alone else [child, *descendants(os.getpid())]:
+        for victim in [-1] if alone else [*own, *descendants(os.getpid())]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(victim, signal.SIGKILL)
         try:
@@ -69,13 +70,15 @@ def bury(child: int, *, alone: bool, user: int | None = None) -> int:
     return status
 
 
-def _bury_all_of(child: int, user: int) -> int:
+def _bury_all_of(child: int | None, user: int) -> int:
     """Do it where all of the job's processes are one user's."""
-    ended, status = os.waitpid(child, os.WNOHANG)
-    if not ended:
-        os.kill(child, signal.SIGKILL)
-        _, how = os.waitpid(child, 0)
-        status = 0 if os.WIFSIGNALED(how) and os.WTERMSIG(how) == signal.SIGKILL else how
+    status = 0
+    if child is not None:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            _, how = os.waitpid(child, 0)
+            status = 0 if os.WIFSIGNALED(how) and os.WTERMSIG(how) == signal.SIGKILL else how
     # What the job has left running became this process's child when the job died.
     with contextlib.suppress(ChildProcessError):
         while True:

@@ -6,10 +6,12 @@ it is of that one job. Run as a script, `python -I -S -B identity.py USER` ends 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import stat
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +23,17 @@ if __name__ == "__main__":
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dynamo_mcp._in_environment.system_calls import library, process_control
+    from dynamo_mcp._in_environment.system_calls import library, process_control, set_capabilities
 else:
-    from system_calls import library, process_control
+    from system_calls import library, process_control, set_capabilities
 
 _PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
 """linux/prctl.h"""
+_CAPABILITIES = 64
+"""As many as a set has room for."""
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+"""linux/capability.h"""
 
 
 def become(user: int) -> None:
@@ -35,9 +42,14 @@ def become(user: int) -> None:
     Raises:
         OSError: The kernel refused; nothing may run then.
     """
+    # What may never be had again; it wants CAP_SETPCAP, and nothing is had without it, either.
+    with contextlib.suppress(OSError):
+        for number in range(_CAPABILITIES):
+            process_control(_PR_CAPBSET_DROP, number)
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
+    set_capabilities(struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0), bytes(24))
     # Changing users made what /proc tells of this process root's (prctl(2), PR_SET_DUMPABLE); it holds no secret.
     process_control(_PR_SET_DUMPABLE, 1)
 

@@ -22,6 +22,8 @@ else:
     from watching import TooMuch
 
 _KIBIBYTE = 1024
+_BUFFERS = {"socket": 212_992, "pipe": 65_536}
+"""Bytes that one may hold as it is made (socket(7), pipe(7)); jobs can't have them hold more (`seccomp.py`)."""
 
 
 def die_first() -> None:
@@ -34,6 +36,7 @@ def die_first() -> None:
 
 
 class _Used(NamedTuple):
+    teller: int
     bytes: int
     threads: int
 
@@ -43,64 +46,81 @@ def look(limits: dict[str, Any], *, alone: bool, user: int | None = None) -> Non
 
     Args:
         limits: How much that may be ("memory_bytes", "processes").
-        alone: This process is process 1 of a PID namespace, in which it may look at everything.
+        alone: The worker has a PID namespace of its own, in which this process may look at everything.
         user: As whom the jobs run.
 
     Raises:
         TooMuch: It is more than they may.
     """
-    processes = _others() if alone else family.descendants(os.getpid())
-    used = [_used(process) for process in processes]
+    used = [_used(process) for process in (_others() if alone else family.descendants(os.getpid()))]
     threads = sum(each.threads for each in used)
     if threads > limits["processes"]:
         told = f"the job had more than {limits['processes']} processes and threads at a time"
         raise TooMuch("processes", told, "processes")
-    together = functools.partial(_together, processes, used, limits["memory_bytes"], _used(os.getpid()).bytes)
+    together = functools.partial(_together, used, limits["memory_bytes"])
     if (together() if alone or user is None else identity.asked_as(user, together)) > limits["memory_bytes"]:
         told = f"the job used more memory than the {limits['memory_bytes']} bytes that it may"
         raise TooMuch("memory", told, "memory_bytes")
 
 
-def _together(processes: list[int], used: list[_Used], limit: int, inherited: int) -> int:
+def _together(used: list[_Used], limit: int) -> int:
     """Return what processes use, where what they share counts once if they would be above a limit otherwise."""
-    unmapped = _in_files(processes)
+    unmapped = _in_files(used)
     if sum(each.bytes for each in used) + unmapped <= limit:
         return 0
-    return sum(map(_share, processes, used, [inherited] * len(used))) + unmapped
+    return sum(map(_share, used)) + unmapped
 
 
 def _others() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+    """Return what there is in a PID namespace besides the worker and its supervisor, which is this process."""
+    own = {1, os.getpid()}
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) not in own]
 
 
 def _used(process: int) -> _Used:
-    """Return what a process has in memory by itself or in common with others, but for files (proc_pid_status(5))."""
-    found = dict(_fields(f"/proc/{process}/status", ("RssAnon", "RssShmem", "Threads")))
-    return _Used((found.get("RssAnon", 0) + found.get("RssShmem", 0)) * _KIBIBYTE, found.get("Threads", 0))
+    """Return what a process has in memory by itself or in common with others, but for files (proc_pid_status(5)).
+
+    Where its first thread has ended, and others have not, one of those tells it.
+    """
+    wanted = ("RssAnon", "RssShmem", "Threads")
+    teller, found = process, dict(_fields(f"/proc/{process}/status", wanted))
+    if "RssAnon" not in found and found.get("Threads", 0) > 1:
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                told = dict(_fields(f"/proc/{process}/task/{thread}/status", wanted))
+                if "RssAnon" in told:
+                    teller, found = int(thread), told
+                    break
+    used = found.get("RssAnon", 0) + found.get("RssShmem", 0)
+    return _Used(teller, used * _KIBIBYTE, found.get("Threads", 0))
 
 
-def _share(process: int, used: _Used, inherited: int) -> int:
+def _share(used: _Used) -> int:
     """Return the same with what is in common divided by those who have it (proc_pid_smaps_rollup(5)).
 
-    Of a process that does not let itself be looked at, what it was forked with is taken for shared.
+    Of a process that does not let itself be looked at, nothing is taken for shared.
     """
-    shares = dict(_fields(f"/proc/{process}/smaps_rollup", ("Pss", "Pss_Anon", "Pss_Shmem")))
+    shares = dict(_fields(f"/proc/{used.teller}/smaps_rollup", ("Pss", "Pss_Anon", "Pss_Shmem")))
     if "Pss_Anon" in shares:
         return (shares["Pss_Anon"] + shares.get("Pss_Shmem", 0)) * _KIBIBYTE
-    return shares["Pss"] * _KIBIBYTE if shares else max(0, used.bytes - inherited)
+    return shares["Pss"] * _KIBIBYTE if shares else used.bytes
 
 
-def _in_files(processes: list[int]) -> int:
-    """Return what is in files that have no name anywhere (memfd_create(2)), whether it is mapped or not."""
-    found = {}
-    for process in processes:
+def _in_files(used: list[_Used]) -> int:
+    """Return what is in memory, or may be, that is open and not mapped: files without a name, sockets and pipes."""
+    found: dict[str, int] = {}
+    for each in used:
         with contextlib.suppress(OSError):
-            for entry in os.listdir(f"/proc/{process}/fd"):
-                path = f"/proc/{process}/fd/{entry}"
+            for entry in os.listdir(f"/proc/{each.teller}/fd"):
+                path = f"/proc/{each.teller}/fd/{entry}"
                 with contextlib.suppress(OSError):
-                    if os.readlink(path).startswith("/memfd:"):
+                    target = os.readlink(path)
+                    kind = target.partition(":")[0]
+                    if kind == "/memfd":
                         status = os.stat(path)
-                        found[status.st_dev, status.st_ino] = status.st_blocks * 512
+                        found[f"{status.st_dev} {status.st_ino}"] = status.st_blocks * 512
+                    elif kind in _BUFFERS:
+                        found[target] = _BUFFERS[kind]
     return sum(found.values())
 
 

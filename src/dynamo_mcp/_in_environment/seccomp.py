@@ -15,10 +15,10 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment.call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_EXIST
+    from dynamo_mcp._in_environment.call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_BE_SUPPORTED, SAID_NOT_TO_EXIST
     from dynamo_mcp._in_environment.system_calls import process_control
 else:
-    from call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_EXIST
+    from call_numbers import EXAMINED, REFUSED, SAID_NOT_TO_BE_SUPPORTED, SAID_NOT_TO_EXIST
     from system_calls import process_control
 
 
@@ -49,6 +49,13 @@ _PRIO_PROCESS = 0
 _IOPRIO_WHO_PROCESS = 1
 """One process, where others stand for a group, or for all of a user (setpriority(2), ioprio_set(2))."""
 
+_SOL_SOCKET = 1
+_BUFFER_SIZES = (7, 8, 32, 33)
+"""SO_SNDBUF, SO_RCVBUF and their FORCE (asm-generic/socket.h)."""
+_F_SETPIPE_SZ = 1031
+"""linux/fcntl.h"""
+
+_PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
 
@@ -142,6 +149,7 @@ def assemble(machine: str, *, network: bool) -> Program:
     answers = [
         *((EXAMINED[name], examination) for name, examination in _examinations(network=network).items()),
         *((numbers, _fail_with(errno.ENOSYS)) for numbers in SAID_NOT_TO_EXIST.values()),
+        *((numbers, _fail_with(errno.EOPNOTSUPP)) for numbers in SAID_NOT_TO_BE_SUPPORTED.values()),
         *((numbers, _REFUSE) for numbers in REFUSED.values()),
     ]
     for numbers, answer in answers:
@@ -182,6 +190,9 @@ def _examinations(*, network: bool) -> dict[str, Program]:
         *_when_equal(_SOCK_SEQPACKET, _ALLOW),
         *_REFUSE,
     ]
+    larger = (step for option in _BUFFER_SIZES for step in _when_equal(option, _REFUSE))
+    usual_buffers = [*_load_argument(2), *larger, *_ALLOW]
+    to_be_looked_at = [*_load_argument(1), *_unless_equal(1, _REFUSE), *_ALLOW]
     return {
         "open": no_set_uid_when_created(flags=1, mode=2),
         "openat": no_set_uid_when_created(flags=2, mode=3),
@@ -202,6 +213,11 @@ def _examinations(*, network: bool) -> dict[str, Program]:
         "ioprio_set": of_one(_IOPRIO_WHO_PROCESS),
         "socket": internet if network else _REFUSE,
         "socketpair": connected_pair,
+        # The kernel's memory behind sockets and pipes is nobody's, so it must at least not be more than usual.
+        "setsockopt": [*_load_argument(1), *_when_equal(_SOL_SOCKET, usual_buffers), *_ALLOW],
+        "fcntl": [*_load_argument(1), *_when_equal(_F_SETPIPE_SZ, _REFUSE), *_ALLOW],
+        # What a job uses is looked at from outside (`memory.py`).
+        "prctl": [*_load_argument(0), *_when_equal(_PR_SET_DUMPABLE, to_be_looked_at), *_ALLOW],
     }
 
 

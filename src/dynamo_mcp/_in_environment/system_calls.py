@@ -57,6 +57,15 @@ def process_control(option: int, *arguments: int) -> int:
     return _checked(library().prctl(option, *_padded(arguments, _PROCESS_CONTROL_ARGUMENTS)))
 
 
+def set_capabilities(header: bytes, data: bytes) -> None:
+    """Set this thread's capabilities (capset(2)).
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    _checked(library().capset(header, data))
+
+
 def _padded(arguments: tuple[int, ...], length: int) -> tuple[int, ...]:
     return arguments + (0,) * (length - len(arguments))
 

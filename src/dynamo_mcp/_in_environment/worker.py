@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "hook_output_bytes", "message_bytes", "policy", "most", "live"}
+     "hooks", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -18,13 +18,13 @@ It expects on standard input:
         message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
         most: how much it may write, where no file system limits that (see `written.py`); null or left out otherwise.
-        live: true where the template's folder may change while the worker lives.
+        readable: whether every user may read the template, where that is known; null or left out otherwise.
     {"action": "inspect", …}
         the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
         the answer to "resolved".
     {"action": "clear", "paths"}
-        removes what jobs have left.
+        removes what a job has left; comes after each, and only when it is answered, the next one is asked for.
     {"action": "ping"}
 
 It results in, on standard output:
@@ -49,32 +49,30 @@ It results in, on standard output:
         of one that could not.
         kind: "memory", "processes", "space" or "depth" where it used too much and was ended, otherwise "died".
         limit: left out of "died"; the name of the setting that allows more, null where none does.
-    {"event": "cleared"} or {"event": "odd", "message"}
+    {"event": "cleared", "readable"} or {"event": "odd", "message"}
+        readable: whether every user may read the template of the job, where it was that of another user.
     {"event": "pong"}
 
-A job tells the worker the same from "resolved" to "failed", without "id". Its first line comes before anything of the
-template and its packages runs, and is not handed on, but becomes the "mechanisms":
+A job tells its supervisor the same from "resolved" to "failed", without "id". Its first line comes before anything of
+the template and its packages runs, and is not handed on, but becomes the "mechanisms":
     {"event": "confined", "mechanisms"}
 
-The worker itself never runs template code and never reads what a job wrote. With `--pid-namespace` it is process 1 of a
-PID namespace, so that killing everything it sees leaves nothing of a job alive. With `--user` it is root, and its jobs
+The worker itself never runs template code, and reads no message: a fork of it does (`supervisor.py`), which sees to one
+job and is gone, with what it knew, when the next one begins. With `--pid-namespace` the worker is process 1 of a PID
+namespace, so that killing everything else in it leaves nothing of a job alive. With `--user` it is root, and its jobs
 become that user, whom nobody else is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import gc
-import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # An isolated interpreter leaves a script's own folder out of the path.
@@ -84,62 +82,43 @@ if __name__ == "__main__":
 
 # The interpreter finds the modules of this folder by its entry in `sys.path`, type checkers by the package.
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import family, identity, job, memory, render, watching, written
+    from dynamo_mcp._in_environment import family, job, render, supervisor
 else:
     import family
-    import identity
     import job
-    import memory
     import render
-    import watching
-    import written
+    import supervisor
 
 
-EVENTS = ["resolved", "step", "done", "failed"]
-PATIENCE = 2.0
-"""Seconds that a job has to end after its last message."""
-ROOTS: dict[str, int] = {}
-READABLE: dict[str, bool] = {}
-"""Of templates, whether every user may read them: only root is asked."""
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - of the sandbox
 FOR_ALL = 0o1777
 
 
 def main() -> None:
-    """Answer messages until standard input ends, or the server does."""
+    """Have one supervisor after the other, until standard input ends, or the server does."""
     alone = "--pid-namespace" in sys.argv[1:]
     user = int(sys.argv[sys.argv.index("--user") + 1]) if "--user" in sys.argv else None
+    # Process 1 is not stopped: whoever signals it in its namespace is a job.
+    expected = {signal.SIGCHLD} if alone else {signal.SIGCHLD, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, expected)
     if not alone:
         family.adopt()
-        signal.signal(signal.SIGTERM, stop)
         family.die_with_parent(signal.SIGTERM)
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
+    requests, replies = os.dup(0), os.dup(1)
     # Whatever prints by accident must not reach the protocol.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(2, 1)
     os.close(null)
     preheat()
+    shared = supervisor.SHARED_MEMORY
     if alone and user is not None:
-        os.chmod(SHARED_MEMORY, FOR_ALL)
-    if alone:
-        ROOTS.update({root: os.stat(root).st_mode for root in ("/output", "/tmp", SHARED_MEMORY)})  # noqa: S108
-    send(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
-    for line in requests:
-        message: dict[str, Any] = json.loads(line)
-        if message["action"] == "ping":
-            send(replies, {"event": "pong"})
-        elif message["action"] == "clear":
-            send(replies, clear(message["paths"], alone=alone))
-        elif message["action"] in {"create", "inspect"}:
-            send(replies, supervise(message, requests, replies, alone=alone, user=user))
-
-
-def stop(*_: object) -> None:
-    """End, and bury what runs: the server asks for it, or is dead."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and the burial is not interrupted
-    raise SystemExit
+        os.chmod(shared, FOR_ALL)
+    roots = {root: os.stat(root).st_mode for root in ("/output", "/tmp", shared)} if alone else {}  # noqa: S108
+    job.say(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
+    handed = supervisor.Worker(requests, replies, alone, user, roots)
+    while (code := supervised(handed, expected)) == supervisor.ANOTHER:
+        pass
+    sys.exit(code)
 
 
 def preheat() -> None:
@@ -152,118 +131,31 @@ def preheat() -> None:
     gc.freeze()
 
 
-def supervise(
-    message: dict[str, Any], requests: BinaryIO, replies: BinaryIO, *, alone: bool, user: int | None
-) -> dict[str, Any]:
-    """Run one job in a fork, hand its messages on, and leave nothing of it alive.
+def supervised(handed: supervisor.Worker, expected: set[signal.Signals]) -> int:
+    """Have one supervisor, and wait for its end; process 1 reaps meanwhile what nobody else does.
+
+    Args:
+        handed: What it needs.
+        expected: The signals that are blocked, which tell of a child, or to end.
 
     Returns:
-        The job's last message.
+        Its exit code.
     """
-    readable = user is None or open_to_others(message["template"], live=message.get("live", False))
-    from_job, to_worker = os.pipe()
-    from_worker, to_job = os.pipe()
+    worker = os.getpid()
     child = os.fork()
     if child == 0:
-        os.close(from_job)
-        os.close(to_job)
-        job.run(message, from_worker, to_worker, alone=alone, user=user, readable=readable)
-    status = 0
-    try:
-        os.close(to_worker)
-        os.close(from_worker)
-        with os.fdopen(from_job, "rb", buffering=0) as pipe, os.fdopen(to_job, "wb", buffering=0) as orders:
-            messages = watching.Lines(pipe.fileno(), looks(message, alone=alone, user=user))
-            last = follow(message, messages, orders, requests, replies)
-    except watching.TooMuch as error:
-        last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
-    finally:
-        status = family.bury(child, alone=alone, user=user)
-    if last.get("kind") == "died":
-        last["message"] = family.obituary(status, last["message"])
-    return last
-
-
-def open_to_others(template: str, *, live: bool) -> bool:
-    """Tell whether a user of its own can read a template; what does not change is looked through once."""
-    if live or template not in READABLE:
-        READABLE[template] = identity.readable(template)
-    return READABLE[template]
-
-
-def looks(message: dict[str, Any], *, alone: bool, user: int | None) -> list[Callable[[], None]]:
-    """Return what is looked at while a job runs: only what nothing else limits."""
-    found: list[Callable[[], None]] = []
-    if message["policy"]:
-        found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone, user=user))
-    if message.get("most"):
-        found.append(functools.partial(written.look, message["most"]))
-    return found
-
-
-def follow(
-    asked: dict[str, Any], messages: watching.Lines, orders: BinaryIO, requests: BinaryIO, replies: BinaryIO
-) -> dict[str, Any]:
-    """Hand a job's messages on, one of each known shape at a time; what it writes is read as data, never as code.
-
-    First it says what has confined it, which is believed there alone: by then nothing of the template has run.
-
-    Returns:
-        Its last message, or the `failed` one of a job that ended, or wrote nonsense.
-    """
-    name = asked["id"]
-    mechanisms: list[str] | None = None
-    while line := messages.next(asked["message_bytes"]):
-        try:
-            said = json.loads(line) if line.endswith(b"\n") else None
-        except (ValueError, RecursionError):
-            said = None
-        event = said.get("event") if isinstance(said, dict) else None
-        if mechanisms is None and isinstance(said, dict) and event == "confined":
-            mechanisms = said["mechanisms"]
-            continue
-        expected = EVENTS[-1:] if mechanisms is None else EVENTS
-        if not isinstance(said, dict) or not isinstance(event, str) or event not in expected:
-            return died(name, "the job wrote something that is no message")
-        said["id"] = name
-        if event in EVENTS[2:]:
-            said["mechanisms"] = mechanisms or []
-            # A job ends by itself now, which closes its pipe; one that stays, against the rules, is killed.
-            messages.wait(PATIENCE)
-            return said
-        send(replies, said)
-        if event == "resolved":
-            order = json.loads(requests.readline() or b'{"action": "stop"}')
-            with contextlib.suppress(BrokenPipeError):
-                orders.write(b"1" if order["action"] == "proceed" else b"0")
-    return died(name, "the job ended without a word")
-
-
-def died(name: str, message: str) -> dict[str, Any]:
-    """Compose the last message of a job that had none."""
-    return {"event": "failed", "id": name, "kind": "died", "message": message, "output": ""}
-
-
-def clear(paths: list[str], *, alone: bool) -> dict[str, Any]:
-    """Remove what jobs have written; links are removed, not followed."""
-    if alone:  # then it is this sandbox's own, and every job may write to it
-        paths = [*paths, *(os.path.join(SHARED_MEMORY, name) for name in os.listdir(SHARED_MEMORY))]
-    odd = [root for root, mode in ROOTS.items() if alone and os.stat(root).st_mode != mode]
-    if odd:
-        return {"event": "odd", "message": "the mode of " + odd[0] + " was changed"}
-    for path in paths:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        shutil.rmtree(path, ignore_errors=True)
-        if os.path.lexists(path):
-            return {"event": "odd", "message": path + " can't be removed"}
-    return {"event": "cleared"}
-
-
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
-    """Write one message."""
-    stream.write(json.dumps(message).encode() + b"\n")
-    stream.flush()
+        supervisor.run(handed, worker)
+    while True:
+        # A job that is no user of its own may be able to stop its supervisor, and would not be watched any more.
+        ended, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if handed.alone else 0))
+        if ended == child:
+            break
+        if not ended and signal.sigwait(expected) == signal.SIGTERM:
+            os.kill(child, signal.SIGTERM)
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else supervisor.FAILED
+    if code == supervisor.FAILED and not handed.alone:  # the namespace ends with process 1
+        family.bury(None, alone=False, user=handed.user)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How much has a job written so far? Looked at where no file system of its own limits it (`watching.py`)."""
+"""How much has a job written so far? Looked at as far as no file system of its own limits it (`watching.py`)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,30 @@ DEPTH = 60
 """Folders within folders that a project may have (`copying.py`)."""
 
 
-def look(most: dict[str, Any]) -> None:
+def look(most: dict[str, Any], before: list[int]) -> None:
     """Look at what a job has written by now.
 
     Args:
         most: "files", the number of files, folders and links that each folder may hold; "folders": of each its "path",
-            how many "bytes" it may hold, the "setting" that says so, and what it "is" in words.
+            how many "bytes" it may hold, the "setting" that says so, and what it "is" in words; "mounts": the same of
+            folders that are file systems of the job's own, which limit bytes by themselves, and hence without.
+        before: What `inodes` has returned before the job began.
 
     Raises:
         TooMuch: It is more than may be.
     """
     for folder in most["folders"]:
         _look(folder, most["files"])
+    for mount, had, has in zip(most["mounts"], before, inodes(most), strict=True):
+        if has - had > most["files"]:
+            told = f"{mount['is']} has more than {most['files']} files and folders"
+            raise TooMuch("space", told, "output_files")
+
+
+def inodes(most: dict[str, Any]) -> list[int]:
+    """Return how many files, folders and links there are in each of the job's own file systems (statvfs(3))."""
+    found = [os.statvfs(mount["path"]) for mount in most["mounts"]]
+    return [each.f_files - each.f_ffree for each in found]
 
 
 def _look(folder: dict[str, Any], most_files: int) -> None:

@@ -25,6 +25,9 @@ NARROW = (*PROGRAMS, *FILES, "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/p
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
+MOUNTS = ("/output", "/tmp", "/dev/shm")  # noqa: S108 - of the sandbox
+"""File systems of a renderer's own under bubblewrap, of limited size."""
+
 
 def policy(
     settings: Settings,
@@ -62,8 +65,12 @@ def policy(
     }
 
 
-def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
-    """Say how much one job may write where no file system limits it (`_in_environment/written.py`)."""
+def most(settings: Settings, output: Path, temporary: Path, backend: Backend | None) -> dict[str, Any]:
+    """Say how much one job may write, as far as no file system limits it (`_in_environment/written.py`)."""
+    if backend == "bubblewrap":
+        words = ("its output", "its temporary folder", "its shared memory")
+        mounts = [{"path": path, "is": what} for path, what in zip(MOUNTS, words, strict=True)]
+        return {"files": settings.output_files, "folders": [], "mounts": mounts}
     folders = [
         (output, "output_bytes", "its output"),
         (temporary, "temporary_bytes", "its temporary folder"),
@@ -74,4 +81,5 @@ def most(settings: Settings, output: Path, temporary: Path) -> dict[str, Any]:
             {"path": str(path), "bytes": getattr(settings, setting), "setting": setting, "is": words}
             for path, setting, words in folders
         ],
+        "mounts": [],
     }

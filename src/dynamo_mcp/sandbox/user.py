@@ -14,7 +14,7 @@ import shlex
 import stat
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -108,17 +108,18 @@ async def sweep(python: Path, folder: Path = FOLDER) -> list[int]:
 
 
 def runs(*numbers: int) -> bool:
-    """Tell whether users run anything; what has ended and was not reaped does not count."""
+    """Tell whether users run anything; what has ended and was not reaped does not count, if all its threads have."""
     wanted = {str(number) for number in numbers}
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                lines = Path("/proc", name, "status").read_text("utf-8", "replace").splitlines()
-            except OSError:
-                continue
-            fields = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
-            if wanted & set(fields.get("Uid", ())) and fields["State"][0] not in {"Z", "X"}:
+        if not name.isdigit():
+            continue
+        fields = _status(Path("/proc", name))
+        if wanted & set(fields.get("Uid", ())):
+            if not _ended_already(fields):
                 return True
+            with suppress(OSError):
+                if not all(_ended_already(_status(thread)) for thread in Path("/proc", name, "task").iterdir()):
+                    return True
     return False
 
 
@@ -167,6 +168,19 @@ def readable(path: Path) -> bool:
         return True
     wanted = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
     return mode & wanted == wanted
+
+
+def _status(process: Path) -> dict[str, list[str]]:
+    """Return the fields of a process or a thread (proc_pid_status(5)); none where it is gone."""
+    try:
+        lines = (process / "status").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return {}
+    return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _ended_already(fields: dict[str, list[str]]) -> bool:
+    return fields.get("State", ["X"])[0] in {"Z", "X"}
 
 
 def _mapped(path: Path) -> bool:

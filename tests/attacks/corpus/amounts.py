@@ -70,6 +70,68 @@ for number in range(4):
         told="memory",
     ),
     Attack(
+        "uses-memory-in-threads",
+        "use too much memory in threads of processes that look as if they had ended",
+        "proc_pid_status(5): the first thread tells it, as long as it lives",
+        lambda scene: MEMORY in scene.loot,
+        hook="""
+import ctypes, threading, time
+def hold(number):
+    block = bytearray(120 << 20)
+    block[::4096] = b'x' * len(block[::4096])
+    time.sleep(1)
+    if number == 3:
+        keep('needed more ' + 'memory')
+    os._exit(0)
+for number in range(4):
+    if os.fork() == 0:
+        threading.Thread(target=hold, args=[number]).start()
+        ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+for number in range(4):
+    os.wait()
+""",
+        told="memory",
+    ),
+    Attack(
+        "uses-memory-without-a-name",
+        "use too much memory in files that no folder has and no process maps",
+        "memfd_create(2)",
+        lambda scene: MEMORY in scene.loot,
+        hook="""
+files = [os.memfd_create('x') for number in range(10)]
+for file in files:
+    os.write(file, bytes(40 << 20))
+keep('needed more ' + 'memory')
+""",
+    ),
+    Attack(
+        "uses-memory-of-the-kernel",
+        "use too much memory in the buffers of sockets",
+        "socket(7): buffers are nobody's memory",
+        lambda scene: MEMORY in scene.loot,
+        hook="""
+import socket, time
+def fill(end):
+    end.setblocking(False)
+    try:
+        while True:
+            end.send(bytes(32768))
+    except BlockingIOError:
+        pass
+for number in range(12):
+    if os.fork() == 0:
+        pairs = [socket.socketpair() for pair in range(110)]
+        [fill(end) for pair in pairs for end in pair]
+        time.sleep(1)
+        if number == 11:
+            keep('needed more ' + 'memory')
+        os._exit(0)
+for number in range(12):
+    os.wait()
+""",
+        told="memory",
+    ),
+    Attack(
         "writes-a-large-file",
         "write a file of 96 MiB",
         "getrlimit(2), `RLIMIT_FSIZE`",
@@ -99,6 +161,22 @@ for number in range(4):
         "tmpfs(5): bubblewrap sets no `nr_inodes`",
         lambda scene: sum(1 for _ in scene.made) > OUTPUT_FILES,
         hook="for number in range(1500):\n    open('file-' + str(number), 'w').close()",
+        told="more than 1000 files",
+    ),
+    Attack(
+        "makes-many-names",
+        "make very many links in its temporary folder, each of which takes memory of the kernel",
+        "tmpfs(5): bubblewrap sets no `nr_inodes`",
+        lambda scene: "made them " + "all" in scene.loot,
+        hook="""
+import shutil, tempfile, time
+folder = tempfile.mkdtemp()
+for number in range(3000):
+    os.symlink('x' * 200, folder + '/' + 'x' * 200 + str(number))
+time.sleep(1)
+shutil.rmtree(folder)
+keep('made them ' + 'all')
+""",
         told="more than 1000 files",
     ),
     Attack(

@@ -85,7 +85,6 @@ ATTACKS = (
         "landlock(7): `setxattr` is never restricted",
         changed,
         hook="os.setxattr('<<victim>>', 'user.canary', b'set')",
-        alone="worked",
     ),
     Attack(
         "poisons-its-environment",
