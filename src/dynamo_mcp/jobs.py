@@ -200,10 +200,10 @@ def failure(job: Job, last: dict[str, Any], settings: Settings) -> Exception:
     printed = visible(str(last.get("output") or "").strip(), settings.hook_output_bytes + LEFT_OUT_BYTES)
     match last.get("kind"):
         case "answers":
-            hint = (
-                FOLDER_NAME if "plain folder name" in message else f"`get_template_variables` lists what `{name}` asks"
+            asks = f"`get_template_variables` lists what `{name}` asks"
+            return InvalidAnswers(
+                name, (_problem(job, last),), hint=FOLDER_NAME if "plain folder name" in message else asks
             )
-            return InvalidAnswers(name, (_problem(job, last),), hint=hint)
         case "hook":
             told = f"Template `{name}`: {message}; it printed:\n{lined(printed or '(nothing)')}"
             hint = _mending(job, message, printed, settings) + _not_permitted(job, printed) + _not_granted(job, printed)
@@ -236,9 +236,7 @@ def _unconfined(job: Job) -> str:
     told = "see what `dynamo-mcp doctor` says; if that is no help, report it in the issues of dynamo-mcp's repository"
     if not grants:
         return told
-    given = ", ".join(f"`{grant}`" for grant in grants)
-    without = command(name, "contained")
-    return f"it may be for what it was granted ({given}), which a person can drop with `{without}`; {told}"
+    return f"it may be for its grants, which a person can drop with `{command(name, 'contained')}`; {told}"
 
 
 def _not_permitted(job: Job, said: str) -> str:
