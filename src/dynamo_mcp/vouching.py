@@ -27,6 +27,8 @@ from dynamo_mcp.types import Location, Template, Vouched
 from dynamo_mcp.views import TrustDropped
 
 _WITH_SCHEME = re.compile(r"(?:https|ssh)://(?:[^@/]*@)?([^/]+)/(.*)")
+_ALSO_CALLED = re.compile(r"^(?:www|ssh|altssh)\.")
+"""Names by which hosts of repositories answer too: they keep what a person set to `inert` so, and give nobody trust."""
 _SCP = re.compile(r"(?:[^@/:]*@)?([^/:]+):(?!/)(.+)")
 
 
@@ -167,6 +169,6 @@ def _place(location: Location) -> Path | str:
     found = _WITH_SCHEME.fullmatch(address) or _SCP.fullmatch(address)
     if found is None:
         return address.lower()
-    host = re.sub(r":\d+$", "", found[1])
+    host = _ALSO_CALLED.sub("", re.sub(r":\d+$", "", found[1]).lower())
     parts = os.path.normpath("/" + found[2]).strip("/").removesuffix(".git").removesuffix("/")
     return f"{host}/{parts}".lower()
