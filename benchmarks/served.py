@@ -14,7 +14,7 @@ from benchmarks.templates import ANSWERS
 from dynamo_mcp import settings
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.parts import Parts, open_parts
-from dynamo_mcp.views import Project
+from dynamo_mcp.project_views import Project
 
 COMMAND = "cookiecutter command"
 

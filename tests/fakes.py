@@ -20,20 +20,10 @@ from dynamo_mcp.progress import (
     Sink,
     ignore,
 )
+from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
-from dynamo_mcp.views import (
-    CatalogueEntry,
-    Category,
-    CategoryInfo,
-    FileText,
-    Preview,
-    PreviewFile,
-    Project,
-    TemplateChange,
-    TemplateInfo,
-    VariableInfo,
-)
+from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateChange, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -26,10 +26,11 @@ from dynamo_mcp.configuration import (
     read,
 )
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.literals import ANSWER_CHARACTERS, text_of
 from dynamo_mcp.parsing import lines_of, parse
 from dynamo_mcp.text import DESCRIPTION_LENGTH
 from dynamo_mcp.types import VariableKind
-from dynamo_mcp.variables import ANSWER_CHARACTERS, Schema, Variable, text_of
+from dynamo_mcp.variables import Schema, Variable
 from homes import SECONDS
 
 YES_NO = ["y", "n", "yes", "no", "Y", "N", "Yes", "No"]

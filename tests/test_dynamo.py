@@ -22,8 +22,8 @@ from dynamo_mcp.errors import (
     TemplateNotFound,
     UsageError,
 )
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.types import Trust
-from dynamo_mcp.views import Project
 from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, workers, write_template
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ import pytest
 
 from dynamo_mcp.errors import HookFailed, InvalidAnswers, NotFound, OutputRefused, Refused
 from dynamo_mcp.previews import REASONS
+from dynamo_mcp.project_views import Preview
 from dynamo_mcp.types import IfExists
-from dynamo_mcp.views import Preview
 from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio

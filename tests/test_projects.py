@@ -14,8 +14,8 @@ import pytest
 from conftest import Listener
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import DynamoError, HookFailed, OutputRefused, RenderFailed, TargetExists
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.types import IfExists
-from dynamo_mcp.views import Project
 from homes import SECONDS, SLUG, Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 
 from dynamo_mcp.errors import DynamoError, OutputRefused, TargetExists
 from dynamo_mcp.types import IfExists
-from homes import Home, base_environments
+from homes import Home, base_environments, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +55,33 @@ async def test_an_agent_merges_only_with_what_its_answers_name_or_the_template_m
         await home.add(dynamo, "other", **choosing(name))
         with pytest.raises(TargetExists, match="`other` did not make it"):
             await dynamo.create_project("other", str(home.outputs), if_exists=if_exists)
+
+
+async def test_a_template_that_has_only_the_name_of_the_one_that_made_a_folder_does_not_merge_with_it(
+    home: Home,
+) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", **choosing("work"))
+        await dynamo.create_project("one", str(home.outputs))
+        await dynamo.remove_template("one")
+        elsewhere = write_template(home.templates / "elsewhere", configuration={"slug": "work", "__folder": "work"})
+        await dynamo.add_template(str(elsewhere), name="one")
+        with pytest.raises(TargetExists, match="`one` did not make it"):
+            await dynamo.create_project("one", str(home.outputs), if_exists="overwrite")
+
+
+async def test_a_folder_put_in_the_place_of_the_one_that_a_template_made_is_not_its_own(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one", **choosing("work"))
+        await dynamo.create_project("one", str(home.outputs))
+        await dynamo.create_project("one", str(home.outputs), if_exists="overwrite")
+        (home.outputs / "work").rename(home.outputs / "made")
+        theirs(home, "work")
+        with pytest.raises(TargetExists, match="`one` did not make it"):
+            await dynamo.create_project("one", str(home.outputs), if_exists="overwrite")
+        assert (home.outputs / "work" / "README.md").read_text() == "private"
+        (home.path / "targets").rename(home.path / "lost")  # nothing is known, and a project is made anyway
+        await dynamo.create_project("one", str(home.outputs), {"name": "work"}, if_exists="overwrite")
 
 
 async def test_an_answer_names_a_folder_by_its_letters_and_digits(home: Home) -> None:

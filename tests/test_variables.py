@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from dynamo_mcp.configuration import compile_schema
 from dynamo_mcp.errors import InvalidAnswers, Problem
+from dynamo_mcp.literals import ANSWER_CHARACTERS
 from dynamo_mcp.problems import CHOICES_LENGTH, PAIRS, shown
-from dynamo_mcp.variables import ANSWER_CHARACTERS, MOST_PROBLEMS, Schema
+from dynamo_mcp.variables import MOST_PROBLEMS, Schema
 
 KINDS: dict[str, Any] = {
     "name": "web",

@@ -14,12 +14,13 @@ from typing import Any, Literal
 import msgspec
 
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
+from dynamo_mcp.literals import is_jinja, text_of
 from dynamo_mcp.parsing import CONFIGURATION, invalid, lines_of, parse
 from dynamo_mcp.problems import shown
 from dynamo_mcp.scripts import hook_of, hooks
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind
-from dynamo_mcp.variables import YES_NO, Schema, Variable, is_jinja, text_of
+from dynamo_mcp.variables import YES_NO, Schema, Variable
 
 LARGEST_BYTES = 1 << 20
 MOST_VARIABLES = 500

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.literals import ANSWER_CHARACTERS
 from dynamo_mcp.problems import kind_of, shown, wrong
 from dynamo_mcp.text import plain
-from dynamo_mcp.variables import ANSWER_CHARACTERS, Schema, Variable
+from dynamo_mcp.variables import Schema, Variable
 from dynamo_mcp.views import VariableInfo
 
 LARGEST_BYTES = 1 << 20

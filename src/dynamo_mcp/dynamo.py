@@ -25,6 +25,7 @@ from dynamo_mcp.progress import (
     Sink,
     ignore,
 )
+from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
@@ -36,8 +37,6 @@ from dynamo_mcp.views import (
     CatalogueEntry,
     Category,
     CategoryInfo,
-    Preview,
-    Project,
     TemplateChange,
     TemplateInfo,
     TrustInfo,

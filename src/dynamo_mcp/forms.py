@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from dynamo_mcp.literals import ANSWER_CHARACTERS, is_jinja
 from dynamo_mcp.results import text_of
 from dynamo_mcp.text import plain
-from dynamo_mcp.variables import ANSWER_CHARACTERS, is_jinja
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

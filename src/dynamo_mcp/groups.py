@@ -22,13 +22,14 @@ from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, is_own, renewed, unseen
+from dynamo_mcp.vouching import dropped, renewed, unseen
 
 
 class Groups:
@@ -103,17 +104,23 @@ class Groups:
         Raises:
             TemplateNotFound: There is no such group.
             InvalidTemplate: It holds several templates no more, or none can be used; everything stays as it was.
+            Refused: It holds one no more that a person lets run nothing, and a program asks; likewise.
         """
         async with self._registry.hold_group(name) as old:
             repository = await self._fetch(name, old, progress)
             try:
                 confinement = await self._confining.confinement()
                 found = _several(await self._find(repository, old), name)
+                named = {child.directory for child in found.children}
+                vanished = [template for template in old if template.location.directory not in named]
+                self._trusting.check_removal(vanished)
                 templates = _renewal(repository, old, found)
                 known = {template.name: template for template in old}
                 fresh = sorted(template.name for template in templates if template.name not in known)
                 own = self._settings.trusted
-                templates = [renewed(known[new.name], new, own) if new.name in known else new for new in templates]
+                templates = [
+                    await renewed(known[new.name], new, own) if new.name in known else new for new in templates
+                ]
                 changed = any(template.digest != repository.digest for template in old)
                 async with self._registration.using(repository), AsyncExitStack() as claims:
                     for new in fresh:
@@ -127,8 +134,6 @@ class Groups:
                 with anyio.CancelScope(shield=True):
                     await self._registration.release(repository)
                 raise
-            named = {child.directory for child in found.children}
-            vanished = [template for template in old if template.location.directory not in named]
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
             await self._forget(vanished, replaced)
         whole = self._whole(repository, found, registered, failures, confinement)

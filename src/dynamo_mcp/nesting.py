@@ -13,9 +13,9 @@ import msgspec
 
 from dynamo_mcp.configuration import SHOWN, Nested, content_of, has_pre_prompt, nested, none_in
 from dynamo_mcp.errors import DynamoError, InvalidTemplate, NotATemplate
+from dynamo_mcp.literals import is_jinja
 from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.text import plain
-from dynamo_mcp.variables import is_jinja
 
 LONGEST_NAME = 40
 LONGEST_PREFIX = 24

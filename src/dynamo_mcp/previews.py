@@ -21,6 +21,7 @@ from dynamo_mcp.jobs import Request
 from dynamo_mcp.outputs import refuse_existing
 from dynamo_mcp.problems import nearest
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.project_views import FileText, Preview, PreviewFile
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
@@ -28,7 +29,6 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.targets import refuse_unasked
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Change
-from dynamo_mcp.views import FileText, Preview, PreviewFile
 
 FILES = 500
 """Files that are listed; of the others it is told how many there are."""
@@ -107,7 +107,7 @@ class Previews:
                 stray = partial(leave_strays, rendered.root, rendered.directory, copied, within=within)
                 await anyio.to_thread.run_sync(stray)
             target = request.folder / rendered.directory
-            await refuse_unasked(request, rendered.directory, self._settings)
+            refuse_unasked(request, rendered.directory, self._settings)
             await progress.begin("compare", "looking at what is there")
             readable = "make the folder readable, or choose another `output_dir`"
             with words("compare the project with what is", target, hint=readable):

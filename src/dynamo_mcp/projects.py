@@ -21,13 +21,13 @@ from dynamo_mcp.jobs import Request
 from dynamo_mcp.merging import carry_over, link_tree
 from dynamo_mcp.outputs import refuse_existing, refuse_moved
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
-from dynamo_mcp.targets import refuse_target
+from dynamo_mcp.targets import refuse_target, remember
 from dynamo_mcp.types import HookRun, Rendered
-from dynamo_mcp.views import Project
 
 
 class Projects:
@@ -63,7 +63,7 @@ class Projects:
 
     async def _create(self, request: Request, progress: Progress) -> Project:
         async def decide(directory: str, _answers: dict[str, Any]) -> None:
-            await refuse_target(request, directory, self._settings)
+            refuse_target(request, directory, self._settings)
             await progress.begin("render", f"rendering `{request.template.name}`")
 
         async with self._renderers.render(request.job(), decide, progress) as (rendered, mechanisms):
@@ -81,7 +81,7 @@ class Projects:
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
         async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
-            await refuse_target(request, rendered.directory, self._settings)
+            refuse_target(request, rendered.directory, self._settings)
             merging = target.exists()
             move = Move(str(rendered.seen), str(request.folder), rendered.directory)
             if_exists = request.if_exists if merging else "error"
@@ -108,6 +108,7 @@ class Projects:
                         progress=progress,
                     )
                     self._put(request, project, staged, target, merging=merging)
+                    remember(request, rendered.directory, self._settings)
                     if merging:
                         with suppress(OSError):
                             carry_over(staged, target, set(copied.files))

@@ -9,9 +9,9 @@ import anyio.lowlevel
 from mcp_types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound, UsageError
+from dynamo_mcp.literals import is_jinja
 from dynamo_mcp.results import text_of
 from dynamo_mcp.text import plain, quoted
-from dynamo_mcp.variables import is_jinja
 from dynamo_mcp.views import TOOL_PREFIX
 
 if TYPE_CHECKING:

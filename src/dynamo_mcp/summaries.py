@@ -18,10 +18,10 @@ from dynamo_mcp.sandbox.trust import permit
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Location, Template, Tier
 from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo, TrustDropped
-from dynamo_mcp.vouching import is_among
 
 NOT_RUN = (
     "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "

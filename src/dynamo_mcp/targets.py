@@ -7,10 +7,11 @@ template made it before; and one that is hidden only where they say its very nam
 
 from __future__ import annotations
 
+import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
-import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.errors import OutputRefused, TargetExists
@@ -20,12 +21,23 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 
 
-class _Record(msgspec.Struct, frozen=True):
+class _Made(msgspec.Struct, frozen=True):
+    """Who made a folder last: `targets/<digest of its path>.json`.
+
+    Attributes:
+        path: The folder.
+        folder: Its inode, which another one in its place rarely has.
+        template: The template's name.
+        address: Where that comes from: another template may have the name by now.
+    """
+
     path: str
+    folder: int
     template: str
+    address: str
 
 
-async def refuse_target(request: Request, directory: str, settings: Settings) -> None:
+def refuse_target(request: Request, directory: str, settings: Settings) -> None:
     """Refuse a folder that is there already, or that nobody asked for.
 
     Args:
@@ -38,10 +50,10 @@ async def refuse_target(request: Request, directory: str, settings: Settings) ->
         OutputRefused: It is hidden, or the home.
     """
     refuse_existing(request.folder / directory, request.if_exists)
-    await refuse_unasked(request, directory, settings)
+    refuse_unasked(request, directory, settings)
 
 
-async def refuse_unasked(request: Request, directory: str, settings: Settings) -> None:
+def refuse_unasked(request: Request, directory: str, settings: Settings) -> None:
     """Refuse a folder that nobody asked for: also to look at what is in it.
 
     Raises:
@@ -56,7 +68,7 @@ async def refuse_unasked(request: Request, directory: str, settings: Settings) -
     hidden = directory.startswith(".")
     there = target.is_dir() and not target.is_symlink()
     theirs = there and not settings.person and _bare(directory) not in {*map(_bare, said)} - {""}
-    if not (hidden or theirs) or await anyio.to_thread.run_sync(_made, settings.home, target, request.template.name):
+    if not (hidden or theirs) or _made(request, target, settings):
         return
     name = plain(directory, 200)
     if hidden:
@@ -71,15 +83,31 @@ async def refuse_unasked(request: Request, directory: str, settings: Settings) -
     )
 
 
+def remember(request: Request, directory: str, settings: Settings) -> None:
+    """Remember which template made a folder; where that fails, an answer has to say its name the next time."""
+    target = request.folder / directory
+    with suppress(OSError):
+        # Not forced to the disk: what is torn by a crash is as good as nothing.
+        _file(target, settings).write_bytes(msgspec.json.encode(_made_now(request, target)))
+
+
 def _bare(name: str) -> str:
     """Return the letters and digits of a name, which templates keep when they make a folder's name of an answer."""
     return "".join(char for char in name.casefold() if char.isalnum())
 
 
-def _made(home: Path, target: Path, template: str) -> bool:
-    """Tell whether a record says that the template made a folder."""
-    for path in (home / "projects").glob("*.json"):
-        with suppress(OSError, msgspec.DecodeError):
-            if msgspec.json.decode(path.read_bytes(), type=_Record) == _Record(str(target), template):
-                return True
-    return False
+def _made(request: Request, target: Path, settings: Settings) -> bool:
+    """Tell whether the template is known to have made a folder last, and that one is still there."""
+    try:
+        return msgspec.json.decode(_file(target, settings).read_bytes(), type=_Made) == _made_now(request, target)
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def _made_now(request: Request, target: Path) -> _Made:
+    template = request.template
+    return _Made(str(target), target.stat().st_ino, template.name, template.location.address)
+
+
+def _file(target: Path, settings: Settings) -> Path:
+    return settings.home / "targets" / f"{hashlib.sha256(os.fsencode(target)).hexdigest()}.json"

@@ -10,9 +10,10 @@ from mcp_types import CallToolResult, Tool, ToolAnnotations
 
 from dynamo_mcp.arguments import Placement, as_arguments, input_schema, parse_with_answers
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.results import created, schema_of, text_of
 from dynamo_mcp.text import plain, quoted
-from dynamo_mcp.views import TOOL_PREFIX, Project, TemplateInfo
+from dynamo_mcp.views import TOOL_PREFIX, TemplateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.jobs import Request
+from dynamo_mcp.literals import text_of
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.variables import YES_NO, Variable, text_of
+from dynamo_mcp.variables import YES_NO, Variable
 from dynamo_mcp.views import VariableInfo
 
 

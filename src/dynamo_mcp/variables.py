@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -17,21 +16,18 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp.errors import InvalidAnswers, Problem
+from dynamo_mcp.literals import ANSWER_CHARACTERS, LARGEST, characters, is_jinja, storable, stringify, text_of
 from dynamo_mcp.problems import Unfit, is_plain, not_asked, not_offered, shown, wrong
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import VariableKind, VariableType
 from dynamo_mcp.views import VariableInfo
 
-ANSWER_CHARACTERS = 100_000
-"""Characters that an answer may have, unless an operator says otherwise (`DYNAMO_MCP_ANSWER_CHARACTERS`)."""
-LARGEST = 10**100
 MOST_PROBLEMS = 20
 """Problems with the answers that are told at once."""
 TITLE_LENGTH = 100
 QUOTED = 200
 """Characters of a question that a description quotes."""
 
-_JINJA = re.compile(r"\{\{|\{%|\{#")
 YES_NO = {yes: (yes, no) for yes, no in (("y", "n"), ("yes", "no"), ("Y", "N"), ("Yes", "No"))}
 YES_NO |= {no: pair for pair in list(YES_NO.values()) for no in pair}
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
@@ -126,9 +122,9 @@ class Variable(msgspec.Struct, frozen=True):
                     raise wrong(self.name, typed, "a number of reasonable size")
                 return str(int(typed) if isinstance(self.raw, int) and not isinstance(typed, str) else typed)
             case "mapping":
-                return _stringify(self.name, typed, longest)
+                return stringify(self.name, typed, longest)
             case _:
-                return _storable(self.name, typed, longest) if isinstance(typed, str) and typed != self.raw else typed
+                return storable(self.name, typed, longest) if isinstance(typed, str) and typed != self.raw else typed
 
     def info(self) -> VariableInfo:
         """Return it as clients read it."""
@@ -274,7 +270,7 @@ class Schema(msgspec.Struct, frozen=True):
         """
         known = {variable.name: variable for variable in self.variables}
         literal: dict[str, Any] = {}
-        characters = 0
+        count = 0
         problems: list[Problem] = []
         try:
             msgspec.convert(answers, self.struct)
@@ -290,62 +286,18 @@ class Schema(msgspec.Struct, frozen=True):
                 continue
             try:
                 literal[name] = known[name].literal(given if fits else known[name].coerce(given), longest)
-                characters += _characters(literal[name])
+                count += characters(literal[name])
             except Unfit as unfit:
                 problems.append(unfit.problem)
             except RecursionError:
                 problems.append(Problem(name, f"`{name}` is nested too deeply"))
             except ValueError:  # Python writes no number of thousands of digits
                 problems.append(Problem(name, f"`{name}` holds a number of thousands of digits"))
-        if characters > together:
-            told = f"the answers have {characters} characters together; {together} are allowed"
+        if count > together:
+            told = f"the answers have {count} characters together; {together} are allowed"
             problems.append(Problem("", f"{told}, more with `DYNAMO_MCP_TOTAL_ANSWER_CHARACTERS`"))
         if problems:
             raise InvalidAnswers(
                 template, tuple(problems), hint=f"`get_template_variables` lists what `{template}` asks and allows"
             )
         return literal
-
-
-def is_jinja(raw: Any) -> bool:
-    """Tell whether cookiecutter would render anything in a value."""
-    if isinstance(raw, str):
-        return _JINJA.search(raw) is not None
-    if isinstance(raw, dict):
-        return any(is_jinja(key) or is_jinja(value) for key, value in raw.items())
-    return isinstance(raw, list) and any(is_jinja(item) for item in raw)
-
-
-def text_of(item: Any) -> str:
-    """Return a choice as cookiecutter renders it."""
-    return item if isinstance(item, str) else str(item)
-
-
-def _stringify(name: str, value: Any, longest: int) -> Any:
-    """Turn the numbers in a mapping to text, as cookiecutter does."""
-    if isinstance(value, dict):
-        return {_storable(name, key, longest): _stringify(name, item, longest) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_stringify(name, item, longest) for item in value]
-    if isinstance(value, str):
-        return _storable(name, value, longest)
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _characters(value: Any) -> int:
-    if isinstance(value, dict):
-        return sum(len(key) + _characters(item) for key, item in value.items())
-    return sum(map(_characters, value)) if isinstance(value, list) else len(value) if isinstance(value, str) else 0
-
-
-def _storable(name: str, text: str, longest: int) -> str:
-    if len(text) > longest:
-        allowed = f"{longest} are allowed"
-        told = f"`{name}` has {len(text)} characters; {allowed}, more with `DYNAMO_MCP_ANSWER_CHARACTERS`"
-        raise Unfit(Problem(name, told, shown(text), allowed))
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        told = f"`{name}` holds half of a surrogate pair, which no file can hold"
-        raise Unfit(Problem(name, told, shown(text))) from error
-    return text

@@ -1,17 +1,14 @@
-"""What was a person's word on a template given for, what of that has changed since, and whose are its places?
+"""What was a person's word on a template given for, and what of that has changed since?
 
-Trust and grants are bound to a location, a commit and a digest of all that is there. Where a template is trusted with
-everything each of its files is a program, so any change ends it; told is which of the parts that run first it was.
+Trust and grants are said of one location, and compared is a digest of all that is there. Where a template is trusted
+with everything each of its files is a program, so any change ends it; told is which of the parts that run first it was.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote
 
 import anyio.to_thread
 import msgspec
@@ -21,30 +18,45 @@ from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.parsing import parse
 from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.sandbox.trust import lowered, raised
-from dynamo_mcp.sources.addresses import ABBREVIATIONS
+from dynamo_mcp.sources import local
+from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.sources.tree import digest, is_beside
-from dynamo_mcp.types import Location, Template, Vouched
+from dynamo_mcp.types import Template, Vouched
 from dynamo_mcp.views import TrustDropped
-
-_WITH_SCHEME = re.compile(r"(?:https|ssh)://(?:[^@/]*@)?([^/]+)/(.*)")
-_ALSO_CALLED = re.compile(r"^(?:www|ssh|altssh)\.")
-"""Names by which hosts of repositories answer too: they keep what a person set to `inert` so, and give nobody trust."""
-_SCP = re.compile(r"(?:[^@/:]*@)?([^/:]+):(?!/)(.+)")
 
 
 def unseen(digest: str, revision: str | None, *, by_setting: bool = False) -> Vouched:
     """Return what a person's word is bound to before the template is read; `bound` adds the rest."""
-    return Vouched(digest, revision, "", "", by_setting)
+    return Vouched(digest, revision, "", "", by_setting=by_setting)
 
 
 async def bound(template: Template) -> Template:
     """Return a template whose trust and grants are bound to what is there now."""
     seen = await anyio.to_thread.run_sync(_look, template)
     by_setting = template.trusted_for is not None and template.trusted_for.by_setting
-    return msgspec.structs.replace(template, trusted_for=msgspec.structs.replace(seen, by_setting=by_setting))
+    whole = await local.whole(template.location) if template.location.live and raised(template) else ""
+    vouched = msgspec.structs.replace(seen, whole=whole, by_setting=by_setting)
+    return msgspec.structs.replace(template, trusted_for=vouched)
 
 
-def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
+def is_bound(vouched: Vouched) -> bool:
+    """Tell whether a person's word was bound to what was there; it is never bound anew to what came afterwards."""
+    return bool(vouched.extensions)
+
+
+async def is_same(template: Template, now: Template) -> bool:
+    """Tell whether a template is what a person's word on it was given for, all that may run of a live folder included.
+
+    Raises:
+        InvalidTemplate: The live folder holds too much by now, and so is FetchFailed.
+    """
+    before = template.trusted_for
+    if before is None or before.digest != now.digest:
+        return False
+    return not now.location.live or before.whole == await local.whole(now.location)
+
+
+async def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
     """Return an updated template with the trust that it keeps.
 
     Args:
@@ -56,7 +68,7 @@ def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
     if theirs and is_own(new.location, trusted, listed=new.listed):
         vouched = unseen(new.digest, new.revision, by_setting=True)
         return msgspec.structs.replace(new, trust="full", grants=(), trusted_for=vouched)
-    if raised(old) and (old.trusted_for is None or old.trusted_for.digest != new.digest):
+    if raised(old) and not await is_same(old, new):
         return lowered(new)
     return new
 
@@ -83,6 +95,8 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
     before = old.trusted_for
     if before is None:
         return ("it is not known what it was given for",)
+    if before.digest == new.digest:
+        return ("environments or bytecode in it",)
     now = await anyio.to_thread.run_sync(_look, new)
     parts = (
         ("hooks", before.hooks != now.hooks),
@@ -90,30 +104,6 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
         ("requirements", old.requirements != new.requirements),
     )
     return tuple(part for part, differs in parts if differs) or ("only other files",)
-
-
-def is_own(location: Location, trusted: Iterable[str], *, listed: bool) -> bool:
-    """Tell whether what was fetched is the operator's own: of one of their locations, and no stranger's there."""
-    return listed and is_among(location, trusted)
-
-
-def is_among(location: Location, trusted: Iterable[str]) -> bool:
-    """Tell whether a location is one of the operator's own."""
-    address = location.address
-    segments = unquote(address).split("://")[-1].lstrip("/").split("/")
-    if any(part in {"", ".", ".."} for part in segments) or (location.kind == "git" and "%" in address):
-        return False  # whoever fetches it may read it as another place than it begins with
-    return any(_is_of(address, _spelled(own)) for own in trusted)
-
-
-def same_place(one: Location, other: Location) -> bool:
-    """Tell whether two locations are of one repository or folder, whatever their revision, directory and spelling."""
-    first, second = _place(one), _place(other)
-    if first == second or isinstance(first, str) or isinstance(second, str):
-        return first == second
-    # A folder that lies in the other is a part of the same.
-    first, second = first / (one.directory or ""), second / (other.directory or "")
-    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def extensions_of(template: Template) -> tuple[str, ...]:
@@ -143,32 +133,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def _spelled(own: str) -> str:
-    """Return an operator's location as `Location.address` has it."""
-    short, _, rest = own.partition(":")
-    if short in ABBREVIATIONS and not rest.startswith("/"):
-        return f"https://{ABBREVIATIONS[short]}/{rest}"
-    if own.startswith(("/", "~")):
-        return os.path.realpath(os.path.expanduser(own)) + ("/" if own.endswith("/") else "")  # noqa: PTH111
-    return own
-
-
-def _is_of(address: str, own: str) -> bool:
-    if own.endswith("/"):
-        return address.startswith(own)
-    return address.removesuffix(".git") == own.removesuffix(".git")
-
-
-def _place(location: Location) -> Path | str:
-    """Return a folder, or a host and a path on it as no two repositories have them."""
-    address = unquote(location.address)
-    if location.kind == "local" or address.startswith("file://"):
-        return Path(os.path.realpath(address.removeprefix("file://")))
-    found = _WITH_SCHEME.fullmatch(address) or _SCP.fullmatch(address)
-    if found is None:
-        return address.lower()
-    host = _ALSO_CALLED.sub("", re.sub(r":\d+$", "", found[1]).lower())
-    parts = os.path.normpath("/" + found[2]).strip("/").removesuffix(".git").removesuffix("/")
-    return f"{host}/{parts}".lower()

@@ -31,11 +31,11 @@ from dynamo_mcp.jobs import Request
 from dynamo_mcp.outputs import output_folder
 from dynamo_mcp.parts import Parts, open_parts
 from dynamo_mcp.progress import STEPS_OF_CREATE, Progress, ignore
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import load
 from dynamo_mcp.slots import Slots
 from dynamo_mcp.types import Environment, Trust
-from dynamo_mcp.views import Project
 
 Use: TypeAlias = Callable[[Attack, Scene], Awaitable[None]]
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
-    from dynamo_mcp.views import Project
+    from dynamo_mcp.project_views import Project
 
 
 class Noisy(FakeDynamo):

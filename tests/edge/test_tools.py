@@ -9,9 +9,9 @@ import pytest
 from mcp_types import ResourceLink, TextContent
 
 from dynamo_mcp.errors import InvalidTemplate, UsageError
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.results import PAGE, PAGE_BYTES, created, page
 from dynamo_mcp.template_tools import TemplateTools
-from dynamo_mcp.views import Project
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from dynamo_mcp.configuration import compile_schema
+from dynamo_mcp.literals import text_of
 from dynamo_mcp.parsing import parse
-from dynamo_mcp.variables import YES_NO, Schema, Variable, text_of
+from dynamo_mcp.variables import YES_NO, Schema, Variable
 from in_environment.test_differential import EXAMPLES
 from in_environment.workers import Pool, tree, write_template
 

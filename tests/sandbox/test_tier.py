@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from dynamo_mcp.errors import Refused
+from dynamo_mcp.project_views import Project
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings, load
-from dynamo_mcp.views import Project
 from homes import SECONDS, Home, base_environments
 
 pytestmark = pytest.mark.anyio

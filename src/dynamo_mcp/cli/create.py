@@ -13,9 +13,9 @@ from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visibl
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.text import counted
 from dynamo_mcp.types import IfExists
-from dynamo_mcp.views import Preview, Project
 
 
 def register(app: typer.Typer) -> None:

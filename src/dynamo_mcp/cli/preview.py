@@ -11,8 +11,8 @@ from dynamo_mcp.cli.create import describe, parse_if_exists
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.cli.templates import Name, Trusted, parse_trust
 from dynamo_mcp.dynamo import Dynamo
+from dynamo_mcp.project_views import FileText, Preview
 from dynamo_mcp.text import counted
-from dynamo_mcp.views import FileText, Preview
 
 
 def register(app: typer.Typer) -> None:

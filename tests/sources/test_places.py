@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dynamo_mcp.sources import parse
+from dynamo_mcp.sources.places import is_among, same_place
 from dynamo_mcp.types import Location
-from dynamo_mcp.vouching import is_among, same_place
 from homes import Home
 
 
