@@ -82,6 +82,27 @@ class TestRemoving:
         remove(tmp_path / "link")
         assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"kept", "kept/file"}
 
+    def test_a_tree_that_is_deeper_than_any_path_is_removed(self, tmp_path: Path) -> None:
+        # Deeper than Python calls, and than a process has descriptors.
+        ended = run_python(
+            """
+            import os, pathlib, resource, sys
+            from dynamo_mcp.disk import remove
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+            deep, new = (pathlib.Path(sys.argv[1], name) for name in ("deep", "new"))
+            deep.mkdir()
+            for _ in range(1_500):
+                new.mkdir()
+                (new / "file").touch()
+                deep.rename(new / "deep")
+                new.rename(deep)
+            remove(deep)
+            print(os.listdir(sys.argv[1]))
+            """,
+            tmp_path,
+        )
+        assert ended.stdout == "[]\n", ended.stderr
+
     def test_what_is_not_there_is_no_problem(self, tmp_path: Path) -> None:
         remove(tmp_path / "missing")
 

@@ -18,7 +18,7 @@ import uv
 
 from child import SECONDS, python
 from conftest import Listener
-from dynamo_mcp.environments import MARKER, Environments, health, python_of
+from dynamo_mcp.environments import MARKER, Environments, health, packages_of, python_of
 from dynamo_mcp.errors import EnvironmentFailed, StorageFailed
 from dynamo_mcp.process import run
 from dynamo_mcp.settings import Settings
@@ -324,6 +324,24 @@ async def test_what_looks_whole_and_does_not_work_is_found_out_and_rebuilt(ready
         rebuilt = await opened.environments.rebuild(template, ())
         assert await opened.environments.works(rebuilt)
         assert await _imports(rebuilt.path)
+
+
+async def test_a_record_is_believed_of_regular_files_inside_its_environment_alone(
+    ready: Settings, template: str
+) -> None:
+    async with _open(ready) as opened:
+        made = await opened.environments.ensure(template, ())
+        packages = packages_of(made.base)
+        record = packages / "hostile-1.0.dist-info" / "RECORD"
+        record.parent.mkdir()
+        with anyio.fail_after(SECONDS):
+            record.write_text(f"/dev/zero,sha256=x,1\n{'../' * 40}dev/zero,sha256=x,1\n/nowhere,sha256=x,1\n")
+            assert await opened.environments.works(made)
+            os.mkfifo(packages / "pipe")
+            record.write_text("pipe,sha256=x,1\n")
+            assert not await opened.environments.works(made)
+            record.write_text(f"a,{'b' * 200_000}\n")
+            assert not await opened.environments.works(made)
 
 
 async def test_a_package_that_does_not_exist_is_told_in_the_words_of_uv(opened: Opened, template: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import py_compile
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -217,6 +219,62 @@ async def test_an_edit_while_a_create_waits_for_its_turn_ends_it_too(
     assert any("changed: hooks" in note for note in project.notes)
 
 
+BESIDE = """
+import sys
+sys.path.insert(0, {folder!r})
+sys.path.insert(0, {folder!r} + "/.venv")
+import own, other
+print("own", own.said, "other", other.said)
+"""
+
+
+@pytest.mark.parametrize("what", ["__pycache__", ".venv"])
+@pytest.mark.parametrize(("trust", "grants"), [("full", ()), ("contained", ("read:/usr/share",))])
+async def test_code_beside_a_live_template_is_part_of_what_is_trusted(
+    home: Home, *, what: str, trust: Trust, grants: tuple[str, ...]
+) -> None:
+    folder = home.templates / "one"
+    files: dict[str, str | bytes] = {"own.py": "said = 'template'\n", ".venv/other.py": "said = 'template'\n"}
+    write_template(folder, files, post_gen_project=BESIDE.format(folder=str(folder)))
+    (home.templates / "hostile.py").write_text("said = 'stranger'\n")
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="one", live=True, trust=trust, grants=grants)
+        project = await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+        assert (project.trust, project.grants, project.notes) == (trust, grants, ())
+        if what == ".venv":
+            (folder / ".venv" / "other.py").write_text("said = 'stranger'\n")
+        else:  # bytecode that Python takes without a look at what it is of
+            compiled = importlib.util.cache_from_source(str(folder / "own.py"))
+            py_compile.compile(
+                str(home.templates / "hostile.py"),
+                compiled,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+        project = await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
+        assert "stranger" in project.hooks[0].output
+        assert (project.trust, project.grants) == ("contained", ())
+        assert any("changed: environments or bytecode in it" in note for note in project.notes), project.notes
+        (told,) = await dynamo.trust("one")
+        assert told.changed == ("environments or bytecode in it",)
+    async with home.open() as dynamo:  # nor does an update by a program take it for what was trusted
+        (ended,) = (await dynamo.update_template("one")).trust_dropped
+        assert ended.changed == ("environments or bytecode in it",)
+        assert (await dynamo.create_project("one", str(home.outputs), {"slug": "c"})).grants == ()
+
+
+async def test_a_live_folder_with_too_much_in_it_is_trusted_no_more_than_every_template(home: Home) -> None:
+    folder = write_template(home.templates / "one")
+    (folder / ".venv").mkdir()
+    with (folder / ".venv" / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    async with home.open(person=True) as dynamo:
+        with pytest.raises(InvalidTemplate, match="MiB") as raised:
+            await dynamo.add_template(str(folder), name="one", live=True, trust="full")
+        assert "`.venv`" in raised.value.hint
+        await dynamo.add_template(str(folder), name="one", live=True)
+        await dynamo.add_template(str(folder), name="copy", trust="full")
+
+
 @pytest.mark.parametrize("where", ["folder", "file"])
 async def test_a_live_folder_that_something_has_taken_the_place_of_is_refused(home: Home, where: str) -> None:
     folder = write_template(home.templates / "one")
@@ -301,32 +359,6 @@ async def test_the_operator_says_what_templates_get_and_which_are_their_own(home
         assert (await dynamo.update_template("mine")).template.trust == "contained"
 
 
-async def test_a_program_forgets_no_inert_template_that_its_repository_holds_no_more(home: Home) -> None:
-    folder = home.templates / "several"
-    for child in ("a", "b"):
-        write_template(folder / child, {f"{SLUG}/{child}": ""})
-    named = {child: {"path": f"./{child}"} for child in ("a", "b")}
-    (folder / "cookiecutter.json").write_text(json.dumps({"templates": named}), "utf-8")
-    git(folder, "init", "-q")
-    commit(folder)
-    async with home.open(person=True) as dynamo:
-        await dynamo.add_template(folder.as_uri(), name="several")
-        await dynamo.trust_template("several.a", "inert")
-    (folder / "cookiecutter.json").write_text(json.dumps({"templates": {"b": named["b"]}}), "utf-8")
-    commit(folder)
-    async with home.open() as dynamo:
-        with pytest.raises(Refused, match=r"`several\.a` can't be removed by a program") as raised:
-            await dynamo.update_template("several")
-        assert "`dynamo-mcp remove several.a`" in raised.value.hint
-        added = await dynamo.add_template(folder.as_uri(), name="again", directory="a")
-        assert added.trust == "inert"
-        assert home.scratch == []
-    async with home.open(person=True) as dynamo:
-        await dynamo.remove_template("several.a")
-    async with home.open() as dynamo:
-        assert (await dynamo.update_template("several")).changed
-
-
 async def test_a_strangers_pull_request_is_not_trusted_for_the_place_that_hands_it_out(home: Home) -> None:
     folder = write_template(home.templates / "mine", post_gen_project=HOOK)
     git(folder, "init", "-q", "-b", "main")
@@ -363,6 +395,32 @@ async def test_a_strangers_pull_request_is_not_trusted_for_the_place_that_hands_
     git(folder, "commit", "-q", "--allow-empty", "-m", "more")
     async with home.open(environ) as dynamo:
         assert (await dynamo.update_template("tip")).template.trust == "full"
+
+
+async def test_a_program_forgets_no_inert_template_that_its_repository_holds_no_more(home: Home) -> None:
+    folder = home.templates / "several"
+    for child in ("a", "b"):
+        write_template(folder / child, {f"{SLUG}/{child}": ""})
+    named = {child: {"path": f"./{child}"} for child in ("a", "b")}
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": named}), "utf-8")
+    git(folder, "init", "-q")
+    commit(folder)
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(folder.as_uri(), name="several")
+        await dynamo.trust_template("several.a", "inert")
+    (folder / "cookiecutter.json").write_text(json.dumps({"templates": {"b": named["b"]}}), "utf-8")
+    commit(folder)
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match=r"`several\.a` can't be removed by a program") as raised:
+            await dynamo.update_template("several")
+        assert "`dynamo-mcp remove several.a`" in raised.value.hint
+        added = await dynamo.add_template(folder.as_uri(), name="again", directory="a")
+        assert added.trust == "inert"
+        assert home.scratch == []
+    async with home.open(person=True) as dynamo:
+        await dynamo.remove_template("several.a")
+    async with home.open() as dynamo:
+        assert (await dynamo.update_template("several")).changed
 
 
 async def test_all_templates_of_a_repository_are_trusted_by_its_name(home: Home) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -18,6 +19,7 @@ from pathlib import Path
 from dynamo_mcp.errors import StorageFailed
 from dynamo_mcp.text import folded
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
@@ -81,9 +83,16 @@ def remove(path: Path) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
-    shutil.rmtree(path, ignore_errors=True)
-    if path.is_dir():
-        _unlock(path)
+    with contextlib.suppress(OSError):
+        path.chmod(stat.S_IRWXU)
+    with contextlib.suppress(OSError):
+        top = os.open(path, _FOLDER)
+        try:
+            _empty(top)
+        finally:
+            os.close(top)
+    # Where folders can't be moved, as those of an image's lower layers, what is not very deep goes all the same.
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -96,13 +105,37 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unlock(folder: Path) -> None:
-    """Let the owner of a tree do everything with its folders; links are not followed."""
-    with contextlib.suppress(OSError):
-        folder.chmod(stat.S_IRWXU)
-        for entry in folder.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                _unlock(entry)
+def _empty(top: int) -> None:
+    """Remove all that is in a folder, however deep: folders are moved up into it, and two are open at a time."""
+    numbers = itertools.count()
+    prefix = uuid.uuid4().hex
+    pending = ["."]
+    while pending:
+        name = pending.pop()
+        with contextlib.suppress(OSError):
+            folder = os.open(name, _FOLDER, dir_fd=top)
+            try:
+                pending += _take_apart(folder, top, (f"{prefix}-{number}" for number in numbers))
+            finally:
+                os.close(folder)
+            if name != ".":
+                os.rmdir(name, dir_fd=top)
+
+
+def _take_apart(folder: int, top: int, names: Iterator[str]) -> Iterator[str]:
+    """Remove a folder's files and move its folders up, under other names; links are not followed."""
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
+        with contextlib.suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=folder)
+                continue
+            with contextlib.suppress(OSError):
+                os.chmod(entry.name, stat.S_IRWXU, dir_fd=folder)
+            name = next(names)
+            os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=top)
+            yield name
 
 
 def _rename(source: Path, target: Path, flag: int) -> bool:

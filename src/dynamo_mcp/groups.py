@@ -22,13 +22,14 @@ from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import Summaries, changed_together
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
 from dynamo_mcp.views import ChildInfo, TemplateChange, TemplateInfo
-from dynamo_mcp.vouching import dropped, is_own, renewed, unseen
+from dynamo_mcp.vouching import dropped, renewed, unseen
 
 
 class Groups:
@@ -117,7 +118,9 @@ class Groups:
                 known = {template.name: template for template in old}
                 fresh = sorted(template.name for template in templates if template.name not in known)
                 own = self._settings.trusted
-                templates = [renewed(known[new.name], new, own) if new.name in known else new for new in templates]
+                templates = [
+                    await renewed(known[new.name], new, own) if new.name in known else new for new in templates
+                ]
                 changed = any(template.digest != repository.digest for template in old)
                 async with self._registration.using(repository), AsyncExitStack() as claims:
                     for new in fresh:

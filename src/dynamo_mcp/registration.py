@@ -36,7 +36,7 @@ from dynamo_mcp.store import Store
 from dynamo_mcp.types import Environment, Template
 from dynamo_mcp.undeclared import with_undeclared
 from dynamo_mcp.variables import Schema
-from dynamo_mcp.vouching import bound
+from dynamo_mcp.vouching import bound, is_bound
 
 ROUNDS = 4
 """Times that an environment is made anew with what its packages need and do not say."""
@@ -317,8 +317,9 @@ def _as_it_is(template: Template) -> dict[str, Any]:
 
 
 def _of_its_own(template: Template) -> bool:
-    """Tell whether a person's word was given for what is being registered."""
-    return template.trusted_for is not None and template.trusted_for.digest == template.digest
+    """Tell whether a person's word was given for what is being registered, and is still to be bound to it."""
+    given = template.trusted_for
+    return given is not None and given.digest == template.digest and not is_bound(given)
 
 
 def _together(templates: Sequence[Template]) -> list[Template]:

@@ -16,13 +16,13 @@ from dynamo_mcp.sandbox.grants import command, granted, parse
 from dynamo_mcp.sandbox.trust import lowered, permit, raised, unvouched
 from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.places import same_place
+from dynamo_mcp.sources.places import is_own, same_place
 from dynamo_mcp.store import Store
 from dynamo_mcp.summaries import tier_of, url
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Confinement, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo
-from dynamo_mcp.vouching import bound, changed, extensions_of, is_own, unseen
+from dynamo_mcp.vouching import bound, changed, extensions_of, is_same, unseen
 
 _WORD = 200
 
@@ -114,7 +114,7 @@ class Trusting:
         if not (template.location.live and raised(template)):
             return template, ()
         now = await self._now(template, progress)
-        if template.trusted_for is not None and template.trusted_for.digest == now.digest:
+        if await is_same(template, now):
             return template, ()
         what = ", ".join(await changed(template, now))
         had = ", ".join([f"trust `{template.trust}`", *(f"`{grant}`" for grant in template.grants)])
@@ -138,9 +138,9 @@ class Trusting:
             return ()
         try:
             now = await self._now(template, progress)
+            same = await is_same(template, now)
         except DynamoError as error:  # less can be let run also where the folder is gone
             return (plain(error.message),)
-        same = template.trusted_for is not None and template.trusted_for.digest == now.digest
         return () if same else await changed(template, now)
 
     async def show(self, name: str, progress: Progress) -> tuple[TrustInfo, ...]:

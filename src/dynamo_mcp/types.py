@@ -154,6 +154,7 @@ class Vouched(msgspec.Struct, frozen=True):
         revision: Its commit; None where there is none.
         hooks: SHA-256 of its hooks, in hexadecimal.
         extensions: The same of the extensions that it names, and of those that it brings.
+        whole: Of a live folder, a digest of all that lies in it and may run, also environments and bytecode.
         by_setting: It was said of the place by the operator's setting, and of the template by nobody.
     """
 
@@ -161,6 +162,7 @@ class Vouched(msgspec.Struct, frozen=True):
     revision: str | None
     hooks: str
     extensions: str
+    whole: str = ""
     by_setting: bool = False
 
 

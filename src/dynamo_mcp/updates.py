@@ -62,7 +62,7 @@ class Updates:
                 listed=tree.listed,
                 last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
             )
-            new = renewed(old, new, self._settings.trusted)
+            new = await renewed(old, new, self._settings.trusted)
             if force:
                 await self._environments.rebuild(old.name, installed(old, old.trust))
             new = await self._registration.complete(new, progress, prepare=moved or force)

@@ -148,7 +148,8 @@ class TrustDropped(msgspec.Struct, frozen=True):
     Attributes:
         trust: What it had; it is `contained` now.
         grants: What it had; it has none now.
-        changed: Which of `hooks`, `extensions` and `requirements` are different, or `only other files`.
+        changed: Which of `hooks`, `extensions` and `requirements` are different, or `only other files`,
+            or `environments or bytecode in it` of a live folder.
         command: What a person types to give it again.
     """
 

@@ -18,25 +18,45 @@ from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.parsing import parse
 from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.sandbox.trust import lowered, raised
-from dynamo_mcp.sources.places import is_among
+from dynamo_mcp.sources import local
+from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.sources.tree import digest, is_beside
-from dynamo_mcp.types import Location, Template, Vouched
+from dynamo_mcp.types import Template, Vouched
 from dynamo_mcp.views import TrustDropped
 
 
 def unseen(digest: str, revision: str | None, *, by_setting: bool = False) -> Vouched:
     """Return what a person's word is bound to before the template is read; `bound` adds the rest."""
-    return Vouched(digest, revision, "", "", by_setting)
+    return Vouched(digest, revision, "", "", by_setting=by_setting)
 
 
 async def bound(template: Template) -> Template:
     """Return a template whose trust and grants are bound to what is there now."""
     seen = await anyio.to_thread.run_sync(_look, template)
     by_setting = template.trusted_for is not None and template.trusted_for.by_setting
-    return msgspec.structs.replace(template, trusted_for=msgspec.structs.replace(seen, by_setting=by_setting))
+    whole = await local.whole(template.location) if template.location.live and raised(template) else ""
+    vouched = msgspec.structs.replace(seen, whole=whole, by_setting=by_setting)
+    return msgspec.structs.replace(template, trusted_for=vouched)
 
 
-def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
+def is_bound(vouched: Vouched) -> bool:
+    """Tell whether a person's word was bound to what was there; it is never bound anew to what came afterwards."""
+    return bool(vouched.extensions)
+
+
+async def is_same(template: Template, now: Template) -> bool:
+    """Tell whether a template is what a person's word on it was given for, all that may run of a live folder included.
+
+    Raises:
+        InvalidTemplate: The live folder holds too much by now, and so is FetchFailed.
+    """
+    before = template.trusted_for
+    if before is None or before.digest != now.digest:
+        return False
+    return not now.location.live or before.whole == await local.whole(now.location)
+
+
+async def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
     """Return an updated template with the trust that it keeps.
 
     Args:
@@ -48,7 +68,7 @@ def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Template:
     if theirs and is_own(new.location, trusted, listed=new.listed):
         vouched = unseen(new.digest, new.revision, by_setting=True)
         return msgspec.structs.replace(new, trust="full", grants=(), trusted_for=vouched)
-    if raised(old) and (old.trusted_for is None or old.trusted_for.digest != new.digest):
+    if raised(old) and not await is_same(old, new):
         return lowered(new)
     return new
 
@@ -75,6 +95,8 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
     before = old.trusted_for
     if before is None:
         return ("it is not known what it was given for",)
+    if before.digest == new.digest:
+        return ("environments or bytecode in it",)
     now = await anyio.to_thread.run_sync(_look, new)
     parts = (
         ("hooks", before.hooks != now.hooks),
@@ -82,11 +104,6 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
         ("requirements", old.requirements != new.requirements),
     )
     return tuple(part for part, differs in parts if differs) or ("only other files",)
-
-
-def is_own(location: Location, trusted: Iterable[str], *, listed: bool) -> bool:
-    """Tell whether what was fetched is the operator's own: of one of their locations, and no stranger's there."""
-    return listed and is_among(location, trusted)
 
 
 def extensions_of(template: Template) -> tuple[str, ...]:

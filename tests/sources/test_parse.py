@@ -74,6 +74,8 @@ def test_a_program_names_no_reference_that_is_neither_a_branch_nor_a_tag(revisio
         ("https://host:port/r", "host or port"),
         ("https://host:99999/r", "host or port"),
         ("https://host:/r", "empty port"),
+        ("https://host:0/r", "port 0"),
+        ("ssh://git@host:00/r", "port 0"),
         ("https:///r", "names no host"),
         ("https://:80/r", "names no host"),
         ("https://-oProxyCommand=x/r", "host that can't be read"),

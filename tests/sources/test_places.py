@@ -31,6 +31,7 @@ from homes import Home
         ("https://github.com/me//x", "https://github.com/me/", False),
         ("git@example.com:me/../stranger/x", "git@example.com:me/", False),
         ("https://github.com.evil.example/me/x", "https://github.com/me/", False),
+        ("https://www.github.com/me/x", "https://github.com/me/", False),
     ],
 )
 def test_a_location_is_the_operators_own_by_its_beginning_or_whole(
@@ -57,6 +58,10 @@ def test_a_folder_is_the_operators_own_by_where_it_really_is(tmp_path: Path) -> 
         ("gh:o/r", "git@github.com:o/r.git", True),
         ("gh:o/r", "ssh://git@github.com:22/o/r", True),
         ("gh:o/r", "https://github.com/o/x/../r", True),
+        ("gh:o/r", "https://www.GitHub.com/o/r", True),
+        ("gh:o/r", "ssh://git@ssh.github.com:443/o/r.git", True),
+        ("gl:o/r", "ssh://git@altssh.gitlab.com:443/o/r.git", True),
+        ("gh:o/r", "https://ssh.evil.example/o/r", False),
         ("gh:o/r", "https://github.com/o/%72", True),
         ("gh:o/r", "gh:o/s", False),
         ("gh:o/r", "gl:o/r", False),

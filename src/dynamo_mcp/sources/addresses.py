@@ -108,9 +108,11 @@ def _parse_url(address: str, settings: Settings) -> str:
     _check_characters(address)
     try:
         parts = urlsplit(address)
-        parts.port  # noqa: B018 - it raises when the port is no number
+        port = parts.port  # it raises when the port is no number
     except ValueError as error:
         raise InvalidLocation(f"`{safe}` is not a URL: its host or port can't be read", hint=ALLOWED) from error
+    if port == 0:  # no host listens there, and who checks may take it for none that was given
+        raise InvalidLocation(f"`{safe}` has the port 0", hint="leave it out, or give the host's own")
     _check_user_and_host(scheme, parts.netloc, safe)
     if parts.query or parts.fragment or address.endswith(("?", "#")):
         raise InvalidLocation(

@@ -17,7 +17,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from dynamo_mcp.disk import ignores_case
-from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.errors import FetchFailed, InvalidLocation, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.tree import Entry, Lint, digest, is_beside, is_rendered
@@ -27,6 +27,8 @@ from dynamo_mcp.types import Checkout, Location
 _CHUNK = 1 << 20
 _BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _TOLD = 20
+_WHOLE_FILES = 20_000
+_WHOLE_BYTES = 256 << 20
 
 
 async def copy(location: Location, tree: Path, *, settings: Settings, progress: Progress) -> tuple[str, ...]:
@@ -68,6 +70,38 @@ async def inspect(location: Location, *, settings: Settings, progress: Progress)
         None,
         await anyio.to_thread.run_sync(partial(_inspect, location, lint)),
     )
+
+
+async def whole(location: Location) -> str:
+    """Return the digest of all that lies in a live folder and may run: git's own alone is left out.
+
+    Raises:
+        InvalidTemplate: That is more than is looked through before every job.
+        FetchFailed: Something in it can't be read.
+    """
+    return await anyio.to_thread.run_sync(_whole, location)
+
+
+def _whole(location: Location) -> str:
+    files, size = 0, 0
+    with _words(location):
+        for _, folders, names, descriptor in os.fwalk(location.address, onerror=_raise):
+            anyio.from_thread.check_cancelled()
+            folders[:] = [name for name in folders if not _is_history(name)]
+            files += len(folders) + len(names)
+            size += sum(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size for name in names)
+            if files > _WHOLE_FILES or size > _WHOLE_BYTES:
+                raise InvalidTemplate(
+                    f"`{location.address}` holds more than {_WHOLE_FILES} files or {_WHOLE_BYTES >> 20} MiB, and with "
+                    "more trust than every template gets all of a live folder is looked through before each job",
+                    hint="move environments, such as `.venv`, out of it; or add it without `--live`, which leaves them "
+                    "out; or trust it as `contained` without grants",
+                )
+        return digest(Path(location.address), leave_out=_is_history)
+
+
+def _is_history(path: str) -> bool:
+    return os.path.basename(path) == ".git"  # noqa: PTH119 - thousands of them
 
 
 def _copy(location: Location, tree: Path, lint: Lint) -> tuple[str, ...]:

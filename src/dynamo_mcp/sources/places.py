@@ -12,6 +12,8 @@ from dynamo_mcp.sources.addresses import ABBREVIATIONS
 from dynamo_mcp.types import Location
 
 _WITH_SCHEME = re.compile(r"(?:https|ssh)://(?:[^@/]*@)?([^/]+)/(.*)")
+_ALSO_CALLED = re.compile(r"^(?:www|ssh|altssh)\.")
+"""Names by which hosts of repositories answer too: they keep what a person set to `inert` so, and give nobody trust."""
 _SCP = re.compile(r"(?:[^@/:]*@)?([^/:]+):(?!/)(.+)")
 
 
@@ -22,6 +24,11 @@ def is_among(location: Location, trusted: Iterable[str]) -> bool:
     if any(part in {"", ".", ".."} for part in segments) or (location.kind == "git" and "%" in address):
         return False  # whoever fetches it may read it as another place than it begins with
     return any(_is_of(address, _spelled(own)) for own in trusted)
+
+
+def is_own(location: Location, trusted: Iterable[str], *, listed: bool) -> bool:
+    """Tell whether what was fetched is the operator's own: of one of their locations, and no stranger's there."""
+    return listed and is_among(location, trusted)
 
 
 def same_place(one: Location, other: Location) -> bool:
@@ -58,6 +65,6 @@ def _place(location: Location) -> Path | str:
     found = _WITH_SCHEME.fullmatch(address) or _SCP.fullmatch(address)
     if found is None:
         return address.lower()
-    host = re.sub(r":\d+$", "", found[1])
+    host = _ALSO_CALLED.sub("", re.sub(r":\d+$", "", found[1]).lower())
     parts = os.path.normpath("/" + found[2]).strip("/").removesuffix(".git").removesuffix("/")
     return f"{host}/{parts}".lower()
