@@ -70,7 +70,7 @@ TEMPORARY = (
         ),
         (
             THREADS,
-            {"processes": 20},
+            {"processes": 20, "create_seconds": 5},
             "20 processes and threads at a time, or allow it more with `DYNAMO_MCP_PROCESSES`",
         ),
         (FILES, {"open_files": 100}, "100 open files in each process, or allow it more with `DYNAMO_MCP_OPEN_FILES`"),

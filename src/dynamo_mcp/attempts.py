@@ -24,7 +24,7 @@ class Attempts:
 
     def __init__(self, settings: Settings, slots: Slots, environments: Environments) -> None:
         """Try nothing yet."""
-        self._seconds = settings.create_seconds
+        self._settings = settings
         self._slots = slots
         self._environments = environments
 
@@ -62,16 +62,16 @@ class Attempts:
             requirements = installed(template, trust)
             environment = await self._environments.ensure(template.name, requirements)
             try:
-                return await self._in_time(work(environment), progress, doing)
+                return await self._in_time(work(environment), progress, trust, doing)
             except RendererFailed:
                 if await self._environments.works(environment):
                     raise
             environment = await self._environments.rebuild(template.name, requirements)
-            return await self._in_time(work(environment), progress, doing)
+            return await self._in_time(work(environment), progress, trust, doing)
 
-    async def _in_time(self, work: Awaitable[Result], progress: Progress, doing: str) -> Result:
+    async def _in_time(self, work: Awaitable[Result], progress: Progress, trust: Trust, doing: str) -> Result:
         try:
-            with anyio.fail_after(self._seconds):
+            with anyio.fail_after(self._settings.create_seconds):
                 return await work
         except TimeoutError as error:
-            raise timed_out(doing, self._seconds, progress) from error
+            raise timed_out(doing, self._settings, progress, trust) from error

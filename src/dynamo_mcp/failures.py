@@ -22,6 +22,7 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox.grants import EXECUTABLE, NETWORK, command
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import lined, plain, visible
+from dynamo_mcp.types import Trust
 
 _LAST_WORDS = 2000
 """Characters at the end of what a hook printed, where it says why it failed."""
@@ -141,21 +142,24 @@ def killed(last: dict[str, Any], doing: str, printed: str | None) -> dict[str, A
     return {**told, "kind": told["kind"] if told.get("kind") in _TOO_MUCH else "hook", "output": printed}
 
 
-def timed_out(doing: str, seconds: float, progress: Progress) -> TimedOut:
-    """Return the error for what a template did for too long.
+def timed_out(doing: str, settings: Settings, progress: Progress, trust: Trust) -> TimedOut:
+    """Return the error for what a template did for too long, maybe since it had run into another limit before.
 
     Args:
         doing: What that was, in words that begin a sentence.
-        seconds: How long it could have taken.
+        settings: How long it could have taken, and how much it could have used.
         progress: How far it came.
+        trust: How much of the template could run.
     """
-    message = f"{doing} took more than {seconds:g} seconds and was ended while {plain(progress.last)}; nothing was left"
+    message = f"{doing} took more than {settings.create_seconds:g} seconds and was ended while {plain(progress.last)}"
+    message += "; nothing was left"
+    hint = "mend what never ends in the template, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
     if progress.printed is not None:
         printed = progress.printed.strip()
         message += f"; the hook had printed:\n{lined(visible(printed, len(printed.encode())) or '(nothing)')}"
-    return TimedOut(
-        message, hint="mend what never ends in the template, or allow more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
-    )
+        if trust != "full" and (limit := limits.reached(printed, settings)):
+            hint = f"{limit}; more seconds with `DYNAMO_MCP_CREATE_SECONDS`"
+    return TimedOut(message, hint=hint)
 
 
 def _limit(job: Job, last: dict[str, Any], said: str, settings: Settings) -> str | None:
