@@ -24,6 +24,7 @@ from dynamo_mcp.process import open_process
 from dynamo_mcp.sandbox import CODE, cgroup
 from dynamo_mcp.sandbox.grants import NONE, Grants, network_files
 from dynamo_mcp.sandbox.grants import environment as granted_environment
+from dynamo_mcp.sandbox.installation import parts
 from dynamo_mcp.sandbox.policy import FILES
 from dynamo_mcp.sandbox.user import INSIDE, NEEDED, User
 from dynamo_mcp.settings import Settings
@@ -235,7 +236,7 @@ def packages(environment: Path) -> Path:
 
 def needed(launch: Launch) -> tuple[Path, ...]:
     """Return what jobs must be able to read besides the system's own programs."""
-    return (CODE, Path(os.path.realpath(launch.python)).parent.parent, *launch.visible)
+    return (CODE, *parts(launch.python), *launch.visible)
 
 
 def _environment(launch: Launch, settings: Settings, temporary: Path) -> dict[str, str]:
