@@ -11,6 +11,7 @@ import msgspec
 
 from dynamo_mcp.distributions import executable
 from dynamo_mcp.sandbox.grants import EXECUTABLE, command
+from dynamo_mcp.sandbox.installation import parts
 from dynamo_mcp.sandbox.launch import SEARCH_PATH
 from dynamo_mcp.sandbox.policy import SYSTEM
 from dynamo_mcp.settings import Settings
@@ -33,7 +34,7 @@ def _told(each: Executable, template: Template, environment: Path, settings: Set
         *map(os.path.realpath, granted),
         environment,
         settings.home,
-        Path(os.path.realpath(settings.python)).parent.parent,
+        *parts(settings.python),
     ]
     if found is not None and (full or _below(Path(found), within)):
         return msgspec.structs.replace(each, present=True, hint=None)

@@ -25,7 +25,7 @@ from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
 from dynamo_mcp.progress import Progress
-from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox import CODE, installation
 from dynamo_mcp.sandbox.grants import granted
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, bubblewrap, launched, needed, packages
 from dynamo_mcp.sandbox.policy import most, policy
@@ -155,8 +155,8 @@ class Renderers:
 
     def _message(self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path) -> dict[str, Any]:
         environment, key = job.environment, worker.key
-        python = Path(environment.plain / "bin" / "python").resolve().parent.parent
-        read = [job.template.checkout, environment.path, environment.plain, python, CODE]
+        python = installation.parts(environment.plain / "bin" / "python")
+        read = [job.template.checkout, environment.path, environment.plain, *python, CODE]
         return {
             "id": identity,
             "template": str(job.template.path),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from dynamo_mcp.process import open_process
 from dynamo_mcp.sandbox import CODE, cgroup
 from dynamo_mcp.sandbox.grants import NONE, Grants, network_files
 from dynamo_mcp.sandbox.grants import environment as granted_environment
+from dynamo_mcp.sandbox.installation import parts
 from dynamo_mcp.sandbox.policy import FILES
 from dynamo_mcp.sandbox.user import INSIDE, NEEDED, User
 from dynamo_mcp.settings import Settings
@@ -208,6 +209,7 @@ def _confined(
     for file in FILES:
         command += ["--ro-bind-try", file, file]
     for path in network_files(launch.grants, settings):
+        command += _above([path]) if launch.user is not None else []
         command += ["--ro-bind-try", path, path]
     return [*command, *_visible(launch), "--remount-ro", "/", "--chdir", "/"]
 
@@ -216,13 +218,16 @@ def _visible(launch: Launch) -> Sequence[str | Path]:
     command: list[str | Path] = []
     granted = [path for path in launch.grants.paths if not path.is_relative_to("/usr")]  # which is there
     paths = dict.fromkeys([*needed(launch), *granted])
-    above = dict.fromkeys(folder for path in paths for folder in reversed(path.parents[:-1]))
-    # Every user gets to what is visible, also where the way to it is root's alone.
-    for folder in above if launch.user is not None else ():
-        command += ["--perms", "0755", "--dir", folder]
+    command += _above(paths) if launch.user is not None else []
     for path in paths:
         command += ["--ro-bind", path, path]
     return command
+
+
+def _above(paths: Iterable[Path]) -> Sequence[str | Path]:
+    """Let every user get to what is visible, also where the way to it is root's alone."""
+    above = dict.fromkeys(folder for path in paths for folder in reversed(path.parents[:-1]))
+    return [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
 
 
 def packages(environment: Path) -> Path:
@@ -238,7 +243,7 @@ def packages(environment: Path) -> Path:
 
 def needed(launch: Launch) -> tuple[Path, ...]:
     """Return what jobs must be able to read besides the system's own programs."""
-    return (CODE, Path(os.path.realpath(launch.python)).parent.parent, *launch.visible)
+    return (CODE, *parts(launch.python), *launch.visible)
 
 
 def _environment(launch: Launch, settings: Settings, temporary: Path) -> dict[str, str]:

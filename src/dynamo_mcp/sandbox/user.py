@@ -24,6 +24,7 @@ import msgspec
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.process import run
 from dynamo_mcp.sandbox import CODE
+from dynamo_mcp.sandbox.installation import parts
 from dynamo_mcp.settings import Settings
 
 if sys.platform != "win32":
@@ -142,7 +143,7 @@ def unreadable(paths: Iterable[Path]) -> tuple[Path, ...]:
 def needed_by(settings: Settings, python: Path) -> tuple[Path, ...]:
     """Return what jobs must be able to read where no mount brings it to them."""
     folders = (settings.home / name for name in ("bases", "venvs", "checkouts"))
-    return (Path(os.path.realpath(python)).parent.parent, CODE, *folders, settings.home / "scratch")
+    return (*parts(python), CODE, *folders, settings.home / "scratch")
 
 
 def mending(lacking: Iterable[Path], paths: Iterable[Path]) -> str:
