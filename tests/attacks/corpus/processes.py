@@ -42,7 +42,6 @@ for number in os.listdir('/proc'):
     except OSError:
         pass
 """,
-        alone="worked",
     ),
     Attack(
         "kills",

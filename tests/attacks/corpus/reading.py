@@ -46,7 +46,6 @@ ATTACKS = (
         "bubblewrap: what is visible is what the arguments say",
         took_the_list_of_users,
         hook="keep(open('/etc/passwd').read())",
-        alone="worked",
     ),
     Attack(
         "lists-a-folder",
