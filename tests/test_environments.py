@@ -423,7 +423,7 @@ async def test_an_interpreter_that_is_not_there_is_told(own: Settings, template:
 
 async def test_an_interpreter_that_is_none_is_told_in_the_words_of_uv(own: Settings, template: str) -> None:
     async with _open(msgspec.structs.replace(own, python=Path("/etc/passwd"))) as opened:
-        with pytest.raises(EnvironmentFailed, match="uv could not make an environment; it says:\n"):
+        with pytest.raises(EnvironmentFailed, match="uv could not make an environment from `/etc/passwd`; it says:\n"):
             await opened.environments.ensure(template, ())
 
 

@@ -122,7 +122,10 @@ class TestOpening:
             )
         if os.getuid() == 0:
             assert f"Can't use the home folder at `{folder}/home`: Permission denied" in ended.stdout, ended.stderr
-            assert "hint: make the folder writable, or choose another with `DYNAMO_MCP_HOME`" in ended.stdout
+            assert (
+                "hint: see that this folder can be made and written, or choose another with `DYNAMO_MCP_HOME`"
+                in ended.stdout
+            )
 
 
 class TestStaging:

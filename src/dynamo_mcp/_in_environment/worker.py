@@ -145,14 +145,18 @@ def supervised(handed: supervisor.Worker, expected: set[signal.Signals]) -> int:
     child = os.fork()
     if child == 0:
         supervisor.run(handed, worker)
+    asked_to_end = False
     while True:
         # A job that is no user of its own may be able to stop its supervisor, and would not be watched any more.
         ended, status = os.waitpid(-1, os.WNOHANG | (os.WUNTRACED if handed.alone else 0))
         if ended == child:
             break
         if not ended and signal.sigwait(expected) == signal.SIGTERM:
+            asked_to_end = True
             os.kill(child, signal.SIGTERM)
     code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else supervisor.FAILED
+    if asked_to_end and code == supervisor.ANOTHER:  # it had ended already
+        return supervisor.ENDED
     if code == supervisor.FAILED and not handed.alone:  # the namespace ends with process 1
         family.bury(None, alone=False, user=handed.user)
     return code
