@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 
 from dynamo_mcp.errors import Refused
-from dynamo_mcp.sandbox.identity import git_identity
+from dynamo_mcp.sandbox.git_identity import git_identity
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings

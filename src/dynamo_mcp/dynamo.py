@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -188,14 +187,7 @@ class Dynamo:
             template = Template(
                 name,
                 plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
-                location,
-                path=sources.folder(tree, location),
-                checkout=tree.path,
-                digest=tree.digest,
-                revision=tree.revision,
-                left_out=tree.left_out,
-                listed=tree.listed,
-                last_updated=_now(),
+                **sources.fetched(location, tree),
                 named_requirements=named,
                 named_by_person=self.settings.person,
                 trust=said.trust,
@@ -343,7 +335,3 @@ class Dynamo:
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""
         return News(self._parts.registry, self._parts.store.home / "templates").open()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

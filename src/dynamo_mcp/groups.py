@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
 
 import anyio
@@ -190,14 +189,7 @@ class Groups:
         return Template(
             name,
             f"The templates of `{name}`",
-            location,
-            path=tree.path / (location.directory or ""),
-            checkout=tree.path,
-            digest=tree.digest,
-            revision=tree.revision,
-            left_out=tree.left_out,
-            listed=tree.listed,
-            last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
+            **sources.fetched(location, tree),
             named_requirements=first.named_requirements,
             named_by_person=first.named_by_person,
             # A new template may do no more than those that somebody looked at, unless the operator owns all of them.

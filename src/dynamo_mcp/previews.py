@@ -90,7 +90,7 @@ class Previews:
             raise Refused(
                 f"The hooks of `{request.template.name}` can't be confined on this machine, and no preview runs them "
                 "otherwise",
-                hint="preview without hooks, or install bubblewrap",
+                hint="preview without hooks, or see with `dynamo-mcp doctor` what is missing to confine them",
             )
 
         async def decide(_directory: str, _answers: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ _PRIVATE_SUFFIXES = frozenset(
 _WIDEST = {4: 8, 6: 7}
 """The shortest prefixes of private networks (RFC 1918, RFC 4193)."""
 
-PASSED_TO_FETCHERS = (
+PROXIES = (
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -70,10 +70,13 @@ PASSED_TO_FETCHERS = (
     "https_proxy",
     "http_proxy",
     "no_proxy",
-    "GIT_SSL_CAINFO",
+)
+CERTIFICATES = ("GIT_SSL_CAINFO", "SSL_CERT_DIR", "SSL_CERT_FILE")
+"""Variables that say how the network is reached, and whom to believe there."""
+PASSED_TO_FETCHERS = (
+    *PROXIES,
+    *CERTIFICATES,
     "SSH_AUTH_SOCK",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
     "UV_DEFAULT_INDEX",
     "UV_EXCLUDE_NEWER",
     "UV_INDEX",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from dynamo_mcp import catalogue, sources
@@ -51,17 +49,7 @@ class Updates:
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
             tree = await sources.fetch(location, store=self._store, settings=self._settings, progress=progress)
             moved = tree.digest != old.digest
-            new = msgspec.structs.replace(
-                old,
-                location=location,
-                path=sources.folder(tree, location),
-                checkout=tree.path,
-                digest=tree.digest,
-                revision=tree.revision,
-                left_out=tree.left_out,
-                listed=tree.listed,
-                last_updated=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
+            new = msgspec.structs.replace(old, **sources.fetched(location, tree))
             new = await renewed(old, new, self._settings.trusted)
             if force:
                 await self._environments.rebuild(old.name, installed(old, old.trust))

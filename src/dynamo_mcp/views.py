@@ -235,7 +235,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
         confinement: What confinement is made of, each tried.
         running: What else is needed to run, each tried.
         ready: All of that is there.
-        commands: What brings what is missing, each to be typed as it is, the most useful first.
+        commands: What brings what is missing, each to be typed as it is, in the same order.
     """
 
     tier: Tier

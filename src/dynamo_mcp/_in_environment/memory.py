@@ -1,4 +1,4 @@
-"""How much do all processes of a job use together? Looked at now and then while the worker waits (`watching.py`).
+"""How much do all processes of a job use together? Looked at now and then by its supervisor (`watching.py`).
 
 Each process has limits of its own (`confine.py`), but there may be many processes, shared memory is nobody's alone, and
 the kernel does not hold root to a number of processes. A look is cheap as long as little is used: what the processes
@@ -42,12 +42,12 @@ class _Used(NamedTuple):
 
 
 def look(limits: dict[str, Any], *, alone: bool, user: int | None = None) -> None:
-    """Look at what the jobs of this worker use now.
+    """Look at what the job of this supervisor uses now.
 
     Args:
         limits: How much that may be ("memory_bytes", "processes").
         alone: The worker has a PID namespace of its own, in which this process may look at everything.
-        user: As whom the jobs run.
+        user: As whom the job runs.
 
     Raises:
         TooMuch: It is more than they may.

@@ -1,4 +1,4 @@
-"""How does the worker wait for a job's words? Now and then it looks at what the job uses; what is too much ends it."""
+"""How does a supervisor wait for a job's words? What the job uses is looked at meanwhile; what is too much ends it."""
 
 from __future__ import annotations
 

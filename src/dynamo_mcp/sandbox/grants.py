@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from dynamo_mcp.errors import DynamoError, Refused, UsageError
-from dynamo_mcp.settings import Settings
+from dynamo_mcp.settings import CERTIFICATES, PROXIES, Settings
 
 NETWORK = "network"
 EXECUTABLE = "executable:"
@@ -36,11 +36,6 @@ NETWORK_FILES = (
     "/etc/pki/ca-trust/extracted",
 )
 """What a program needs to find and believe a host; beside the certificates in `/etc/ssl` lie private keys."""
-NETWORK_VARIABLES = frozenset(
-    {"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "https_proxy", "http_proxy", "no_proxy"}
-    | {"GIT_SSL_CAINFO", "SSL_CERT_DIR", "SSL_CERT_FILE"}
-)
-"""What of the operator's environment goes with the network: proxies and certificates."""
 
 _OWN = ("/proc", "/sys", "/dev")
 """What the sandbox has of its own, all that is below it too."""
@@ -122,14 +117,14 @@ def environment(grants: Grants, settings: Settings) -> dict[str, str]:
     """Return what of the operator's environment goes with the grants."""
     if not grants.network:
         return {}
-    return {name: value for name, value in settings.passed.items() if name in NETWORK_VARIABLES}
+    return {name: value for name, value in settings.passed.items() if name in {*PROXIES, *CERTIFICATES}}
 
 
 def network_files(grants: Grants, settings: Settings) -> tuple[Path, ...]:
     """Return the files that go with the network, those that the operator's certificate variables name too."""
     if not grants.network:
         return ()
-    named = [environment(grants, settings).get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")]
+    named = [environment(grants, settings).get(name) for name in CERTIFICATES]
     return tuple(Path(name) for name in (*NETWORK_FILES, *named) if name and os.path.isabs(name))  # noqa: PTH117
 
 

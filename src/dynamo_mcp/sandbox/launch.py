@@ -288,5 +288,5 @@ def _not_started(log: Path, why: str = "") -> RendererFailed:
     said = log.read_text("utf-8", "replace").strip() or "nothing"
     return RendererFailed(
         f"bubblewrap did not start a renderer{why and f': {why}'}; it said: {said}",
-        hint="run `dynamo-mcp list` again; if it stays so, report it",
+        hint="see what `dynamo-mcp doctor` says; if that is no help, report it",
     )

@@ -7,8 +7,10 @@ fetched twice, by whatever way, is there once. A live folder is used where it is
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import anyio
@@ -24,7 +26,7 @@ from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location
 
-__all__ = ["default_name", "display", "fetch", "folder", "parse"]
+__all__ = ["default_name", "display", "fetch", "fetched", "parse"]
 
 _DIGITS = 32
 _LONGEST_NAME = 40
@@ -96,9 +98,18 @@ def default_name(location: Location) -> str:
     return name
 
 
-def folder(tree: Checkout, location: Location) -> Path:
-    """Return the template's folder in a fetched tree."""
-    return tree.path / location.directory if location.directory else tree.path
+def fetched(location: Location, tree: Checkout) -> dict[str, Any]:
+    """Return what a template's record tells of what was fetched just now: those fields of `Template`."""
+    return {
+        "location": location,
+        "path": tree.path / (location.directory or ""),
+        "checkout": tree.path,
+        "digest": tree.digest,
+        "revision": tree.revision,
+        "left_out": tree.left_out,
+        "listed": tree.listed,
+        "last_updated": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def display(location: Location) -> str:

@@ -17,6 +17,36 @@ PRINTED_BYTES = 1 << 20
 CREATE_SECONDS = 3.0
 """How long the endless ones may take, in these tests."""
 MEMORY = "needed more memory"
+BLOCK = "block = bytearray(120 << 20); block[::4096] = b'x' * len(block[::4096])"
+FILL = """
+import socket
+def full():
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+        try:
+            while True:
+                end.send(bytes(32768))
+        except BlockingIOError:
+            pass
+    return pair
+"""
+
+
+def together(number: int, hold: str) -> str:
+    """Return code that holds something in so many processes at once, and is content when none was ended."""
+    return f"""
+import time
+for child in range({number}):
+    if os.fork() == 0:
+        {hold}
+        time.sleep(1)
+        if child == {number} - 1:
+            keep('needed more ' + 'memory')
+        os._exit(0)
+for child in range({number}):
+    os.wait()
+"""
 
 
 def large(scene: Scene) -> bool:
@@ -54,19 +84,7 @@ time.sleep(0.2)
         "use too much memory with several processes, each of which may use its part",
         "getrlimit(2): no limit counts for all of them",
         lambda scene: MEMORY in scene.loot,
-        hook="""
-import time
-for number in range(4):
-    if os.fork() == 0:
-        block = bytearray(120 << 20)
-        block[::4096] = b'x' * len(block[::4096])
-        time.sleep(1)
-        if number == 3:
-            keep('needed more ' + 'memory')
-        os._exit(0)
-for number in range(4):
-    os.wait()
-""",
+        hook=together(4, BLOCK),
         told="memory",
     ),
     Attack(
@@ -74,11 +92,10 @@ for number in range(4):
         "use too much memory in threads of processes that look as if they had ended",
         "proc_pid_status(5): the first thread tells it, as long as it lives",
         lambda scene: MEMORY in scene.loot,
-        hook="""
+        hook=f"""
 import ctypes, threading, time
 def hold(number):
-    block = bytearray(120 << 20)
-    block[::4096] = b'x' * len(block[::4096])
+    {BLOCK}
     time.sleep(1)
     if number == 3:
         keep('needed more ' + 'memory')
@@ -86,7 +103,7 @@ def hold(number):
 for number in range(4):
     if os.fork() == 0:
         threading.Thread(target=hold, args=[number]).start()
-        ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+        ctypes.CDLL(None).syscall({{'x86_64': 60, 'aarch64': 93}}[os.uname().machine], 0)
 for number in range(4):
     os.wait()
 """,
@@ -109,26 +126,7 @@ keep('needed more ' + 'memory')
         "use too much memory in the buffers of sockets",
         "socket(7): buffers are nobody's memory",
         lambda scene: MEMORY in scene.loot,
-        hook="""
-import socket, time
-def fill(end):
-    end.setblocking(False)
-    try:
-        while True:
-            end.send(bytes(32768))
-    except BlockingIOError:
-        pass
-for number in range(12):
-    if os.fork() == 0:
-        pairs = [socket.socketpair() for pair in range(110)]
-        [fill(end) for pair in pairs for end in pair]
-        time.sleep(1)
-        if number == 11:
-            keep('needed more ' + 'memory')
-        os._exit(0)
-for number in range(12):
-    os.wait()
-""",
+        hook=FILL + together(12, "pairs = [full() for pair in range(110)]"),
         told="memory",
     ),
     Attack(
