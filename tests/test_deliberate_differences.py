@@ -67,6 +67,10 @@ PINNED = {
         "test_a_template_that_is_broken_is_told_so_where_and_leaves_nothing",
     ),
     "lets hooks read the terminal": (HOOKS, "test_a_hook_that_asks_is_told_that_nobody_answers"),
+    "starts an interpreter for each Python hook": (
+        "in_environment/test_warm.py",
+        "test_a_hook_is_a_fork_only_where_that_is_asked_for",
+    ),
     "lets a hook import nothing beside it": (HOOKS, "test_what_lies_beside_a_hook_shadows_nothing"),
     "leaves rendered hooks in the temporary folder": (
         HOOKS,

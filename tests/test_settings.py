@@ -29,6 +29,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
     }.get(kind, (str(tmp_path / "x"), (tmp_path / "x",)))
     if name == "trust":
         text = expected = "inert"
+    if name == "hook_interpreter":
+        text = expected = "own"
     if name in LEAST:
         text, expected = str(LEAST[name]), LEAST[name]
     if name == "trusted":
@@ -78,6 +80,13 @@ def test_no_setting_trusts_every_template_with_everything(text: str) -> None:
     with pytest.raises(UsageError, match=f"`DYNAMO_MCP_TRUST` is `{text}`") as raised:
         load({"DYNAMO_MCP_TRUST": text})
     assert "`contained` or `inert`" in raised.value.hint
+
+
+def test_there_are_two_ways_to_run_python_hooks() -> None:
+    with pytest.raises(UsageError, match="`DYNAMO_MCP_HOOK_INTERPRETER` is `fast`") as raised:
+        load({"DYNAMO_MCP_HOOK_INTERPRETER": "fast"})
+    assert "`warm` (" in raised.value.hint
+    assert "`own` (" in raised.value.hint
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
-"""What had a hook printed that was ended? Read from the file that it prints to, which its job may have changed."""
+"""What has a job left in its temporary folder? What a hook had printed that was ended; the job may have changed it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 
 PRINTED = ".hook"
@@ -16,6 +18,15 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def left(temporary: Path, name: str, most: int) -> bytes | None:
+    """Return a file that a job has left in its temporary folder; None for none, and for one with more bytes."""
+    try:
+        with closing(_Opened(temporary, name)) as file:
+            return file.read(0, file.size) if file.size <= most else None
+    except OSError:
+        return None
+
+
 def printed(temporary: Path, kept: int) -> str | None:
     """Return the end of what a hook has printed so far; None where none runs, or nothing can be read.
 
@@ -24,19 +35,31 @@ def printed(temporary: Path, kept: int) -> str | None:
         kept: Bytes that are kept: the end, where the errors are.
     """
     try:
-        folder = os.open(temporary, _FOLDER)
-        try:
-            file = os.open(PRINTED, _FILE, dir_fd=folder)
-        finally:
-            os.close(folder)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            left_out = max(0, status.st_size - kept)
-            text = os.pread(file, min(status.st_size, kept), left_out).decode("utf-8", "replace")
-        finally:
-            os.close(file)
+        with closing(_Opened(temporary, PRINTED)) as file:
+            left_out = max(0, file.size - kept)
+            text = file.read(left_out, kept).decode("utf-8", "replace")
     except OSError:
         return None
     return f"[{left_out} bytes left out: {MORE}]\n{text}" if left_out else text
+
+
+class _Opened:
+    """A plain file of a job's, opened without following links; what is none is an OSError."""
+
+    def __init__(self, temporary: Path, name: str) -> None:
+        folder = os.open(temporary, _FOLDER)
+        try:
+            self._file = os.open(name, _FILE, dir_fd=folder)
+        finally:
+            os.close(folder)
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "not a plain file")
+        self.size = status.st_size
+
+    def read(self, start: int, most: int) -> bytes:
+        return os.pread(self._file, min(self.size, most), start)
+
+    def close(self) -> None:
+        os.close(self._file)

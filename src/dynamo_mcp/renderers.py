@@ -12,6 +12,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import failures, jobs
+from dynamo_mcp.compiled import Compiled
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
@@ -56,6 +58,7 @@ class Renderers:
         self._settings = settings
         self._store = store
         self._confining = confining
+        self._compiled = Compiled(store)
         self._idle: OrderedDict[int, Worker] = OrderedDict()
         self._numbers = itertools.count()
 
@@ -135,16 +138,21 @@ class Renderers:
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
         try:
-            message = self._message(job, identity, worker, *paths)
-            await worker.tell({**message, "action": action})
+            place = self._compiled.place(job) if action == "create" else None
+            known = place if self._compiled.found(place) else None
+            message = self._message(job, identity, worker, *paths, known=known)
+            await worker.tell({**message, "action": action, "compile": bool(place and decide and not known)})
             try:
-                heard = await self._follow(worker, identity, decide, progress)
+                keep = partial(self._compiled.keep, None if known else place, worker.seen(paths[1]))
+                heard = await self._follow(worker, identity, decide, progress, keep)
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
             if failures.was_ended(heard.last):
                 last = failures.killed(heard.last, progress.last, worker.printed(paths[1]))
                 heard = msgspec.structs.replace(heard, last=last)
+            if known is not None and heard.last.get("kind") == "died":
+                self._compiled.discard(known)
             yield heard, worker, paths[0]
             healthy = await self._clear(worker, job, paths)
         finally:
@@ -153,10 +161,13 @@ class Renderers:
             else:
                 await self._end(worker)
 
-    def _message(self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path) -> dict[str, Any]:
+    def _message(
+        self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path, *, known: Path | None
+    ) -> dict[str, Any]:
         environment, key = job.environment, worker.key
         python = installation.parts(environment.plain / "bin" / "python")
         read = [job.template.checkout, environment.path, environment.plain, *python, CODE]
+        read += [known] if known else []
         return {
             "id": identity,
             "template": str(job.template.path),
@@ -167,6 +178,8 @@ class Renderers:
             "trust": job.trust,
             "variables": job.variables,
             "hooks": job.hooks,
+            "compiled": str(known) if known else None,
+            "warm_hooks": self._settings.hook_interpreter == "warm",
             "hook_output_bytes": self._settings.hook_output_bytes,
             "message_bytes": self._settings.message_bytes,
             "policy": policy(
@@ -179,7 +192,14 @@ class Renderers:
             "readable": None if key.live else worker.readable.get(job.template.path),
         }
 
-    async def _follow(self, worker: Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
+    async def _follow(
+        self,
+        worker: Worker,
+        identity: str,
+        decide: Decide | None,
+        progress: Progress,
+        keep: Callable[[], Awaitable[None]],
+    ) -> _Heard:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
@@ -193,11 +213,9 @@ class Renderers:
                     if resolved is not None:
                         raise jobs.nonsense()
                     resolved = jobs.resolved(message)
-                    try:
-                        if decide is not None:
-                            await decide(resolved.directory, resolved.answers)
-                    except DynamoError as error:
-                        refusal = error
+                    if resolved.compiled:
+                        await keep()  # no hook has run
+                    refusal = await _refusal(resolved, decide)
                     stop = decide is None or refusal is not None
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})
                 case "step" if steps < jobs.MOST_STEPS:
@@ -250,7 +268,13 @@ class Renderers:
         launch = Launch(
             python=key.plain / "bin" / "python",
             packages=packages(key.plain),
-            visible=(home / "bases", home / "venvs", home / "checkouts", *([key.live] if key.live else [])),
+            visible=(
+                home / "bases",
+                home / "venvs",
+                home / "checkouts",
+                self._compiled.folder,
+                *([key.live] if key.live else []),
+            ),
             room=room,
             bubblewrap=bubblewrap(self._settings) if key.backend == "bubblewrap" else None,
             git_identity=await self._confining.git_identity(),
@@ -311,3 +335,13 @@ class Renderers:
     async def _end(self, worker: Worker) -> None:
         with anyio.CancelScope(shield=True):
             await worker.stack.aclose()
+
+
+async def _refusal(resolved: Resolved, decide: Decide | None) -> DynamoError | None:
+    """Return why a project is not to be made."""
+    try:
+        if decide is not None:
+            await decide(resolved.directory, resolved.answers)
+    except DynamoError as error:
+        return error
+    return None

@@ -109,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True):
         output_files: Files, folders and links that a project may have.
         temporary_bytes: Bytes that a job may keep in its temporary folder, and as many in shared memory.
         hook_output_bytes: Bytes that are kept of what one hook prints: its end.
+        hook_interpreter: How Python hooks run: `warm`, in a fork of a renderer, or `own`, each in an interpreter
+            that is started for it.
         template_bytes: Bytes that a template's tree may have.
         template_files: Files, folders and links that a template's tree may have.
         user_config: The operator's cookiecutter configuration, whose `default_context` answers where nobody else does.
@@ -145,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True):
     output_files: int = 20_000
     temporary_bytes: int = 64 << 20
     hook_output_bytes: int = 64 << 10
+    hook_interpreter: Literal["warm", "own"] = "warm"
     template_bytes: int = 256 << 20
     template_files: int = 20_000
     answer_characters: int = 100_000
@@ -213,6 +216,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     if name == "trust":
         return _parse_trust(text)
+    if name == "hook_interpreter":
+        return _parse_interpreter(text)
     if name == "trusted":
         return tuple(map(_parse_trusted, text.split()))
     if name.endswith("_hosts"):
@@ -252,6 +257,15 @@ def _parse_trust(text: str) -> str:
         f"`{PREFIX}TRUST` is `{text}`, which can't be what every template gets",
         hint="it is `contained` or `inert`; of templates that are your own, name where they come from in "
         f"`{PREFIX}TRUSTED`, and of a single one say `dynamo-mcp trust NAME full`",
+    )
+
+
+def _parse_interpreter(text: str) -> str:
+    if text in {"warm", "own"}:
+        return text
+    raise UsageError(
+        f"`{PREFIX}HOOK_INTERPRETER` is `{text}`, which is no way to run Python hooks",
+        hint="it is `warm` (in a fork of a renderer) or `own` (each in an interpreter that is started for it)",
     )
 
 

@@ -102,4 +102,8 @@ class Worker:
         Args:
             temporary: The job's temporary folder, as the worker sees it.
         """
-        return printed(self.at.root / temporary.relative_to("/"), self._settings.hook_output_bytes)
+        return printed(self.seen(temporary), self._settings.hook_output_bytes)
+
+    def seen(self, path: Path) -> Path:
+        """Return how a path of the worker's is seen from here."""
+        return self.at.root / path.relative_to("/")

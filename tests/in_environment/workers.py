@@ -143,6 +143,7 @@ class Worker:
             "answers": answers or {},
             "trust": "contained",
             "variables": {"_template": "here", "_output_dir": "there", "_checkout": None},
+            "warm_hooks": True,
             "hook_output_bytes": 64 << 10,
             "message_bytes": 8 << 20,
             "policy": None,

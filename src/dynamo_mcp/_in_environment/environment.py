@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from cookiecutter.environment import ExtensionLoaderMixin, StrictEnvironment
@@ -11,6 +12,7 @@ from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 if TYPE_CHECKING:
+    from dynamo_mcp._in_environment.compiled import Compiled
     from dynamo_mcp._in_environment.failure import Failure, located
     from dynamo_mcp._in_environment.undefined import naming
 else:
@@ -30,6 +32,22 @@ class _Plain:
 
 class _Quick:
     """Adds to an environment that text without Jinja is not compiled; what it renders is the same."""
+
+    compiled: Compiled | None = None
+    """What need not be compiled again, of the job's template."""
+
+    def compile(
+        self, source: Any, name: str | None = None, filename: str | None = None, *rest: Any, **more: Any
+    ) -> Any:
+        """Return the code of a text, as Jinja makes it."""
+        if self.compiled is None or rest or more or not isinstance(source, str):
+            return super().compile(source, name, filename, *rest, **more)  # type: ignore[misc]
+        return self.compiled.code(self, source, name, filename)
+
+    def compile_anew(self, source: str, name: str | None, filename: str | None) -> CodeType:
+        """Have Jinja compile a text."""
+        code: CodeType = super().compile(source, name, filename)  # type: ignore[misc]
+        return code
 
     def from_string(self, source: str, *arguments: Any, **options: Any) -> Any:
         """Return the template of a text."""

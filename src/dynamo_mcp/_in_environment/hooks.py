@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cookiecutter.hooks
 import cookiecutter.utils
@@ -18,6 +18,7 @@ from jinja2.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from dynamo_mcp._in_environment.failure import Failure, located
+    from dynamo_mcp._in_environment.warm import Host
 else:
     from failure import Failure, located
 
@@ -46,7 +47,12 @@ class Hooks:
     """The hooks of one job."""
 
     def __init__(
-        self, temporary: str, kept: int, before: Callable[[], None] | None, say: Callable[[str], None]
+        self,
+        temporary: str,
+        kept: int,
+        before: Callable[[], None] | None,
+        say: Callable[[str], None],
+        host: Host | None,
     ) -> None:
         """Begin with none.
 
@@ -55,8 +61,10 @@ class Hooks:
             kept: Bytes that are kept of what one hook prints: its end, where the errors are.
             before: Called in a hook's process before the hook.
             say: Told in words what is being done.
+            host: Runs Python hooks; without it each has an interpreter started for it.
         """
         self._before = before
+        self._host = host
         self._kept = kept
         self._temporary = temporary
         self._name = ""
@@ -92,33 +100,24 @@ class Hooks:
             Failure: It failed; with the end of what it printed.
         """
         name = self._name or os.path.basename(script)
-        beside = self._beside
+        python = script.endswith(".py")
+        beside = self._beside if python and self._beside and _has_modules(self._beside) else ""
         self._name = self._beside = ""
-        command = [sys.executable, script] if script.endswith(".py") else [script]
-        if script.endswith(".py") and beside and _has_modules(beside):
-            # At `full` nothing else keeps bytecode from being written into the template.
-            command[1:1] = ["-B", "-c", BESIDE, beside]
         self._say(f"running the hook {name}")
         printed = os.path.join(self._temporary, PRINTED)
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)
         problem = ""
-        with open(printed, "wb") as output:
-            try:
-                code = subprocess.run(
-                    command,
-                    cwd=cwd,
-                    # Of one that is ended, what it printed is told, not what its interpreter kept back.
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                    preexec_fn=self._before,
-                ).returncode
-            except OSError as error:
-                code = 1
-                problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
+        try:
+            with open(printed, "wb") as output:
+                if python and self._host:
+                    os.stat(cwd)
+                    code = self._host.run(script, cwd, printed, beside)
+                else:
+                    code = self._start(script, cwd, output, beside, python=python)
+        except OSError as error:
+            code = 1
+            problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
         text = _tail(printed, self._kept)
         self.ran.append({"hook": name, "output": text, "seconds": time.perf_counter() - started})
         full = shutil.disk_usage(self._temporary).free < FULL_BYTES
@@ -130,6 +129,24 @@ class Hooks:
             ending = (problem or _ending(code)) + ("; its temporary folder is full" if full else "")
             message = f"the hook `{name}` failed: {ending}"
             raise Failure("hook", message, hook=name, output=text)
+
+    def _start(self, script: str, cwd: str, output: BinaryIO, beside: str, *, python: bool) -> int:
+        """Run a script as a program of its own; return its exit code."""
+        command = [sys.executable, script] if python else [script]
+        if beside:
+            # At `full` nothing else keeps bytecode from being written into the template.
+            command[1:1] = ["-B", "-c", BESIDE, beside]
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            # Of one that is ended, what it printed is told, not what its interpreter kept back.
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            preexec_fn=self._before,
+        ).returncode
 
 
 def _has_modules(folder: str) -> bool:

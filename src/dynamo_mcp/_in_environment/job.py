@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import afresh, confine, family, identity, memory, render
+    from dynamo_mcp._in_environment import afresh, confine, family, identity, memory, render, warm
     from dynamo_mcp._in_environment.failure import Failure, described
 else:
     import afresh
@@ -27,6 +27,7 @@ else:
     import identity
     import memory
     import render
+    import warm
     from failure import Failure, described
 
 
@@ -131,16 +132,24 @@ def make(message: dict[str, Any], orders: int, replies: int, started: float, *, 
     """
     output, temporary = message["output"], message["temporary"]
     enter(message["environment"], temporary)
+    inert = message["trust"] == "inert"
+    before_hook = None if alone else family.die_with_parent
+    host = None
+    if message["warm_hooks"] and not inert and warm.possible(message["template"]):
+        host = warm.Host(before_hook)
     project = render.Project(
         template=message["template"],
         output=output,
         temporary=temporary,
         answers=message["answers"],
-        inert=message["trust"] == "inert",
+        inert=inert,
         variables=message["variables"],
         hook_output_bytes=message["hook_output_bytes"],
-        before_hook=None if alone else family.die_with_parent,
+        before_hook=before_hook,
         say=lambda text: say(replies, {"event": "step", "message": text}),
+        host=host,
+        known=message.get("compiled"),
+        wanted=message.get("compile", False),
     )
     if message["action"] == "inspect":
         inspected = project.inspect()

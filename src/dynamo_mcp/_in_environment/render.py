@@ -28,11 +28,12 @@ from cookiecutter.exceptions import (
 from jinja2.exceptions import TemplateError
 
 if TYPE_CHECKING:
-    from dynamo_mcp._in_environment import hooks
+    from dynamo_mcp._in_environment import compiled, hooks, warm
     from dynamo_mcp._in_environment.environment import ContainedEnvironment, InertEnvironment, check_names
     from dynamo_mcp._in_environment.failure import Failure, located
     from dynamo_mcp._in_environment.questions import Questions, create_environment, read
 else:
+    import compiled
     import hooks
     from environment import ContainedEnvironment, InertEnvironment, check_names
     from failure import Failure, located
@@ -71,6 +72,9 @@ class Project:
         hook_output_bytes: int,
         before_hook: Callable[[], None] | None,
         say: Callable[[str], None],
+        host: warm.Host | None,
+        known: str | None,
+        wanted: bool,
     ) -> None:
         """Take a job's values; nothing is read yet.
 
@@ -84,7 +88,14 @@ class Project:
             hook_output_bytes: Of what one hook prints, as much is kept.
             before_hook: Called in a hook's process before the hook.
             say: Told in words what is being done.
+            host: Runs Python hooks; without it each has an interpreter started for it.
+            known: File that an earlier job of the template has left; None for none.
+            wanted: Leave one, if that can be.
         """
+        self._known = known
+        self._wanted = wanted
+        self._compiled = compiled.Compiled()
+        self._temporary = temporary
         self._template = template
         self._output = output
         self._answers = answers
@@ -96,7 +107,7 @@ class Project:
         self._directory = ""
         self._repository = template
         self._say = say
-        self._hooks = hooks.Hooks(temporary, hook_output_bytes, before_hook, say)
+        self._hooks = hooks.Hooks(temporary, hook_output_bytes, before_hook, say, host)
 
     @property
     def ran(self) -> list[dict[str, Any]]:
@@ -135,7 +146,8 @@ class Project:
         """Compute every answer and the project folder's name.
 
         Returns:
-            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
+            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered;
+            `compiled`: what a later job need not work out again was left.
 
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
@@ -154,6 +166,10 @@ class Project:
                 told = f"`{unknown[0]}` is not asked by the `cookiecutter.json` of this time"
                 raise Failure("answers", told, variable=unknown[0])
             private = {**self._variables, "_repo_dir": self._repository}
+            same = self._repository == self._template
+            if same and self._known:
+                self._compiled.load(self._known)
+                self._use_compiled()
             questions = Questions(raw, self._answers)
             self._context = questions.context(private)
             self._choices = questions.choices
@@ -165,7 +181,24 @@ class Project:
                 raise Failure("render", f"the name of the project folder `{self._folder}`: {located(error)}") from error
         _check_directory(self._directory, self._folder, self._context["cookiecutter"])
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
-        return {"directory": self._directory, "answers": answers, "choices": self._choices}
+        left = self._wanted and same and self._leave(environment_)
+        return {"directory": self._directory, "answers": answers, "choices": self._choices, "compiled": left}
+
+    def _use_compiled(self) -> None:
+        InertEnvironment.compiled = ContainedEnvironment.compiled = self._compiled
+        cookiecutter.generate.is_binary = self._compiled.is_binary
+
+    def _leave(self, environment_: Any) -> bool:
+        """Compile all of the template and leave that; return whether it was."""
+        if not compiled.keepable(environment_):
+            return False
+        self._use_compiled()
+        self._compiled.fill(environment_, os.path.join(self._repository, self._folder), self._context)
+        try:
+            self._compiled.leave(self._temporary)
+        except (OSError, ValueError):  # it is no more than a help
+            return False
+        return True
 
     def generate(self, *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.

@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
+     "hooks", "warm_hooks", "compile", "compiled", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -14,6 +14,9 @@ It expects on standard input:
         trust: "inert" renders in a sandboxed Jinja and runs no hooks; anything else renders and runs hooks.
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
         hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
+        warm_hooks: Python hooks run in forks (see `warm.py`); otherwise each has an interpreter started for it.
+        compile: true leaves what a later job need not work out again (`compiled.py`), before "resolved".
+        compiled: the file that holds what an earlier job has left; null or left out for none.
         hook_output_bytes: of what one hook prints, as much is kept: the end.
         message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
@@ -29,8 +32,9 @@ It expects on standard input:
 
 It results in, on standard output:
     {"event": "ready", "python", "cookiecutter"}         once, at the start
-    {"event": "resolved", "id", "directory", "answers", "choices"}
-        the project folder's name, every public answer, and what each choice offers
+    {"event": "resolved", "id", "directory", "answers", "choices", "compiled"}
+        the project folder's name, every public answer, what each choice offers, and whether what "compile" asks for
+        was left, as `.compiled` in `temporary`
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
     {"event": "done", "id", "configuration", "names", "hooks", "seconds", "mechanisms"}
