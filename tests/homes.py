@@ -176,6 +176,16 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def hooks_running(home: Home) -> list[int]:
+    """Return the processes that hooks run in: of this home, and printing to where hooks print."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if (entry / "fd" / "1").readlink().name == ".hook" and str(home.path) in " ".join(command(int(entry.name))):
+                found.append(int(entry.name))
+    return found
+
+
 async def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
     """Wait until something holds."""
     with anyio.fail_after(seconds):

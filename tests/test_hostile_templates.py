@@ -313,11 +313,24 @@ async def test_a_hook_that_never_ends_is_ended_and_named_with_what_it_had_printe
     assert home.made == []
 
 
-async def test_a_hook_that_kills_its_job_is_named_with_what_it_had_printed(home: Home) -> None:
-    hook = "import os, time\nprint('farewell')\nos.kill(os.getppid(), 9)\ntime.sleep(600)"
+@pytest.mark.parametrize(
+    ("above", "told"),
+    [
+        ("os.getppid()", r"the hook `post_gen_project\.py` failed: ended by signal 9; it printed:\n> farewell"),
+        (
+            "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])",
+            r"while running the hook post_gen_project\.py; it printed:\n> farewell",
+        ),
+    ],
+    ids=["parent", "job"],
+)
+async def test_a_hook_that_kills_what_started_it_is_named_with_what_it_had_printed(
+    home: Home, above: str, told: str
+) -> None:
+    hook = f"import os, time\nprint('farewell')\nos.kill({above}, 9)\ntime.sleep(600)"
     async with home.open() as dynamo:
         await home.add(dynamo, "one", post_gen_project=hook)
-        with pytest.raises(HookFailed, match=r"while running the hook post_gen_project\.py; it printed:\n> farewell"):
+        with pytest.raises(HookFailed, match=told):
             await dynamo.create_project("one", str(home.outputs))
         assert home.scratch == []
     assert home.made == []

@@ -12,7 +12,7 @@ import pytest
 
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import HookFailed, InvalidAnswers, InvalidTemplate, NotATemplate, TimedOut
-from homes import SECONDS, SLUG, Home, base_environments, processes_of, until, write_template
+from homes import SECONDS, SLUG, Home, base_environments, hooks_running, until, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -153,7 +153,7 @@ async def test_an_add_that_is_cancelled_while_the_hook_runs_leaves_nothing(home:
                     await home.add(dynamo, "one", pre_prompt=hook)
 
                 tasks.start_soon(add)
-                await until(lambda: any(processes_of(path) for path in (home.path / "venvs").iterdir()))
+                await until(lambda: hooks_running(home))
                 started = time.monotonic()
                 tasks.cancel_scope.cancel()
         assert time.monotonic() - started < SECONDS / 3

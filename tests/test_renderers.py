@@ -14,7 +14,7 @@ from dynamo_mcp.errors import DynamoError, Refused, RendererFailed, RenderFailed
 from dynamo_mcp.sandbox.policy import policy
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Trust
-from homes import SECONDS, SLUG, Home, base_environments, command, processes_of, until, workers
+from homes import SECONDS, SLUG, Home, base_environments, hooks_running, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio
 
@@ -29,16 +29,6 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
 def own_workers(home: Home) -> set[int]:
     """Return the workers of this home's renderers."""
     return set(workers()) & set(processes_of(home.path / "bases"))
-
-
-def hooks_running(home: Home) -> list[int]:
-    """Return the processes that hooks run in: of this home, and printing to where hooks print."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            if (entry / "fd" / "1").readlink().name == ".hook" and str(home.path) in " ".join(command(int(entry.name))):
-                found.append(int(entry.name))
-    return found
 
 
 async def test_one_worker_serves_two_templates(home: Home) -> None:

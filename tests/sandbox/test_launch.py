@@ -147,7 +147,7 @@ async def test_a_hook_sees_none_of_the_machines_processes(home: Home) -> None:
     told = await told_by_hook(home, "told = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())")
     assert told[0] == 1
     assert os.getpid() not in told or os.getpid() < 10
-    assert len(told) <= 4
+    assert len(told) <= 5  # the worker, its supervisor, the job, what forks for hooks, the hook
 
 
 async def test_a_daemon_of_a_hook_is_dead_when_the_create_is_done(home: Home) -> None:
