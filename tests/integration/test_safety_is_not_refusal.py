@@ -90,7 +90,7 @@ async def test_a_user_where_no_namespaces_are_allowed_is_told_what_allows_them(o
         inside = [*entered, "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
         await anyio.run_process([*entered, "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces"])
         situation = Situation(tuple(as_user(inside, own.root, user=0)), shell=tuple(entered))
-        project = await works(own, situation, told=r"(su -c '|sudo )sysctl -w user\.max_user_namespaces=\d+'?")
+        project = await works(own, situation, told=r"(su - -c '|sudo )sysctl -w user\.max_user_namespaces=\d+'?")
     assert project["mechanisms"][0] == "bubblewrap"
 
 

@@ -174,7 +174,7 @@ def test_what_root_types_an_ordinary_user_types_behind_sudo_or_su(tmp_path: Path
     assert as_root(ROOT, command) == command
     told = as_root(PERSON, command)
     assert told is not None
-    assert shlex.split(told) == ["su", "-c", command]
+    assert shlex.split(told) == ["su", "-", "-c", command]
     # `sudo` that only runs what it is given, since a test can't be asked for a password.
     (tmp_path / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
     (tmp_path / "sudo").chmod(0o755)

@@ -33,5 +33,5 @@ def as_root(machine: Machine, command: str | None) -> str | None:
     if command is None or machine.root:
         return command
     if not machine.sudo:
-        return f"su -c {shlex.quote(command)}"
+        return f"su - -c {shlex.quote(command)}"
     return f"sudo sh -c {shlex.quote(command)}" if set(command) & set("&|<>;") else f"sudo {command}"
