@@ -20,6 +20,9 @@ pytestmark = pytest.mark.anyio
 PYTHON = Path(sys.executable)
 root = pytest.mark.skipif(not available(), reason="only root can have other users")
 
+NOBODIES = range(3_900_000_000, 3_900_000_400, 2)
+"""Users that no renderer on this machine has: what they run is ended here."""
+
 HOLDER = """
 import os, subprocess, sys
 import anyio
@@ -33,6 +36,18 @@ async def main():
         await anyio.sleep_forever()
 
 anyio.run(main)
+"""
+
+LOOKER = """
+import sys
+import anyio
+from pathlib import Path
+from dynamo_mcp.sandbox.user import sweep
+
+looks = []
+sys.addaudithook(lambda event, said: looks.append(said) if (event, said) == ("os.listdir", ("/proc",)) else None)
+swept = anyio.run(sweep, Path(sys.executable), Path(sys.argv[1]))
+print(len(looks), swept, flush=True)
 """
 
 
@@ -83,6 +98,26 @@ async def test_a_user_of_the_living_is_left_alone_and_that_of_the_dead_is_swept(
         assert await sweep(PYTHON, locks) == [number]
         await gone(left)
     assert await sweep(PYTHON, locks) == []
+
+
+@root
+async def test_who_is_swept_is_found_among_all_who_had_a_renderer(locks: Path) -> None:
+    locks.mkdir()
+    for number in NOBODIES:
+        (locks / str(number)).write_bytes(b"of dynamo-mcp\n")
+    theirs = (NOBODIES[7], NOBODIES[-7])
+    left = [sleeping(user=number, group=number, extra_groups=[]) for number in theirs]
+    assert await sweep(PYTHON, locks) == list(theirs)
+    assert [process.wait(20) for process in left] == [-signal.SIGKILL] * 2
+
+
+@root
+async def test_a_sweep_looks_at_the_processes_once_however_many_had_a_renderer(locks: Path) -> None:
+    locks.mkdir()
+    for number in NOBODIES:
+        (locks / str(number)).write_bytes(b"of dynamo-mcp\n")
+    async with python(LOOKER, locks) as looker:
+        assert await looker.line() == "1 []"
 
 
 @root

@@ -42,6 +42,7 @@ NEEDED = {"chown": 0, "dac_override": 1, "kill": 5, "setgid": 6, "setuid": 7}
 """The capabilities by which a renderer hands over, clears and ends what such a user has (linux/capability.h)."""
 
 END_SECONDS = 5.0
+_STATUS_BYTES = 65536
 _OURS = b"of dynamo-mcp\n"
 
 
@@ -95,7 +96,7 @@ async def sweep(python: Path, folder: Path = FOLDER) -> list[int]:
         Those users.
     """
     swept = []
-    for number in sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else []:
+    for number in await anyio.to_thread.run_sync(_running_of, folder):
         lock = _lock(folder, number)
         if lock is None:
             continue
@@ -110,18 +111,7 @@ async def sweep(python: Path, folder: Path = FOLDER) -> list[int]:
 
 def runs(*numbers: int) -> bool:
     """Tell whether users run anything; what has ended and was not reaped does not count, if all its threads have."""
-    wanted = {str(number) for number in numbers}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        fields = _status(Path("/proc", name))
-        if wanted & set(fields.get("Uid", ())):
-            if not _ended_already(fields):
-                return True
-            with suppress(OSError):
-                if not all(_ended_already(_status(thread)) for thread in Path("/proc", name, "task").iterdir()):
-                    return True
-    return False
+    return bool(_running(numbers))
 
 
 def unreadable(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -171,17 +161,40 @@ def readable(path: Path) -> bool:
     return mode & wanted == wanted
 
 
-def _status(process: Path) -> dict[str, list[str]]:
-    """Return the fields of a process or a thread (proc_pid_status(5)); none where it is gone."""
+def _running_of(folder: Path) -> list[int]:
+    """Return who of the users that have a file runs something: one look at all processes, however many files."""
+    numbers = [int(name) for name in os.listdir(folder) if name.isdigit()] if folder.is_dir() else []
+    return sorted(_running(numbers)) if numbers else []
+
+
+def _running(numbers: Iterable[int]) -> set[int]:
+    """Return which users run anything, as `runs` means it."""
+    wanted, found = {str(number).encode() for number in numbers}, set[bytes]()
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        users, ended = _status(f"/proc/{name}")
+        if not (theirs := wanted.intersection(users) - found):
+            continue
+        if not ended:
+            found |= theirs
+            continue
+        with suppress(OSError):
+            if not all(_status(f"/proc/{name}/task/{thread}")[1] for thread in os.listdir(f"/proc/{name}/task")):
+                found |= theirs
+    return {int(number) for number in found}
+
+
+def _status(process: str) -> tuple[list[bytes], bool]:
+    """Return as whom a process or a thread runs and whether it has ended (proc_pid_status(5)); gone is ended."""
     try:
-        lines = (process / "status").read_text("utf-8", "replace").splitlines()
+        with open(f"{process}/status", "rb", buffering=0) as file:  # noqa: PTH123 - read for each process there is
+            text = file.read(_STATUS_BYTES)
     except OSError:
-        return {}
-    return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
-
-
-def _ended_already(fields: dict[str, list[str]]) -> bool:
-    return fields.get("State", ["X"])[0] in {"Z", "X"}
+        return [], True
+    _, _, state = text.partition(b"\nState:")
+    _, _, users = text.partition(b"\nUid:")
+    return users.partition(b"\n")[0].split(), state.lstrip()[:1] in {b"Z", b"X", b""}
 
 
 def _mapped(path: Path) -> bool:
