@@ -25,7 +25,7 @@ from benchmarks.measuring import Result
 from dynamo_mcp.disk import remove
 
 COMMAND = "uv run python -m benchmarks"
-NAMES = ("environment", "create", "throughput", "confinement")
+NAMES = ("environment", "create", "throughput", "confinement", "startup")
 MISSED = 3
 """The exit code when everything was measured, and something that is claimed does not hold."""
 SECONDS = 1800.0

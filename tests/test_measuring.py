@@ -157,7 +157,7 @@ def test_what_confinement_may_cost_is_claimed_and_more_is_told_as_missed(
 def test_an_unknown_benchmark_is_wrong_usage(tmp_path: Path) -> None:
     ran = benchmarks(tmp_path, "nothing")
     assert ran.returncode == 2
-    assert "there are environment, create, throughput, confinement" in ran.stderr
+    assert "there are environment, create, throughput, confinement, startup" in ran.stderr
 
 
 def test_create_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
