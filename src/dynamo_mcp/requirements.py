@@ -9,9 +9,6 @@ from typing import Any, TypeAlias
 
 import anyio.to_thread
 import msgspec
-from packaging.requirements import InvalidRequirement as Unparsable
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from dynamo_mcp import distributions
 from dynamo_mcp.effort import Effort
@@ -51,6 +48,10 @@ def normalise(requirements: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequirement: One is a URL, a path, an option, or no requirement at all.
     """
+    from packaging.requirements import InvalidRequirement as Unparsable  # noqa: PLC0415 - see `_name`
+    from packaging.requirements import Requirement  # noqa: PLC0415 - likewise
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - likewise
+
     normalised: dict[str, None] = {}
     for text in requirements:
         try:
@@ -204,6 +205,8 @@ def verified(needs: Needs, present: frozenset[str]) -> Needs:
 def _names(module: str) -> set[str]:
     """Return the canonical names of the distributions that would hold a module."""
     known = distributions.known(module)
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - see `_name`
+
     return {canonicalize_name(module), *([_name(known.requirement)] if known and known.requirement else [])}
 
 
@@ -257,6 +260,10 @@ async def _why_not(own: str | None, beside: str | None, asked: int, lacks: Lacks
 
 
 def _name(requirement: str) -> str:
+    # To import it takes a tenth of a command's time, and most read no requirement.
+    from packaging.requirements import Requirement  # noqa: PLC0415 - see above
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - likewise
+
     return canonicalize_name(Requirement(requirement).name)
 
 

@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from dynamo_mcp import distributions
 from dynamo_mcp.effort import Effort
@@ -37,6 +35,9 @@ def with_undeclared(
         present: What can be imported from there.
         install: Otherwise what the table knows is told as missing too.
     """
+    from packaging.requirements import Requirement  # noqa: PLC0415 - see `requirements._name`
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - see `requirements._name`
+
     silent = _silent(packages)
     by_top: dict[str, Need] = {}
     unbelieved: set[str] = set()
@@ -77,6 +78,8 @@ def with_undeclared(
 def _held(top: str, present: frozenset[str]) -> bool:
     if top in present or distributions.comes_with_python(top):
         return True
+    from packaging.requirements import Requirement  # noqa: PLC0415 - see `requirements._name`
+
     known = distributions.known(top) if top not in ONCE_EVERYWHERE else None
     # What holds it may bring it in another way than as a folder, as setuptools does `distutils`.
     return bool(known and known.requirement and Requirement(known.requirement).name.replace("-", "_") in present)
@@ -91,6 +94,8 @@ def _imports_old(module: Path) -> bool:
 
 def _silent(packages: Path) -> set[str]:
     """Return the canonical names of the installed packages that name no requirement."""
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - see `requirements._name`
+
     found: set[str] = set()
     for metadata in packages.glob("*.dist-info/METADATA"):
         head = metadata.read_text("utf-8", "replace").partition("\n\n")[0]

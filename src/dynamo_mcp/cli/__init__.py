@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from dynamo_mcp import __version__
+import dynamo_mcp
 from dynamo_mcp.cli import create, doctor, preview, quickstart, serve, templates, trust
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, choose, fail
 from dynamo_mcp.errors import UsageError
@@ -33,7 +33,7 @@ for module in (serve, templates, trust, create, preview, quickstart, doctor):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"{__version__}\n")
+        sys.stdout.write(f"{dynamo_mcp.__version__}\n")
         raise typer.Exit
 
 

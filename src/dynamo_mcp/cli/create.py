@@ -9,7 +9,7 @@ import typer
 
 from dynamo_mcp.cli import replay as replays
 from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
-from dynamo_mcp.cli.running import Json, bar, emit, errors, perform, say, visible
+from dynamo_mcp.cli.running import Json, bar, emit, perform, say, warn
 from dynamo_mcp.cli.templates import Name, parse_trust
 from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
@@ -47,7 +47,7 @@ def create(
         asked = await dynamo.get_template_variables(name)
         replayed, unknown = replays.read(replay, asked) if replay else ({}, ())
         for left in unknown:
-            errors.print(visible(f"`{left}` of `{replay}` is not asked, and is left out"), markup=False)
+            warn(f"`{left}` of `{replay}` is not asked, and is left out")
         variables = {**replayed, **collect(answers, assignments, asked)}
         with bar(f"create {name}") as sink:
             return await dynamo.create_project(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from dynamo_mcp.cli.running import Json, conclude, emit, say, settings, visible
 from dynamo_mcp.diagnosis import diagnose
@@ -44,6 +42,9 @@ def doctor(*, json: Json = False) -> None:
 
 
 def _tell(found: Diagnosis) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only this command shows a table
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
     by = f", by {', '.join(found.mechanisms)}" if found.mechanisms else ""
     tried = bool(found.trusts)
     say(f"Tier {found.tier}{by}: {found.meaning}.\n" if tried else f"{found.meaning[0].upper()}{found.meaning[1:]}.\n")

@@ -13,13 +13,11 @@ import anyio
 import msgspec
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
 from dynamo_mcp.errors import DynamoError, Failed
-from dynamo_mcp.progress import Sink, Step
+from dynamo_mcp.progress import Sink, Step, ignore
 from dynamo_mcp.settings import Settings, load
 
 Result = TypeVar("Result")
@@ -36,7 +34,6 @@ SourceRoots = Annotated[
 
 INTERRUPTED = 130
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
 _chosen: dict[str, Any] = {}
 
 
@@ -90,7 +87,7 @@ def conclude(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> Result:
         said = f"{type(causes).__name__}: {causes}"
         fail(Failed(f"A fault of dynamo-mcp itself: {said}", hint="report it, with the command"), as_json=as_json)
     except KeyboardInterrupt:
-        errors.print("interrupted; nothing was left behind")
+        warn("interrupted; nothing was left behind")
         raise SystemExit(INTERRUPTED) from None
 
 
@@ -129,7 +126,7 @@ def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
         said = {"kind": kind, "message": error.message, "hint": typed(error.hint), "problems": error.problems}
         emit({"error": said})
     else:
-        errors.print(visible(f"error: {error.message}\n\nhint: {typed(error.hint)}"), markup=False)
+        warn(f"error: {error.message}\n\nhint: {typed(error.hint)}")
     raise SystemExit(error.exit_code) from None
 
 
@@ -152,10 +149,29 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def warn(text: str) -> None:
+    """Print text on standard error."""
+    sys.stderr.write(f"{visible(text)}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def bar(title: str) -> Iterator[Sink]:
     """Show a progress bar on standard error, where that is a terminal; yields what moves it."""
+    if not sys.stderr.isatty():
+        yield ignore
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a person at a terminal waits for it
+    from rich.progress import (  # noqa: PLC0415 - likewise
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (SpinnerColumn(), TextColumn("{task.fields[title]}"), BarColumn(), TextColumn("{task.description}"))
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as shown:
         task = shown.add_task("", title=title, total=None)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dynamo_mcp.cli.running import Json, emit, errors, perform, say, visible
+from dynamo_mcp.cli.running import Json, emit, perform, say, warn
 from dynamo_mcp.cli.templates import Granted, Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
@@ -51,7 +51,7 @@ def trust(
         for each in before:
             if LEVELS.index(wanted) > LEVELS.index(each.trust) or set(grants) - set(each.grants):
                 for line in _will_run(each, wanted, grants):
-                    errors.print(visible(line), markup=False)
+                    warn(line)
         return await dynamo.trust_template(name, wanted, grants)
 
     found = perform(operation, as_json=json)

@@ -15,7 +15,6 @@ import re
 import socket
 from typing import TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed knows it by another name
 
 import anyio
 import msgspec
@@ -196,7 +195,12 @@ def _proxy(host: str, port: int, passed: dict[str, str]) -> str | None:
     """Return the proxy that the operator set for a host."""
     proxy = next((passed[name] for name in _PROXIES if name in passed), None)
     no_proxy = passed.get("no_proxy", passed.get("NO_PROXY", ""))
-    if proxy is None or proxy_bypass_environment(f"{host}:{port}", {"no": no_proxy}):
+    if proxy is None:
+        return None
+    # Typeshed knows it by another name; to import it takes long, and most machines have no proxy.
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # noqa: PLC0415 - see above
+
+    if proxy_bypass_environment(f"{host}:{port}", {"no": no_proxy}):
         return None
     return proxy
 
