@@ -103,18 +103,18 @@ def alone(readable: Path) -> Iterator[Walled]:
 
 def users(home: Path) -> list[int]:
     """Return the users of the renderers of a home, as they are numbered outside of user namespaces."""
-    words = [command(worker) for worker in workers_of(home)]
-    return sorted({int(said[said.index("--user") + 1]) for said in words if "--pid-namespace" not in said})
+    said = workers_of(home).values()
+    return sorted({int(words[words.index("--user") + 1]) for words in said if "--pid-namespace" not in words})
 
 
-def workers_of(home: Path) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            said = command(int(entry.name))
-            if said and said[0].startswith(str(home)) and any(word.endswith("worker.py") for word in said):
-                found.append(int(entry.name))
-    return found
+def workers_of(home: Path) -> dict[int, list[str]]:
+    """Return the renderers of a home with their command lines, read once: a renderer may end meanwhile."""
+    said = {int(entry.name): command(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    return {
+        identity: words
+        for identity, words in said.items()
+        if words and words[0].startswith(str(home)) and any(word.endswith("worker.py") for word in words)
+    }
 
 
 WAITING = """
