@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import marshal
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +54,44 @@ ALIKE = {
     "annotations": "def f(x: 1 + 1): pass\nprint(f.__annotations__)",
     "closed streams": "import sys; sys.stdout.close(); sys.stderr.close()",
     "descriptors": "import os; print(sorted(int(n) for n in os.listdir('/proc/self/fd') if n in '0123456'))",
+    "a file left open": "f = open('left', 'w'); f.write('text')",
+    "a file that nothing names": "print('x', file=open('left', 'w'))",
+    "a file left open by a generator": "def f():\n    g = open('left', 'w'); g.write('x'); yield g\n"
+    "rest = f(); next(rest)",
+    "a file of another module": "import builtins; builtins.left = open('left', 'w'); builtins.left.write('text')",
+    "a file in a module that has functions": "def f(): return left\nleft = open('left', 'w'); left.write('text')",
+    "what is left for the end of an object": "x = 5\nclass A:\n    def __del__(self): print('end', x)\n"
+    "a = A(); a.a = a",
+    "another standard output": "import io, sys\n"
+    "sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), 'utf-16'); print('x')",
+    "a stream of its own": "import os; out = os.fdopen(1, 'w'); out.write('text')",
+    "the streams": "import sys\nfor f in (sys.stdout, sys.stderr):\n    print(f, f.line_buffering, f.write_through)",
+    "an interrupt": "raise KeyboardInterrupt",
+    "signals": "import signal; print([(n.name, signal.getsignal(n)) for n in signal.Signals])\n"
+    "print(signal.pthread_sigmask(signal.SIG_BLOCK, []))",
+    "a hook for errors": "import sys; sys.excepthook = lambda *of: sys.exit(f'failed: {of[1]}')\n1 / 0",
+    "a hook for errors that fails": "import sys\ndef hook(*of): raise ValueError('too')\nsys.excepthook = hook\n1 / 0",
+    "the last error": "import atexit, sys; atexit.register(lambda: print(repr(sys.last_exc)))\n1 / 0",
+    "an unknown encoding": "# coding: nope\nprint(1)",
+    "another encoding": "# coding: latin-1\nprint('grün')",
+    "a mark of its encoding": "\ufeffprint(1)",
+    "two encodings": "\ufeff# coding: latin-1\nprint(1)",
+    "lines of Windows": "print(1)\r\nprint('a')\r\n",
+    "no text": "print(1)\n\0\n",
+    "another Python": "#!/usr/bin/python2\nimport sys; print(sys.executable)",
+    "the future": "from __future__ import annotations\ndef f(x: nothing): pass\nprint(f.__annotations__)",
+    "its own source": "import inspect, sys; f = lambda: 1\n"
+    "print(inspect.getsource(f), inspect.getsource(sys.modules['__main__']), __loader__.get_source('__main__'))",
+    "a fork": "import os, sys\nif os.fork() == 0:\n    print('child'); sys.exit(3)\nprint(os.wait()[1])",
+    "started processes": "import multiprocessing\ndef f(x): print('child', x)\nif __name__ == '__main__':\n"
+    "    child = multiprocessing.get_context('spawn').Process(target=f, args=[1])\n"
+    "    child.start(); child.join(); print(child.exitcode)",
+    "a pool": "from concurrent.futures import ProcessPoolExecutor\nif __name__ == '__main__':\n"
+    "    print(list(ProcessPoolExecutor(2).map(abs, [-1, -2])))",
+    "what it may use": "import os, resource; print(os.umask(0o22), os.nice(0))\n"
+    "print([resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith('RLIMIT_')])",
+    "its environment": "import os, sys; print(sorted(os.environ.items()), sys.path[1:], len(sys.orig_argv))",
+    "every descriptor": "import os; print(sorted(os.listdir('/proc/self/fd')))",
     "modules of the worker": "import sys\n"
     "print([n for n in ('job', 'render', 'hooks', 'warm', 'worker') if n in sys.modules])",
 }
@@ -76,10 +116,11 @@ def told(worker: Worker, template: Path, *, warm: bool) -> dict[str, Any]:
     for folder in (made.temporary, made.output):
         said = said.replace(str(folder), "FOLDER")
     # cookiecutter gives a rendered hook another name each time.
-    found: dict[str, Any] = json.loads(re.sub(r"FOLDER/tmp\w+\.py", "SCRIPT", said))
+    found: dict[str, Any] = json.loads(re.sub(r"FOLDER/(tmp\w+\.py|cookiecutter\w+)", "SCRIPT", said))
     for run in found.get("hooks", []):
         run["seconds"] = None
-    return found
+    left = made.output / "made" / "left"
+    return {**found, "left": left.read_text() if left.exists() else None}
 
 
 @pytest.mark.parametrize("code", ALIKE.values(), ids=ALIKE)
@@ -89,6 +130,39 @@ def test_a_hook_behaves_as_in_an_interpreter_of_its_own(worker: Worker, tmp_path
     warm, own = told(worker, template, warm=True), told(worker, template, warm=False)
     assert warm == own
     assert warm["event"] in {"done", "failed"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"",
+        b"print(1)",
+        b"print('\xe4')\n",
+        b"print(1)  # \xe4\n",
+        b"# coding: latin-1\nprint('\xe4')\n",
+        "print(1)".encode("utf-16"),
+        b"\x7fELF\x02\x01\x01\0",
+        b"print(1)\rprint(2)\r",
+        b"PK\x05\x06" + bytes(18),
+        importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile("print(3)", "code", "exec")),
+    ],
+    ids=[
+        "empty",
+        "no end of line",
+        "no UTF-8",
+        "a comment that is not",
+        "another encoding",
+        "UTF-16",
+        "a program",
+        "CR",
+        "an archive",
+        "bytecode",
+    ],
+)
+def test_one_that_is_not_rendered_is_read_as_by_an_interpreter(worker: Worker, tmp_path: Path, code: bytes) -> None:
+    files: dict[str, str | bytes] = {f"{SLUG}/file": "rendered", "hooks/pre_prompt.py": code}
+    template = write_template(tmp_path / "template", files, {"slug": "made"})
+    assert told(worker, template, warm=True) == told(worker, template, warm=False)
 
 
 def test_a_hook_is_a_fork_only_where_that_is_asked_for(worker: Worker, tmp_path: Path) -> None:

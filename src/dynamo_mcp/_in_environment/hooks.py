@@ -108,13 +108,17 @@ class Hooks:
         started = time.perf_counter()
         cookiecutter.utils.make_executable(script)
         problem = ""
+        command = [sys.executable, script] if python else [script]
+        if beside:
+            # At `full` nothing else keeps bytecode from being written into the template.
+            command[1:1] = ["-B", "-c", BESIDE, beside]
         try:
             with open(printed, "wb") as output:
                 if python and self._host:
                     os.stat(cwd)
-                    code = self._host.run(script, cwd, printed, beside)
+                    code = self._host.run(command, script, cwd, printed, beside)
                 else:
-                    code = self._start(script, cwd, output, beside, python=python)
+                    code = self._start(command, cwd, output)
         except OSError as error:
             code = 1
             problem = f"it can't be run ({error.strerror}): is the file empty, or its first line no `#!`?"
@@ -130,12 +134,8 @@ class Hooks:
             message = f"the hook `{name}` failed: {ending}"
             raise Failure("hook", message, hook=name, output=text)
 
-    def _start(self, script: str, cwd: str, output: BinaryIO, beside: str, *, python: bool) -> int:
+    def _start(self, command: list[str], cwd: str, output: BinaryIO) -> int:
         """Run a script as a program of its own; return its exit code."""
-        command = [sys.executable, script] if python else [script]
-        if beside:
-            # At `full` nothing else keeps bytecode from being written into the template.
-            command[1:1] = ["-B", "-c", BESIDE, beside]
         return subprocess.run(
             command,
             cwd=cwd,
