@@ -1,7 +1,7 @@
 """What of a template need not be worked out again by every job? Kept here as a job left it, and never looked into.
 
-A job makes it before any answer has had a say in what runs, and only jobs of the same template, trust, grants and
-environment load it, confined as they are (`_in_environment/compiled.py`).
+A job of its own makes it, which is told no answers. Only jobs of the same template, trust, grants and environment load
+it, confined as they are (`_in_environment/compiled.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dynamo_mcp.store import Store
 LEFT = ".compiled"
 """Where a job leaves it, in its temporary folder (`_in_environment/compiled.py`)."""
 BYTES = 16 << 20
+ALL_BYTES = 512 << 20
 KEPT = 500
 """Templates that it is kept of; the least recently used goes first."""
 
@@ -49,6 +50,7 @@ class Compiled:
             template.digest,
             str(template.path.relative_to(template.checkout)),
             job.environment.key,
+            job.environment.packages,
             job.environment.plain.name,
             "inert" if job.trust == "inert" else "",
             "full" if job.trust == "full" else "",
@@ -67,22 +69,19 @@ class Compiled:
             return False
         return True
 
-    async def keep(self, place: Path | None, temporary: Path) -> None:
+    async def keep(self, place: Path, temporary: Path) -> None:
         """Keep what a job has left in its temporary folder; it is but a help, so nothing is said of failure.
 
         Args:
-            place: Where; None keeps nothing, since nobody has asked the job.
+            place: Where; that a job has left nothing is kept, too, so that no other one is asked.
             temporary: The folder.
         """
-        if place is not None:
-            await anyio.to_thread.run_sync(self._keep, place, temporary)
+        await anyio.to_thread.run_sync(self._keep, place, temporary)
 
     def _keep(self, place: Path, temporary: Path) -> None:
-        content = left(temporary, LEFT, BYTES)
-        if content is not None:
-            with suppress(OSError, StorageFailed):
-                self._store.write(place, content)
-                self._evict()
+        with suppress(OSError, StorageFailed):
+            self._store.write(place, left(temporary, LEFT, BYTES) or b"")
+            self._evict()
 
     def discard(self, place: Path) -> None:
         """Forget one with which a job has died."""
@@ -91,6 +90,9 @@ class Compiled:
 
     def _evict(self) -> None:
         with os.scandir(self._folder) as entries:
-            used = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries)
-        for _, path in used[:-KEPT]:
-            Path(path).unlink(missing_ok=True)
+            used = sorted(((status := entry.stat()).st_mtime_ns, status.st_size, entry.path) for entry in entries)
+        room = ALL_BYTES
+        for number, (_, size, path) in enumerate(reversed(used)):
+            room -= size
+            if number >= KEPT or room < 0:
+                Path(path).unlink(missing_ok=True)

@@ -105,13 +105,11 @@ class Resolved(msgspec.Struct, frozen=True):
         directory: The project folder's name.
         answers: Every public variable's value, as the template sees it.
         choices: What each choice offers, rendered.
-        compiled: It has left what a later job need not work out again.
     """
 
     directory: str
     answers: dict[str, Any]
     choices: dict[str, tuple[Any, ...]] = {}
-    compiled: bool = False
 
 
 def resolved(message: dict[str, Any]) -> Resolved:

@@ -12,7 +12,6 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,6 +92,7 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
+        await self._compile(job)
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at, output, self._settings)
@@ -100,6 +100,15 @@ class Renderers:
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
             raise heard.refusal or failures.failure(job, heard.last, self._settings)
+
+    async def _compile(self, job: Job) -> None:
+        """Have a template compiled that is not yet, by a job that is told nothing which later ones must not know."""
+        place = self._compiled.place(job)
+        if place is None or self._compiled.found(place):
+            return
+        untold = msgspec.structs.replace(job, answers={}, variables={}, hooks=False)
+        async with self._done(untold, None, Progress(()), action="compile") as (_, worker, output):
+            await self._compiled.keep(place, worker.seen(worker.at.temporary / output.name))
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
@@ -141,10 +150,9 @@ class Renderers:
             place = self._compiled.place(job) if action == "create" else None
             known = place if self._compiled.found(place) else None
             message = self._message(job, identity, worker, *paths, known=known)
-            await worker.tell({**message, "action": action, "compile": bool(place and decide and not known)})
+            await worker.tell({**message, "action": action})
             try:
-                keep = partial(self._compiled.keep, None if known else place, worker.seen(paths[1]))
-                heard = await self._follow(worker, identity, decide, progress, keep)
+                heard = await self._follow(worker, identity, decide, progress)
             except anyio.get_cancelled_exc_class():
                 progress.printed = worker.printed(paths[1])
                 raise
@@ -192,14 +200,7 @@ class Renderers:
             "readable": None if key.live else worker.readable.get(job.template.path),
         }
 
-    async def _follow(
-        self,
-        worker: Worker,
-        identity: str,
-        decide: Decide | None,
-        progress: Progress,
-        keep: Callable[[], Awaitable[None]],
-    ) -> _Heard:
+    async def _follow(self, worker: Worker, identity: str, decide: Decide | None, progress: Progress) -> _Heard:
         """Hear a job out; without `decide` it is stopped as soon as it has resolved."""
         resolved: Resolved | None = None
         refusal: DynamoError | None = None
@@ -213,8 +214,6 @@ class Renderers:
                     if resolved is not None:
                         raise jobs.nonsense()
                     resolved = jobs.resolved(message)
-                    if resolved.compiled:
-                        await keep()  # no hook has run
                     refusal = await _refusal(resolved, decide)
                     stop = decide is None or refusal is not None
                     await worker.tell({"action": "stop" if stop else "proceed", "id": identity})

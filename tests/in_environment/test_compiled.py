@@ -47,13 +47,11 @@ def tree(made: Outcome) -> dict[str, bytes]:
     }
 
 
-def left(worker: Worker, template: Path, kept: Path) -> Outcome:
+def left(worker: Worker, template: Path, kept: Path, **changes: Any) -> None:
     """Have a job leave what it can, and keep it."""
-    made = worker.create(template, compile=True)
-    (resolved,) = [message for message in made.messages if message["event"] == "resolved"]
-    assert resolved["compiled"] is True
-    kept.write_bytes((made.temporary / LEFT).read_bytes())
-    return made
+    done = worker.compile(template, **changes)
+    assert done.event == "done", done.last
+    kept.write_bytes((done.temporary / LEFT).read_bytes())
 
 
 @pytest.mark.parametrize("answers", [{}, {"slug": "other", "more": "no"}])
@@ -61,8 +59,7 @@ def left(worker: Worker, template: Path, kept: Path) -> Outcome:
 def test_what_is_made_is_the_same(worker: Worker, tmp_path: Path, answers: dict[str, Any], trust: str) -> None:
     template = write_template(tmp_path / "template", FILES, ASKED)
     kept = tmp_path / "kept"
-    first = worker.create(template, compile=True, trust=trust)
-    kept.write_bytes((first.temporary / LEFT).read_bytes())
+    left(worker, template, kept, trust=trust)
     plain = tree(worker.create(template, answers, trust=trust))
     assert tree(worker.create(template, answers, trust=trust, compiled=str(kept))) == plain
     assert len(plain) > 5
@@ -91,7 +88,7 @@ def test_a_text_that_has_changed_is_compiled_again(worker: Worker, tmp_path: Pat
     assert tree(worker.create(template, compiled=str(kept)))["a.txt"] == b"now made"
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", marshal.dumps(1), marshal.dumps((1, 2, 3))])
+@pytest.mark.parametrize("content", [b"", b"nonsense", marshal.dumps(1), marshal.dumps((1, 2, 3)), marshal.dumps("ab")])
 def test_what_is_no_such_thing_is_passed_over(worker: Worker, tmp_path: Path, content: bytes) -> None:
     kept = tmp_path / "kept"
     kept.write_bytes(content)
@@ -109,12 +106,23 @@ def test_nothing_is_left_of_a_template_whose_filters_may_give_another_value_each
     )
     files: dict[str, str | bytes] = {f"{SLUG}/a.txt": "{{ 'x' | unique }}", "extra.py": code}
     template = write_template(tmp_path / "template", files, {"slug": "made", "_extensions": ["extra.Extra"]})
-    made = [worker.create(template, compile=True) for _ in range(2)]
-    assert not any((each.temporary / LEFT).exists() for each in made)
+    done = worker.compile(template)
+    assert done.event == "done"
+    assert not (done.temporary / LEFT).exists()
+    made = [worker.create(template) for _ in range(2)]
     assert tree(made[0]) != tree(made[1])
 
 
 def test_a_template_that_is_broken_fails_as_it_would(worker: Worker, tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {f"{SLUG}/a.txt": "one\n{% if %}"}
     template = write_template(tmp_path / "template", files, {"slug": "made"})
-    assert worker.create(template, compile=True).last["message"] == worker.create(template).last["message"]
+    kept = tmp_path / "kept"
+    left(worker, template, kept)
+    assert worker.create(template, compiled=str(kept)).last["message"] == worker.create(template).last["message"]
+
+
+def test_nothing_is_left_of_a_template_that_a_hook_makes_anew_each_time(worker: Worker, tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {f"{SLUG}/a.txt": "{{ cookiecutter.slug }}", "hooks/pre_prompt.py": "print('ran')"}
+    done = worker.compile(write_template(tmp_path / "template", files, {"slug": "made"}))
+    assert (done.event, done.last["hooks"]) == ("done", [])
+    assert not (done.temporary / LEFT).exists()

@@ -105,10 +105,14 @@ class Worker:
         return int(child)
 
     def tell(self, message: dict[str, Any]) -> None:
-        if message["action"] in {"create", "inspect"} and self._worked:  # the test looks at what the last job has left
+        if (
+            message["action"] in {"create", "inspect", "compile"} and self._worked
+        ):  # the test looks at what the last job has left
             self.tell({"action": "clear", "paths": []})
             assert self.hear() == {"event": "cleared"}
-        self._worked = message["action"] != "clear" and (self._worked or message["action"] in {"create", "inspect"})
+        self._worked = message["action"] != "clear" and (
+            self._worked or message["action"] in {"create", "inspect", "compile"}
+        )
         self._stdin.write(json.dumps(message).encode() + b"\n")
         self._stdin.flush()
 
@@ -151,6 +155,11 @@ class Worker:
         }
         self.tell(message)
         return message
+
+    def compile(self, template: Path, **changes: Any) -> Outcome:
+        """Have a job leave what later ones of a template load."""
+        asked = self.begin(template, action="compile", **changes)
+        return Outcome([self.hear()], Path(asked["output"]), Path(asked["temporary"]))
 
     def create(
         self, template: Path, answers: dict[str, Any] | None = None, *, order: str = "proceed", **changes: Any

@@ -1,7 +1,7 @@
 """What of a template need not be worked out again? The code that Jinja makes of its texts, and which files are binary.
 
-Compiling is most of a render. The first job of a template works all of it out before any answer has had a say in what
-runs, and leaves it in its temporary folder; the server keeps it, and later jobs of the same template load it.
+Compiling is most of a render. A job that is told no answers works all of it out, and leaves it in its temporary folder;
+the server keeps it, and later jobs of the same template load it. So no job leaves what it was told for a later one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,17 @@ class Compiled:
         self._code: dict[_Key, CodeType] = {}
         self._binary: dict[str, bool] = {}
 
-    def load(self, path: str) -> None:
-        """Take what an earlier job has left, if that can be read."""
-        with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as file:
-            self._code, self._binary = marshal.load(file)  # noqa: S302 - of a job of the same template, confined alike
+    def load(self, path: str) -> bool:
+        """Take what an earlier job has left; return whether it has left anything that can be read."""
+        try:
+            with open(path, "rb") as file:
+                code, binary = marshal.load(file)  # noqa: S302 - of a job of the same template, confined alike
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it is but a help
+            return False
+        if not isinstance(code, dict) or not isinstance(binary, dict):
+            return False
+        self._code, self._binary = code, binary
+        return True
 
     def leave(self, folder: str) -> None:
         """Leave it for the server, in the job's temporary folder."""

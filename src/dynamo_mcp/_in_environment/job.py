@@ -43,7 +43,7 @@ def run(
     """Run one job and end the process.
 
     Args:
-        message: The worker's `create` or `inspect` message.
+        message: The worker's `create`, `inspect` or `compile` message.
         orders: File descriptor that says "1" to proceed after "resolved".
         replies: File descriptor that takes the job's messages.
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
@@ -135,7 +135,7 @@ def make(message: dict[str, Any], orders: int, replies: int, started: float, *, 
     inert = message["trust"] == "inert"
     before_hook = None if alone else family.die_with_parent
     host = None
-    if message["warm_hooks"] and not inert and warm.possible(message["template"]):
+    if message["warm_hooks"] and message["action"] != "compile" and not inert and warm.possible(message["template"]):
         host = warm.Host(before_hook)
     project = render.Project(
         template=message["template"],
@@ -149,8 +149,10 @@ def make(message: dict[str, Any], orders: int, replies: int, started: float, *, 
         say=lambda text: say(replies, {"event": "step", "message": text}),
         host=host,
         known=message.get("compiled"),
-        wanted=message.get("compile", False),
     )
+    if message["action"] == "compile":
+        project.compile()
+        return {"event": "done", "hooks": [], "seconds": {}}
     if message["action"] == "inspect":
         inspected = project.inspect()
         seconds = {"inspect": time.perf_counter() - started}

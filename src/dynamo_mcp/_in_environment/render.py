@@ -74,7 +74,6 @@ class Project:
         say: Callable[[str], None],
         host: warm.Host | None,
         known: str | None,
-        wanted: bool,
     ) -> None:
         """Take a job's values; nothing is read yet.
 
@@ -90,10 +89,8 @@ class Project:
             say: Told in words what is being done.
             host: Runs Python hooks; without it each has an interpreter started for it.
             known: File that an earlier job of the template has left; None for none.
-            wanted: Leave one, if that can be.
         """
         self._known = known
-        self._wanted = wanted
         self._compiled = compiled.Compiled()
         self._temporary = temporary
         self._template = template
@@ -146,14 +143,13 @@ class Project:
         """Compute every answer and the project folder's name.
 
         Returns:
-            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered;
-            `compiled`: what a later job need not work out again was left.
+            `directory`; `answers`: every public variable's value; `choices`: what each choice offers, rendered.
 
         Raises:
             Failure: An answer does not fit, or the template can't be understood.
         """
         self._say("computing the answers")
-        cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
+        self._use_environment()
         self._hooks.install()
         with _words(self._output, self._template):
             if not self._inert:
@@ -166,9 +162,7 @@ class Project:
                 told = f"`{unknown[0]}` is not asked by the `cookiecutter.json` of this time"
                 raise Failure("answers", told, variable=unknown[0])
             private = {**self._variables, "_repo_dir": self._repository}
-            same = self._repository == self._template
-            if same and self._known:
-                self._compiled.load(self._known)
+            if self._known and self._repository == self._template and self._compiled.load(self._known):
                 self._use_compiled()
             questions = Questions(raw, self._answers)
             self._context = questions.context(private)
@@ -181,24 +175,35 @@ class Project:
                 raise Failure("render", f"the name of the project folder `{self._folder}`: {located(error)}") from error
         _check_directory(self._directory, self._folder, self._context["cookiecutter"])
         answers = {name: value for name, value in self._context["cookiecutter"].items() if not name.startswith("_")}
-        left = self._wanted and same and self._leave(environment_)
-        return {"directory": self._directory, "answers": answers, "choices": self._choices, "compiled": left}
+        return {"directory": self._directory, "answers": answers, "choices": self._choices}
+
+    def compile(self) -> None:
+        """Leave what later jobs need not work out again, if nothing of the template's own has a part in it.
+
+        Raises:
+            Failure: The template can't be understood.
+        """
+        if not self._inert:
+            # One that a hook makes anew each time is not the same to a later job.
+            if cookiecutter.hooks.find_hook("pre_prompt", os.path.join(self._template, "hooks")):
+                return
+            sys.path.append(self._template)
+        self._use_environment()
+        with _words(self._template, self._template):
+            context = {"cookiecutter": read(self._template, inert=self._inert)}
+            environment_ = create_environment(context)
+            folder = _project_folder(self._template, environment_)
+        if compiled.keepable(environment_):
+            self._use_compiled()
+            self._compiled.fill(environment_, os.path.join(self._template, folder), context)
+            self._compiled.leave(self._temporary)
+
+    def _use_environment(self) -> None:
+        cookiecutter.utils.StrictEnvironment = InertEnvironment if self._inert else ContainedEnvironment
 
     def _use_compiled(self) -> None:
         InertEnvironment.compiled = ContainedEnvironment.compiled = self._compiled
         cookiecutter.generate.is_binary = self._compiled.is_binary
-
-    def _leave(self, environment_: Any) -> bool:
-        """Compile all of the template and leave that; return whether it was."""
-        if not compiled.keepable(environment_):
-            return False
-        self._use_compiled()
-        self._compiled.fill(environment_, os.path.join(self._repository, self._folder), self._context)
-        try:
-            self._compiled.leave(self._temporary)
-        except (OSError, ValueError):  # it is no more than a help
-            return False
-        return True
 
     def generate(self, *, accept_hooks: bool = True) -> None:
         """Make the project's files and run the template's hooks.

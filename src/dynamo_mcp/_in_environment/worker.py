@@ -5,7 +5,7 @@ a line each.
 
 It expects on standard input:
     {"action": "create", "id", "template", "environment", "output", "temporary", "answers", "trust", "variables",
-     "hooks", "warm_hooks", "compile", "compiled", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
+     "hooks", "warm_hooks", "compiled", "hook_output_bytes", "message_bytes", "policy", "most", "readable"}
         id: names the job.
         template: folder that holds `cookiecutter.json`; only read.
         environment: the template's own virtual environment, which the job enters; only read.
@@ -15,8 +15,7 @@ It expects on standard input:
         variables: `_template`, `_output_dir`, `_checkout` for the template to read.
         hooks: false leaves out those before and after the files; `pre_prompt` belongs to resolving, and runs.
         warm_hooks: Python hooks run in forks (see `warm.py`); otherwise each has an interpreter started for it.
-        compile: true leaves what a later job need not work out again (`compiled.py`), before "resolved".
-        compiled: the file that holds what an earlier job has left; null or left out for none.
+        compiled: the file that holds what "compile" has left; null or left out for none.
         hook_output_bytes: of what one hook prints, as much is kept: the end.
         message_bytes: the length of the job's longest message.
         policy: what the job gives up before it touches the template (see `confine.py`); null for nothing.
@@ -24,6 +23,9 @@ It expects on standard input:
         readable: whether every user may read the template, where that is known; null or left out otherwise.
     {"action": "inspect", …}
         the same fields: runs the template's `pre_prompt` hook on a copy, and tells what it left.
+    {"action": "compile", …}
+        the same fields, without answers: leaves what later jobs need not work out again (`compiled.py`), if there is
+        any, as `.compiled` in `temporary`.
     {"action": "proceed", "id"} or {"action": "stop", "id"}
         the answer to "resolved".
     {"action": "clear", "paths"}
@@ -32,9 +34,8 @@ It expects on standard input:
 
 It results in, on standard output:
     {"event": "ready", "python", "cookiecutter"}         once, at the start
-    {"event": "resolved", "id", "directory", "answers", "choices", "compiled"}
-        the project folder's name, every public answer, what each choice offers, and whether what "compile" asks for
-        was left, as `.compiled` in `temporary`
+    {"event": "resolved", "id", "directory", "answers", "choices"}
+        the project folder's name, every public answer, and what each choice offers
     {"event": "step", "id", "message"}
     {"event": "done", "id", "directory", "hooks", "seconds", "mechanisms"}
     {"event": "done", "id", "configuration", "names", "hooks", "seconds", "mechanisms"}
@@ -42,6 +43,8 @@ It results in, on standard output:
         configuration: the text of the `cookiecutter.json` that the hook left.
         names: those in the template's folder that hold `cookiecutter`, of which one may be the project folder's.
         mechanisms: what has confined the job.
+    {"event": "done", "id", "hooks", "seconds", "mechanisms"}
+        of "compile"; there is no "resolved" before it.
     {"event": "failed", "id", "kind", "message", "hook", "output", "variable", "choices", "allowed", "always",
      "mechanisms"}
         of a job that tells it itself.
