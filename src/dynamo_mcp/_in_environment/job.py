@@ -31,10 +31,28 @@ else:
     from failure import Failure, described
 
 
+_OWN: list[str] = []
+"""Modules of this folder."""
+
+
 def prepare() -> None:
     """Do in the worker, once, what every job would otherwise do again."""
     logging.disable(logging.CRITICAL)
     confine.prepare()
+    _OWN[:] = own_modules()
+
+
+def own_modules() -> list[str]:
+    """Return the names of the modules of this folder.
+
+    To look at every module writes to each (its count of references), and a fork copies what it writes to.
+    """
+    folder = os.path.dirname(__file__)
+    return [
+        name
+        for name, module in sys.modules.items()
+        if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == folder
+    ]
 
 
 def run(
@@ -195,9 +213,8 @@ def enter(environment: str, temporary: str) -> None:
     folder = os.path.dirname(__file__)
     sys.path[:] = [own if entry == render.PACKAGES else entry for entry in sys.path if entry != folder]
     # A template's extensions may have modules of these names, and must find their own.
-    for name, module in list(sys.modules.items()):
-        if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == os.path.dirname(__file__):
-            del sys.modules[name]
+    for name in _OWN or own_modules():
+        sys.modules.pop(name, None)
     if os.environ.get("HOME") == os.environ.get("TMPDIR"):  # nobody's: programs of hooks keep caches and settings there
         os.environ["HOME"] = temporary
     os.environ["VIRTUAL_ENV"] = environment
