@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 
 from benchmarks import templates
@@ -145,12 +146,15 @@ async def _starts(served: Served, rounds: int) -> tuple[Sample, ...]:
     taken: dict[Trust, list[float]] = {"contained": [], "full": []}
 
     async def work(request: Request, progress: Progress) -> None:
-        async with Renderers(served.parts.settings, served.parts.store, served.parts.confining) as fresh:
+        parts = served.parts
+        async with anyio.create_task_group() as tasks:
+            fresh = Renderers(parts.settings, parts.store, parts.confining, tasks)
             seconds = []
             for _ in range(2):
                 began = time.perf_counter()
                 await fresh.resolve(request.job(), progress)
                 seconds.append(time.perf_counter() - began)
+            tasks.cancel_scope.cancel()
         taken[request.permission.trust].append(seconds[0] - seconds[1])
 
     for _ in range(rounds):

@@ -52,8 +52,8 @@ async def test_no_more_workers_stay_than_are_allowed(home: Home) -> None:
             async with anyio.create_task_group() as tasks:
                 for number in range(3):
                     tasks.start_soon(dynamo.create_project, "one", str(home.outputs), {"slug": f"p{number}"})
-        assert len(own_workers(home)) == 1
-        assert len(list((home.path / "scratch").glob("*/renderer-*"))) == 1
+        await until(lambda: len(own_workers(home)) == 1)
+        await until(lambda: len(list((home.path / "scratch").glob("*/renderer-*"))) == 1)
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -216,3 +216,30 @@ async def test_without_bubblewrap_an_inert_job_that_writes_without_end_is_ended_
 async def test_without_bubblewrap_an_inert_job_may_read_only_what_it_needs_of_the_machine(tmp_path: Path) -> None:
     walled = policy(Settings(tmp_path), read=(), write=(), backend=None)
     assert {"/etc", "/proc", "/dev"} & set(walled["read"]) == set()
+
+
+async def test_a_server_that_has_templates_starts_a_worker_before_anybody_asks_and_a_create_uses_it(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+    async with home.open(serves=True, renderers=1) as dynamo:
+        await until(lambda: own_workers(home))
+        ahead = own_workers(home)
+        await dynamo.create_project("one", str(home.outputs))
+        assert own_workers(home) == ahead
+    assert own_workers(home) == set()
+
+
+async def test_a_server_without_templates_starts_no_worker(home: Home) -> None:
+    async with home.open(serves=True):
+        await anyio.wait_all_tasks_blocked()
+        assert own_workers(home) == set()
+
+
+async def test_a_worker_starts_ahead_of_need_and_the_create_waits_for_that_one(home: Home) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+    async with home.open(serves=True) as dynamo:
+        await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+        await until(lambda: len(own_workers(home)) == 2)
+        await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
+        assert len(own_workers(home)) == 2

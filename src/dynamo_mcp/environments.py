@@ -84,6 +84,15 @@ class Environments:
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_LENGTH]
 
+    def plain(self) -> Path | None:
+        """Return the base of cookiecutter alone, which renderers are started with; None as long as it is not whole.
+
+        Raises:
+            StorageFailed: There is no such interpreter.
+        """
+        base = self._base(self.key(()))
+        return base if health(base) is None else None
+
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
         return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"

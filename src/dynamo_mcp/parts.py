@@ -31,6 +31,7 @@ from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.turns import Turns
 from dynamo_mcp.updates import Updates
 from dynamo_mcp.values import Values
+from dynamo_mcp.warming import warm
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -71,8 +72,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             try:
-                async with Renderers(settings, store, confining) as renderers:
-                    yield _compose(settings, store, confining, renderers, Environments(settings, store, tasks))
+                renderers = Renderers(settings, store, confining, tasks)
+                parts = _compose(settings, store, confining, renderers, Environments(settings, store, tasks))
+                if settings.serves:
+                    tasks.start_soon(warm, parts.registry, parts.environments, confining, renderers)
+                yield parts
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error
             tasks.cancel_scope.cancel()

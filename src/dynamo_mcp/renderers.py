@@ -1,4 +1,4 @@
-"""Who renders? A bounded pool of warm workers, one job at a time each; what misbehaves is discarded, never repaired.
+"""Who renders? A warm worker of the pool, one job at a time: it is told what is wanted, and heard out.
 
 A worker serves every template. It is started with the base of cookiecutter alone, since what a template's packages
 hold may run confined only: the job itself enters the template's own environment, and may read that template alone
@@ -7,38 +7,35 @@ hold may run confined only: the job itself enters the template's own environment
 
 from __future__ import annotations
 
-import itertools
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import anyio
-import anyio.to_thread
 import msgspec
+from anyio.abc import TaskGroup
 
 from dynamo_mcp import failures, jobs
 from dynamo_mcp.compiled import Compiled
 from dynamo_mcp.confining import Confining
-from dynamo_mcp.disk import remove
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
+from dynamo_mcp.pool import Pool
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sandbox import CODE, installation
-from dynamo_mcp.sandbox.grants import granted
-from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, bubblewrap, launched, needed, packages
 from dynamo_mcp.sandbox.policy import most, policy
-from dynamo_mcp.sandbox.user import FOLDER, available, claimed, readable
+from dynamo_mcp.sandbox.trust import Permission
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.starting import Starting
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Backend, Inspected, Rendered
-from dynamo_mcp.workers import Key, Worker
+from dynamo_mcp.types import Inspected, Rendered, Template
+from dynamo_mcp.workers import Worker
 
 ANSWER_SECONDS = 5.0
-PONG_SECONDS = 2.0  # an idle worker answers at once; its create would wait for one that hangs
 
 Decide = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -50,26 +47,24 @@ class _Heard(msgspec.Struct, frozen=True):
 
 
 class Renderers:
-    """The pool of one server; use it as a context manager, which ends every worker on the way out."""
+    """What has the jobs of one server done."""
 
-    def __init__(self, settings: Settings, store: Store, confining: Confining) -> None:
-        """Start nothing yet."""
+    def __init__(self, settings: Settings, store: Store, confining: Confining, tasks: TaskGroup) -> None:
+        """Start nothing yet; what is idle ends when the tasks are cancelled."""
         self._settings = settings
-        self._store = store
-        self._confining = confining
         self._compiled = Compiled(store)
-        self._idle: OrderedDict[int, Worker] = OrderedDict()
-        self._numbers = itertools.count()
+        self._starting = Starting(settings, store, confining, self._compiled.folder)
+        self._pool = Pool(self._starting.start, settings, tasks)
 
-    async def __aenter__(self) -> Self:
-        """Enter."""
-        return self
+    async def ahead(self, template: Template, plain: Path, permission: Permission) -> None:
+        """Have a worker started that the next job of a template will need; nobody waits for it.
 
-    async def __aexit__(self, *_: object) -> None:
-        """End every worker."""
-        with anyio.CancelScope(shield=True):
-            while self._idle:
-                await self._end(self._idle.popitem()[1])
+        Args:
+            template: Which.
+            plain: The base environment of cookiecutter alone, which has to be there.
+            permission: What may run of it.
+        """
+        self._pool.ahead(await self._starting.key(template, plain, permission))
 
     @asynccontextmanager
     async def render(
@@ -142,7 +137,8 @@ class Renderers:
         self, job: Job, decide: Decide | None, progress: Progress, *, action: str = "create"
     ) -> AsyncIterator[tuple[_Heard, Worker, Path]]:
         """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
-        worker = await self._take(job)
+        permission = Permission(job.trust, job.confined, "none", job.grants)
+        worker = await self._pool.take(await self._starting.key(job.template, job.environment.plain, permission))
         healthy = False
         identity = uuid.uuid4().hex
         paths = [worker.at.output / identity, worker.at.temporary / identity]
@@ -162,12 +158,12 @@ class Renderers:
             if known is not None and heard.last.get("kind") == "died":
                 self._compiled.discard(known)
             yield heard, worker, paths[0]
-            healthy = await self._clear(worker, job, paths)
+            healthy = True
         finally:
             if healthy:
-                await self._give_back(worker)
+                self._pool.give_back(worker, partial(self._clear, worker, job.template.path, paths))
             else:
-                await self._end(worker)
+                await self._pool.end(worker)
 
     def _message(
         self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path, *, known: Path | None
@@ -229,111 +225,15 @@ class Renderers:
                 case _:
                     raise jobs.nonsense()
 
-    async def _take(self, job: Job) -> Worker:
-        confinement = await self._confining.confinement()
-        landlock = any(name.startswith("landlock") for name in confinement.mechanisms)
-        key = Key(
-            job.environment.plain,
-            job.confined,
-            job.template.checkout if job.template.location.live else None,
-            None if landlock or not job.confined else job.template.name,
-            job.trust == "full",
-            granted(job.template.name, job.grants, self._settings),
-            confinement.backend if job.confined else None,
-        )
-        for number in [number for number in reversed(self._idle) if self._idle[number].key == key]:
-            worker = self._idle.pop(number, None)
-            if worker is not None and await self._lives(worker):
-                return worker
-        return await self._start(key)
-
-    async def _lives(self, worker: Worker) -> bool:
-        """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
-        alive = False
-        try:
-            with suppress(RendererFailed), anyio.move_on_after(PONG_SECONDS):
-                await worker.tell({"action": "ping"})
-                alive = (await worker.hear()).get("event") == "pong"
-        finally:
-            if not alive:
-                await self._end(worker)
-        return alive
-
-    async def _start(self, key: Key) -> Worker:
-        room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
-        room.mkdir()
-        room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
-        home = self._settings.home
-        launch = Launch(
-            python=key.plain / "bin" / "python",
-            packages=packages(key.plain),
-            visible=(
-                home / "bases",
-                home / "venvs",
-                home / "checkouts",
-                self._compiled.folder,
-                *([key.live] if key.live else []),
-            ),
-            room=room,
-            bubblewrap=bubblewrap(self._settings) if key.backend == "bubblewrap" else None,
-            git_identity=await self._confining.git_identity(),
-            own=self._settings.environment if key.full else None,
-            grants=key.grants,
-        )
-        stack = AsyncExitStack()
-        stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
-        try:
-            launch = await self._with_user(launch, key.backend, stack)
-            at = await stack.enter_async_context(launched(launch, self._settings))
-            worker = Worker(key, at, stack, self._settings)
-            with anyio.fail_after(START_SECONDS):
-                await worker.greet()
-        except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await stack.aclose()
-            if isinstance(error, TimeoutError):
-                raise RendererFailed(
-                    f"A renderer was not ready after {START_SECONDS:g} seconds", hint="try again on a less busy machine"
-                ) from error
-            raise
-        return worker
-
-    async def _with_user(self, launch: Launch, backend: Backend | None, stack: AsyncExitStack) -> Launch:
-        """Have root's jobs become a user of their own; under bubblewrap they do without where that can't be."""
-        user = None
-        if backend is not None and available() and all(readable(path) for path in needed(launch)):
-            user = await stack.enter_async_context(claimed(self._settings.python))
-        if backend == "user" and user is None:
-            raise RendererFailed(
-                "There is no user that a renderer's jobs could become",
-                hint=f"make `{FOLDER}` a folder that only root may write to, or install bubblewrap",
-            )
-        return msgspec.structs.replace(launch, user=user)
-
-    async def _clear(self, worker: Worker, job: Job, paths: list[Path]) -> bool:
-        """Have the worker remove what a job left; return whether it can serve another.
-
-        It is not cancelled: the project is in its place by now, and its create has succeeded.
-        """
-        with anyio.CancelScope(shield=True), anyio.move_on_after(ANSWER_SECONDS):
-            try:
-                await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
-                said = await worker.hear()
-                if "readable" in said:
-                    worker.readable[job.template.path] = said["readable"] is True
-                return said.get("event") == "cleared"
-            except RendererFailed:
-                return False
+    async def _clear(self, worker: Worker, template: Path, paths: list[Path]) -> bool:
+        """Have the worker remove what a job left; return whether it can serve another."""
+        with suppress(RendererFailed), anyio.move_on_after(ANSWER_SECONDS):
+            await worker.tell({"action": "clear", "paths": [str(path) for path in paths]})
+            said = await worker.hear()
+            if "readable" in said:
+                worker.readable[template] = said["readable"] is True
+            return said.get("event") == "cleared"
         return False
-
-    async def _give_back(self, worker: Worker) -> None:
-        self._idle[next(self._numbers)] = worker
-        while len(self._idle) > self._settings.renderers:
-            await self._end(self._idle.popitem(last=False)[1])
-
-    async def _end(self, worker: Worker) -> None:
-        with anyio.CancelScope(shield=True):
-            await worker.stack.aclose()
 
 
 async def _refusal(resolved: Resolved, decide: Decide | None) -> DynamoError | None:

@@ -31,7 +31,7 @@ ESCAPED_BYTES = 12
 MOST_HOOKS = 16
 """Hooks of one job that are told of."""
 
-NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person"})
+NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person", "serves"})
 """Settings that no variable sets."""
 
 LEAST: dict[str, int] = {
@@ -94,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True):
         home: Where everything is kept; one file system, so that renames are atomic.
         output_roots: Folders below which projects may be written, besides `outputs/` in the home.
         source_roots: Folders below which local templates and repositories may be named.
+        serves: A server runs, which has renderers started before they are needed.
         person: A person at the shell speaks: their own words may name any folder and raise trust.
         python: The interpreter that environments are made from.
         create_seconds: Seconds that one create may take.
@@ -105,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True):
         queued_creates: Creates that may wait for their turn; more are refused at once.
         templates: Templates that may be registered, each of a repository's own counted.
         renderers: Warm renderers that are kept at most.
+        renderer_seconds: Seconds that one which nobody uses is kept; the one that was used last stays.
         output_bytes: Bytes that a project may have.
         output_files: Files, folders and links that a project may have.
         temporary_bytes: Bytes that a job may keep in its temporary folder, and as many in shared memory.
@@ -132,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True):
     home: Path
     output_roots: tuple[Path, ...] = ()
     source_roots: tuple[Path, ...] = ()
+    serves: bool = False
     person: bool = False
     python: Path = Path(sys.executable)
     create_seconds: float = 120.0
@@ -140,7 +143,8 @@ class Settings(msgspec.Struct, frozen=True):
     ask_seconds: float = 300.0
     lock_seconds: float = 600.0
     concurrent_creates: int = max(2, os.cpu_count() or 2)
-    renderers: int = 8
+    renderers: int = max(4, 2 * (os.cpu_count() or 2))
+    renderer_seconds: float = 300.0
     queued_creates: int = 1000
     templates: int = 1000
     output_bytes: int = 256 << 20

@@ -13,6 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from dynamo_mcp import jobs
 from dynamo_mcp.last_words import printed
+from dynamo_mcp.memory import taken_bytes
 from dynamo_mcp.sandbox.grants import NONE, Grants
 from dynamo_mcp.sandbox.launch import Launched
 from dynamo_mcp.settings import Settings
@@ -95,6 +96,14 @@ class Worker:
         except (anyio.DelimiterNotFound, orjson.JSONDecodeError) as error:
             raise jobs.nonsense() from error
         return message
+
+    async def ended(self) -> None:
+        """Wait until its process has ended."""
+        await self.at.process.wait()
+
+    def bytes(self) -> int | None:
+        """Return what it has in memory that no other process has, more or less; None where that is not told."""
+        return taken_bytes(self.at.number)
 
     def printed(self, temporary: Path) -> str | None:
         """Return the end of what a job's hook has printed so far; None where none runs.

@@ -243,6 +243,7 @@ async def _live(machine: str, place: Place) -> Life:
     write_template(place.templates / "good")
     happened = {}
     limits = {"CREATE_SECONDS": CREATE_SECONDS, "OUTPUT_BYTES": OUTPUT_BYTES, "MEMORY_BYTES": MEMORY_BYTES}
+    limits["RENDERERS"] = 1  # what goes wrong happens to the one that serves
     async with served(place, MACHINES[machine], **limits) as client:
         for name in ("good", *names.values()):
             added = await client.call_tool("add_template", {"url": str(place.templates / name)})

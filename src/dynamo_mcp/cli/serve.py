@@ -32,7 +32,10 @@ def serve(
     """Serve MCP on stdio, or over HTTP at /mcp (streamable) and /sse (for older clients)."""
     try:
         chosen = settings(
-            person=False, output_roots=tuple(output_root or ()) or None, source_roots=tuple(source_root or ()) or None
+            person=False,
+            serves=True,
+            output_roots=tuple(output_root or ()) or None,
+            source_roots=tuple(source_root or ()) or None,
         )
     except DynamoError as error:
         fail(error)
@@ -48,7 +51,7 @@ def serve(
 def stdio(chosen: Settings | None = None) -> None:
     """Serve on standard input and output until the input ends."""
     try:
-        chosen = chosen or settings(person=False)
+        chosen = chosen or settings(person=False, serves=True)
     except DynamoError as error:
         fail(error)
     _serve(chosen, _stdio)

@@ -79,11 +79,13 @@ class Launched(msgspec.Struct, frozen=True):
         process: It, its input and output being pipes.
         output: The folder below which jobs write their output, as the worker sees it.
         temporary: The same for anything else.
+        number: Of the worker's own process, as it is seen from here.
         root: What the worker's paths must be prefixed with to be seen from here.
         log: What it says on standard error.
     """
 
     process: anyio.abc.Process
+    number: int
     output: Path
     temporary: Path
     root: Path
@@ -130,7 +132,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
                 ) as process,
             ):
                 group.join(process.pid)
-                yield Launched(process, output, temporary, Path("/"), log)
+                yield Launched(process, process.pid, output, temporary, Path("/"), log)
             return
         output, temporary = Path("/output"), Path("/tmp")  # noqa: S108 - the sandbox's own tmpfs
         worker += ["--pid-namespace", *(["--user", str(INSIDE)] if launch.user else [])]
@@ -161,7 +163,7 @@ async def launched(launch: Launch, settings: Settings) -> AsyncIterator[Launched
                 if launch.user is not None:
                     _map(child, launch.user, log)
                     release.write(b"1")
-                yield Launched(process, output, temporary, Path(f"/proc/{child}/root"), log)
+                yield Launched(process, child, output, temporary, Path(f"/proc/{child}/root"), log)
 
 
 def _map(child: int, user: User, log: Path) -> None:
