@@ -186,6 +186,28 @@ environment.globals['found'] = b' '.join(sorted(found)).decode()
     assert worker.create(folder, {"slug": own}).read("file.txt") == own
 
 
+def test_the_process_of_a_job_waits_before_the_job_is_known_and_ends_with_its_worker(tmp_path: Path) -> None:
+    with started(tmp_path) as own:
+        own.tell({"action": "ping"})
+        assert own.hear() == {"event": "pong"}
+        waiting = children(own.supervisor)
+        assert len(waiting) == 1
+        assert own.create(template(tmp_path)).event == "done"
+        assert not alive(waiting[0])
+        own.tell({"action": "clear", "paths": []})
+        assert own.hear() == {"event": "cleared"}
+        own.forget()
+        own.tell({"action": "ping"})
+        assert own.hear() == {"event": "pong"}
+        next_one = children(own.supervisor)
+        assert len(next_one) == 1
+    wait_until_gone(next_one[0])
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 def test_a_second_job_without_an_end_of_the_first_is_refused(tmp_path: Path) -> None:
     with started(tmp_path / "room") as own:
         assert own.create(template(tmp_path)).event == "done"

@@ -35,6 +35,9 @@ _OWN: list[str] = []
 """Modules of this folder."""
 
 
+PIECE = 1 << 16
+
+
 def prepare() -> None:
     """Do in the worker, once, what every job would otherwise do again."""
     logging.disable(logging.CRITICAL)
@@ -55,18 +58,15 @@ def own_modules() -> list[str]:
     ]
 
 
-def run(
-    message: dict[str, Any], orders: int, replies: int, *, alone: bool, user: int | None = None, readable: bool = True
-) -> NoReturn:
-    """Run one job and end the process.
+def run(orders: int, replies: int, *, alone: bool, user: int | None = None) -> NoReturn:
+    """Wait to be told which job it is, run it, and end the process.
 
     Args:
-        message: The worker's `create`, `inspect` or `compile` message.
-        orders: File descriptor that says "1" to proceed after "resolved".
+        orders: File descriptor that tells the worker's `create`, `inspect` or `compile` message, a line of JSON that
+            may say "readable": that the user may read the template; and "1" to proceed after "resolved".
         replies: File descriptor that takes the job's messages.
         alone: The worker is process 1 of a PID namespace, so that nothing of the job can outlive it.
         user: Whom the job becomes; None where it stays who the worker is.
-        readable: That user may read the template.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -75,9 +75,22 @@ def run(
         if not alone:
             os.setsid()
             family.die_with_parent()
-        return work(message, orders, replies, alone=alone, user=user, readable=readable)
+        message = told(orders)
+        return work(message, orders, replies, alone=alone, user=user, readable=message.get("readable", True))
 
     end(replies, begin)
+
+
+def told(orders: int) -> dict[str, Any]:
+    """Read what the job is; the process ends where nobody tells it any more."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        piece = os.read(orders, PIECE)
+        if not piece:
+            os._exit(0)
+        line += piece
+    message: dict[str, Any] = json.loads(line)
+    return message
 
 
 def end(replies: int, work: Callable[[], dict[str, Any]]) -> NoReturn:

@@ -1,7 +1,8 @@
 """Who sees to one job? A fork of the worker, which hears what is asked, and ends with all that it has heard.
 
-What one job was told is therefore in no process that a later one is forked from: the worker itself reads no message. Of
-its descendants nothing gets away, since whatever they leave behind becomes this process's own.
+What one job was told is therefore in no process that a later one is forked from: the worker itself reads no message.
+The job is forked before anything is heard, and waits to be told. Of its descendants nothing gets away, since whatever
+they leave behind becomes this process's own.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def serve(worker: Worker) -> int:
     Returns:
         How to end.
     """
-    worked = False
+    waiting: Waiting | None = begin(worker)
     known: dict[str, bool] = {}
     # It may read ahead: until it has said "cleared", nothing is asked of the next one.
     with os.fdopen(worker.requests, "rb", closefd=False) as requests:
@@ -99,41 +100,65 @@ def serve(worker: Worker) -> int:
             elif message["action"] == "clear":
                 job.say(worker.replies, {**known, **clear(worker, message["paths"])})
                 return ANOTHER
-            elif worked:
+            elif waiting is None:
                 job.say(worker.replies, {"event": "odd", "message": "the last job was not cleared"})
             else:
                 if worker.user is not None and message.get("readable") is None:
                     message["readable"] = known["readable"] = identity.readable(message["template"])
-                job.say(worker.replies, supervise(worker, message, requests))
-                worked = True
+                job.say(worker.replies, supervise(worker, waiting, message, requests))
+                waiting = None
     return ENDED
 
 
-def supervise(worker: Worker, message: dict[str, Any], requests: BinaryIO) -> dict[str, Any]:
-    """Run one job in a fork, hand its messages on, and leave nothing of it alive.
+class Waiting(NamedTuple):
+    """A job that waits to be told what it is.
 
-    Returns:
-        The job's last message.
+    Attributes:
+        child: Its process.
+        replies: Descriptor that its messages are read from.
+        orders: Descriptor that it is told by.
     """
-    alone, user = worker.alone, worker.user
+
+    child: int
+    replies: int
+    orders: int
+
+
+def begin(worker: Worker) -> Waiting:
+    """Fork the job before it is known: nobody waits for a fork, and it holds nothing that a caller said."""
     from_job, to_worker = os.pipe()
     from_worker, to_job = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(from_job)
         os.close(to_job)
-        job.run(message, from_worker, to_worker, alone=alone, user=user, readable=message.get("readable", True))
+        job.run(from_worker, to_worker, alone=worker.alone, user=worker.user)
+    os.close(to_worker)
+    os.close(from_worker)
+    return Waiting(child, from_job, to_job)
+
+
+def supervise(worker: Worker, waiting: Waiting, message: dict[str, Any], requests: BinaryIO) -> dict[str, Any]:
+    """Tell a job what it is, hand its messages on, and leave nothing of it alive.
+
+    Returns:
+        The job's last message.
+    """
+    alone, user = worker.alone, worker.user
     status = 0
     try:
-        os.close(to_worker)
-        os.close(from_worker)
-        with os.fdopen(from_job, "rb", buffering=0) as pipe, os.fdopen(to_job, "wb", buffering=0) as orders:
+        with (
+            os.fdopen(waiting.replies, "rb", buffering=0) as pipe,
+            os.fdopen(waiting.orders, "wb", buffering=0) as orders,
+        ):
+            with contextlib.suppress(BrokenPipeError):
+                job.say(orders.fileno(), message)
             messages = watching.Lines(pipe.fileno(), looks(message, alone=alone, user=user))
             last = follow(message, messages, orders, requests, worker.replies)
     except watching.TooMuch as error:
         last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
     finally:
-        status = family.bury(child, alone=alone, user=user)
+        status = family.bury(waiting.child, alone=alone, user=user)
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last
