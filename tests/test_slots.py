@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from dynamo_mcp.errors import Busy
-from dynamo_mcp.slots import Slots
+from dynamo_mcp.slots import Place, Slots, caller
 
 pytestmark = pytest.mark.anyio
 
@@ -23,11 +23,12 @@ class Callers:
         self.told: list[tuple[int, int]] = []
         self.leave = anyio.Event()
 
-    async def call(self, number: int) -> None:
-        async def tell(before: int) -> None:
+    async def call(self, number: int, name: str = "") -> None:
+        async def tell(place: Place) -> None:
             await anyio.lowlevel.checkpoint()
-            self.told.append((number, before))
+            self.told.append((number, place.before))
 
+        caller.set(name)
         async with self.slots.one(tell):
             self.working.append(number)
             await self.leave.wait()
@@ -61,7 +62,7 @@ async def test_many_who_come_at_once_are_counted_before_they_are_told() -> None:
     refused = []
     holding, leave = anyio.Event(), anyio.Event()
 
-    async def slow(_before: int) -> None:
+    async def slow(_place: Place) -> None:
         await leave.wait()
 
     async def call() -> None:
@@ -96,7 +97,7 @@ async def test_who_waits_for_too_long_is_told_what_allows_more() -> None:
 async def test_who_stops_waiting_or_fails_leaves_its_place_to_others() -> None:
     callers = Callers(Slots(1, 1, SECONDS))
 
-    async def fails(_before: int) -> None:
+    async def fails(_place: Place) -> None:
         raise ValueError("the client is gone")
 
     with anyio.fail_after(SECONDS):
@@ -112,3 +113,112 @@ async def test_who_stops_waiting_or_fails_leaves_its_place_to_others() -> None:
             await settled()
             callers.leave.set()
     assert callers.working == [0, 2]
+
+
+class Turns:
+    """Callers that work one after the other, each until it is told to end."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.order: list[str] = []
+        self.places: list[Place] = []
+
+    async def work(self, name: str) -> None:
+        async def tell(place: Place) -> None:
+            await anyio.lowlevel.checkpoint()
+            self.places.append(place)
+
+        caller.set(name)
+        async with self.slots.one(tell):
+            self.order.append(name)
+            await settled()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_caller_with_a_hundred_does_not_keep_another_with_one_waiting_for_them(number: int) -> None:
+    turns = Turns(Slots(number, 200, SECONDS))
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(turns.work, "many")
+            await anyio.lowlevel.checkpoint()
+            tasks.start_soon(turns.work, "one")
+    assert turns.order.index("one") <= 2 * number
+    assert len(turns.order) == 101
+
+
+async def test_callers_take_turns_and_those_of_one_are_served_as_they_came() -> None:
+    turns = Turns(Slots(1, 200, SECONDS))
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for name in "aaaabbbbcccc":
+                tasks.start_soon(turns.work, name)
+    assert "".join(turns.order) == "aabcabcabcbc"
+
+
+async def test_one_waits_with_its_place_and_about_how_long_that_will_take() -> None:
+    turns = Turns(Slots(1, 200, SECONDS))
+    with anyio.fail_after(SECONDS):
+        await turns.work("before")
+        async with anyio.create_task_group() as tasks:
+            for name in "aaab":
+                tasks.start_soon(turns.work, name)
+    assert [place.before for place in turns.places] == [0, 1, 1]
+    assert all(place.seconds is not None for place in turns.places)
+    assert Place(3, 7.2).words == "3 more before this one, about 8 s"
+    assert Place(0, None).words == "0 more before this one"
+
+
+async def test_a_queue_that_one_caller_has_filled_still_has_room_for_one_of_each_other() -> None:
+    callers = Callers(Slots(1, 2, SECONDS))
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(callers.call, number, "many")
+            await settled()
+            with pytest.raises(Busy):
+                await callers.call(3, "many")
+            tasks.start_soon(callers.call, 4, "one")
+            await settled()
+            with pytest.raises(Busy):
+                await callers.call(5, "one")
+            tasks.start_soon(callers.call, 6, "two")
+            await settled()
+            with pytest.raises(Busy, match="1 creates are running and 4 wait, as many as may"):
+                await callers.call(7, "three")
+            callers.leave.set()
+    assert sorted(callers.working) == [0, 1, 2, 4, 6]
+
+
+async def test_who_leaves_just_when_its_turn_comes_hands_it_on() -> None:
+    slots = Slots(1, 5, SECONDS)
+    holding, leave = anyio.Event(), anyio.Event()
+    served = anyio.Event()
+
+    async def hold() -> None:
+        async with slots.one():
+            holding.set()
+            await leave.wait()
+            scope.cancel()
+
+    async def go() -> None:
+        with scope:
+            async with slots.one():
+                pytest.fail("it had left")
+
+    async def stay() -> None:
+        async with slots.one():
+            served.set()
+
+    scope = anyio.CancelScope()
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold)
+            await holding.wait()
+            tasks.start_soon(go)
+            await settled()
+            tasks.start_soon(stay)
+            await settled()
+            leave.set()
+            await served.wait()
+    assert slots.waiting == 0

@@ -13,7 +13,7 @@ from dynamo_mcp.failures import timed_out
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.slots import Slots
+from dynamo_mcp.slots import Place, Slots
 from dynamo_mcp.types import Environment, Template, Trust
 
 Result = TypeVar("Result")
@@ -54,8 +54,8 @@ class Attempts:
             RendererFailed: A renderer did, though the environment works.
         """
 
-        async def waiting(before: int) -> None:
-            await progress.detail(f"waiting for other creates to end, {before} more before this one")
+        async def waiting(place: Place) -> None:
+            await progress.detail(f"waiting for other creates to end, {place.words}")
 
         async with self._slots.one(waiting):
             await begin()

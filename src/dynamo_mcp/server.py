@@ -47,7 +47,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp import __version__, prompts, resources
+from dynamo_mcp import __version__, callers, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
@@ -193,6 +193,7 @@ class DynamoServer(Server[dict[str, Any]]):
             return ListToolsResult(tools=list(tools), next_cursor=following)
 
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        slots.caller.set(callers.name_of(ctx))
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
