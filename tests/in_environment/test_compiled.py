@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,21 @@ def test_what_was_left_is_used(worker: Worker, tmp_path: Path) -> None:
     made = tree(worker.create(template, compiled=str(kept)))
     assert made["a.txt"] == b"kept"
     assert made["windows.txt"] == FILES[f"{SLUG}/windows.txt"].encode()  # type: ignore[union-attr]
+
+
+def test_defaults_and_the_name_of_the_project_are_left_too(worker: Worker, tmp_path: Path) -> None:
+    asked = {"name": "made", "slug": "{{ cookiecutter.name | lower }}", "map": {"a": "{{ cookiecutter.slug }}"}}
+    template = write_template(tmp_path / "template", {f"{SLUG}/file": "text"}, asked)
+    kept = tmp_path / "kept"
+    left(worker, template, kept)
+    code, binary = marshal.loads(kept.read_bytes())  # noqa: S302 - of this test
+    spoilt = {key: compile("raise ValueError('kept')", "kept", "exec") for key in code}
+    kept.write_bytes(marshal.dumps((spoilt, binary)))
+    made = worker.create(template, compiled=str(kept))
+    assert made.event == "failed"
+    assert "the default of `slug`" in made.last["message"]
+    assert hashlib.sha256(b"{{ cookiecutter.name | lower }}").digest() in {digest for _, _, digest in code}
+    assert hashlib.sha256(SLUG.encode()).digest() in {digest for _, _, digest in code}
 
 
 def test_a_text_that_has_changed_is_compiled_again(worker: Worker, tmp_path: Path) -> None:

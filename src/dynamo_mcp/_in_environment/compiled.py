@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import marshal
 import os
+from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
@@ -72,6 +73,8 @@ class Compiled:
             folder: The folder of its project.
             context: What it is rendered with; nothing is rendered now.
         """
+        for text in [os.path.basename(folder), *_texts(context)]:
+            _compile(environment, text)
         before = os.getcwd()
         os.chdir(folder)
         try:
@@ -98,6 +101,19 @@ def keepable(environment: Any) -> bool:
     """Tell whether compiling always gives the same: nothing of the template's own has a part in it."""
     parts = [*environment.filters.values(), *environment.tests.values(), *map(type, environment.extensions.values())]
     return all(str(getattr(part, "__module__", "")).partition(".")[0] in _PURE for part in parts)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Return every text of a template's questions: each may be rendered."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _texts(key)
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)
 
 
 def _compile(environment: Any, name: str) -> None:
