@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,30 @@ async def test_what_comes_while_a_project_is_published_is_not_replaced(home: Hom
     assert (home.outputs / "package.json").read_text() == "of a person"
     assert project.left_out[1] == "../package.json: it is outside the project, and there is one already"
     assert home.made == ["made", "package.json", "tools"]
+
+
+@pytest.mark.parametrize("if_exists", ["error", "overwrite"])
+async def test_no_other_call_waits_while_a_project_is_written_and_published(
+    home: Home, audited: list[Listener], if_exists: IfExists
+) -> None:
+    loop, on_loop, elsewhere = threading.get_ident(), [], []
+    folders = (home.outputs, home.path / "projects", home.path / "targets")
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        written = event in {"os.mkdir", "os.rename", "os.link", "os.remove"} or (event == "open" and arguments[2] & 3)
+        if written and any(str(argument).startswith(tuple(map(str, folders))) for argument in arguments):
+            (on_loop if threading.get_ident() == loop else elsewhere).append((event, arguments))
+
+    async with home.open() as dynamo:
+        if if_exists == "error":
+            await home.add(dynamo, "one")
+        else:
+            await prepared(home, dynamo)
+        audited.append(listen)
+        folder = home.outputs / "new" if if_exists == "error" else home.outputs
+        await dynamo.create_project("one", str(folder), {"slug": "made"}, if_exists=if_exists)
+    assert elsewhere
+    assert on_loop == []
 
 
 async def test_of_much_beside_a_project_it_is_told_how_much(home: Home) -> None:

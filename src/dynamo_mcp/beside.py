@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.copying import BOUNDLESS, STRAYS, Copied, copy_tree, leave_strays
+from dynamo_mcp.copying import BOUNDLESS, STRAYS, Copied, copy_tree
 from dynamo_mcp.disk import rename_new, words
 from dynamo_mcp.relocation import Move, repair
 from dynamo_mcp.store import Store
@@ -48,7 +47,7 @@ class Beside(msgspec.Struct):
         try:
             for name in self.names:
                 try:
-                    self.store.publish(self.staged / name, self.folder / name)
+                    self.store.publish(self.staged / name, self.folder / name, force=False)
                     put.append(name)
                 except FileExistsError:  # it came meanwhile
                     self.copied.left_out.append(plain(f"../{name}: {_TAKEN}"))
@@ -63,30 +62,25 @@ class Beside(msgspec.Struct):
 
 
 @asynccontextmanager
-async def looked_beside(
-    store: Store, root: Path, move: Move, *, take: bool, within: Path | None = None
-) -> AsyncIterator[Beside]:
+async def looked_beside(store: Store, strays: Copied, move: Move, *, take: Path | None) -> AsyncIterator[Beside]:
     """Look at what a template made beside its project; nothing of it is published yet.
 
     Args:
         store: Where it is staged.
-        root: The folder that holds the project's.
+        strays: What is there, as `leave_strays` tells it.
         move: From where to where the project moves.
-        take: Publish it, instead of telling of it.
-        within: The folder above the root that is trusted.
+        take: The folder that holds the project's, to publish what else is in it; None only tells of it.
 
     Raises:
         StorageFailed: The disk is full, or the like.
     """
     folder = Path(move.published)
-    copied = Copied()
-    await anyio.to_thread.run_sync(partial(leave_strays, root, move.directory, copied, within=within))
-    if not take or not copied.left_out:
-        yield Beside(store, copied, folder, staged=folder)
+    if take is None or not strays.left_out:
+        yield Beside(store, strays, folder, staged=folder)
         return
     async with store.staged(beside=folder) as staged:
         with words("write what is beside the project", folder):
-            beside = await anyio.to_thread.run_sync(_take, store, root, staged, move)
+            beside = await anyio.to_thread.run_sync(_take, store, take, staged, move)
         yield beside
 
 

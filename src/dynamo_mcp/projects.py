@@ -6,7 +6,6 @@ import hashlib
 import os
 import uuid
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.beside import Beside, looked_beside
-from dynamo_mcp.copying import BOUNDLESS, Copied, Limits, copy_tree
+from dynamo_mcp.copying import BOUNDLESS, Copied, Limits, copy_tree, leave_strays
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, StorageFailed
 from dynamo_mcp.jobs import Request
@@ -28,6 +27,24 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.targets import refuse_target, remember
 from dynamo_mcp.types import HookRun, Rendered
+
+
+class _Staged(msgspec.Struct, frozen=True):
+    """A project that is written, and not in its place yet.
+
+    Attributes:
+        folder: Where it is.
+        merging: It is a copy of what is in its place, and of what the template made.
+        copied: What the template made of it.
+        strays: What the template made beside it.
+        notes: What is worth knowing of it.
+    """
+
+    folder: Path
+    merging: bool
+    copied: Copied
+    strays: Copied
+    notes: list[str]
 
 
 class Projects:
@@ -50,8 +67,10 @@ class Projects:
             RendererFailed: A renderer is.
             StorageFailed: The disk is.
         """
+        made: list[Path] = []
         with words("make the output folder", request.folder):
-            made = _make_folders(request.folder)
+            if not request.folder.is_dir():
+                made = await anyio.to_thread.run_sync(_make_folders, request.folder)
         try:
             refuse_moved(request.folder)
             return await self._create(request, progress)
@@ -70,63 +89,81 @@ class Projects:
             await progress.begin("publish", "checking and publishing")
             return await self._publish(request, rendered, mechanisms, progress)
 
-    def _record(self, identity: str) -> Path:
-        return self._store.home / "projects" / f"{identity}.json"
-
     async def _publish(
         self, request: Request, rendered: Rendered, mechanisms: tuple[str, ...], progress: Progress
     ) -> Project:
         target = request.folder / rendered.directory
+        move = Move(str(rendered.seen), str(request.folder), rendered.directory)
         full = request.permission.trust == "full"
         # Few locks for many targets: a lock file stays on the disk.
         name = hashlib.sha256(os.fsencode(target)).hexdigest()[:2]
-        async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as staged:
-            refuse_target(request, rendered.directory, self._settings)
-            merging = target.exists()
-            move = Move(str(rendered.seen), str(request.folder), rendered.directory)
-            if_exists = request.if_exists if merging else "error"
-            limits = BOUNDLESS if full else self._limits
-            within = rendered.within
-            copy = partial(copy_tree, limits=limits, within=within, if_exists=if_exists, move=move)
+        async with self._store.lock(f"target-{name}"), self._store.staged(beside=request.folder) as folder:
             with words("write the project", target):
-                if merging:
-                    await anyio.to_thread.run_sync(link_tree, target, staged)
-                copied = await anyio.to_thread.run_sync(copy, rendered.root / rendered.directory, staged)
-                room = limits.bytes - copied.bytes
-                notes = await anyio.to_thread.run_sync(repair, staged, copied.marked, move, room)
-            async with looked_beside(self._store, rendered.root, move, take=full, within=within) as beside:
-                # From here on nothing waits: a project in its place is a created one, with all that belongs to it.
-                with beside.published():
-                    project = _project(
-                        request,
-                        rendered=rendered,
-                        mechanisms=mechanisms,
-                        hooks=move.told(rendered.hooks, self._settings.hook_output_bytes),
-                        copied=copied,
-                        beside=beside,
-                        notes=notes,
-                        progress=progress,
-                    )
-                    self._put(request, project, staged, target, merging=merging)
-                    remember(request, rendered.directory, self._settings)
-                    if merging:
-                        with suppress(OSError):
-                            carry_over(staged, target, set(copied.files))
-        return project
+                staged = await anyio.to_thread.run_sync(self._stage, request, rendered, move, folder)
+            taken = rendered.root if full else None
+            async with looked_beside(self._store, staged.strays, move, take=taken) as beside:
 
-    def _put(self, request: Request, project: Project, staged: Path, target: Path, *, merging: bool) -> None:
+                def finish() -> Project:
+                    # Whoever is cancelled from here on waits for it: a project in its place is a created one, with
+                    # all that belongs to it.
+                    with beside.published():
+                        project = _project(
+                            request,
+                            rendered=rendered,
+                            mechanisms=mechanisms,
+                            hooks=move.told(rendered.hooks, self._settings.hook_output_bytes),
+                            staged=staged,
+                            beside=beside,
+                            progress=progress,
+                        )
+                        self._put(request, project, staged, target)
+                    return project
+
+                return await anyio.to_thread.run_sync(finish)
+
+    def _stage(self, request: Request, rendered: Rendered, move: Move, folder: Path) -> _Staged:
+        """Write a project where it is not seen yet; for a thread, and so is `_put`: a disk may be slow."""
+        refuse_target(request, rendered.directory, self._settings)
+        target = request.folder / rendered.directory
+        merging = target.exists()
+        limits = BOUNDLESS if request.permission.trust == "full" else self._limits
+        if merging:
+            link_tree(target, folder)
+        copied = copy_tree(
+            rendered.root / rendered.directory,
+            folder,
+            limits=limits,
+            within=rendered.within,
+            if_exists=request.if_exists if merging else "error",
+            move=move,
+        )
+        notes = repair(folder, copied.marked, move, limits.bytes - copied.bytes)
+        strays = Copied()
+        leave_strays(rendered.root, rendered.directory, strays, within=rendered.within)
+        return _Staged(folder, merging, copied, strays, notes)
+
+    def _put(self, request: Request, project: Project, staged: _Staged, target: Path) -> None:
+        """Put a staged project, its record and what is remembered of it in their places.
+
+        None of it is forced to the disk unless it replaces something: what a power cut takes of a new project, with
+        its record, can be made again, and its files are not forced either.
+        """
         refuse_moved(request.folder)
-        record = self._record(project.id)
-        self._store.write(record, msgspec.json.encode(project) + b"\n")
+        record = self._store.home / "projects" / f"{project.id}.json"
+        self._store.write(record, msgspec.json.encode(project) + b"\n", force=False)
         try:
-            if merging:
-                self._store.swap(staged, target)
+            if staged.merging:
+                self._store.swap(staged.folder, target)
             else:
-                self._store.publish(staged, target)
+                self._store.publish(staged.folder, target, force=False)
         except (FileExistsError, DynamoError) as error:
             record.unlink(missing_ok=True)
             refuse_existing(target, request.if_exists)
             raise StorageFailed(f"`{target}` can't be published: {error}", hint="try again") from error
+        remember(request, target.name, self._settings)
+        if staged.merging:
+            with suppress(OSError):
+                carry_over(staged.folder, target, set(staged.copied.files))
 
 
 def _make_folders(folder: Path) -> list[Path]:
@@ -142,16 +179,15 @@ def _project(
     rendered: Rendered,
     mechanisms: tuple[str, ...],
     hooks: tuple[HookRun, ...],
-    copied: Copied,
+    staged: _Staged,
     beside: Beside,
-    notes: list[str],
     progress: Progress,
 ) -> Project:
     template = request.template
     return Project(
         id=uuid.uuid4().hex,
         path=str(request.folder / rendered.directory),
-        files=tuple(copied.files),
+        files=tuple(staged.copied.files),
         answers=rendered.answers,
         template=template.name,
         revision=template.revision or template.digest,
@@ -160,8 +196,8 @@ def _project(
         grants=request.permission.grants,
         mechanisms=mechanisms,
         hooks=hooks,
-        left_out=(*copied.told, *beside.copied.told),
-        kept=tuple(copied.kept),
-        notes=(*request.notes, *notes, *beside.notes),
+        left_out=(*staged.copied.told, *beside.copied.told),
+        kept=tuple(staged.copied.kept),
+        notes=(*request.notes, *staged.notes, *beside.notes),
         seconds={**progress.finish(), **{f"render: {name}": value for name, value in rendered.seconds.items()}},
     )

@@ -60,15 +60,22 @@ class Store:
             path = self.scratch / uuid.uuid4().hex
         else:
             path = beside / f"{HIDDEN}{uuid.uuid4().hex}"
-            self._journal(_Entry(str(path)))
+            # Not forced to the disk: after a power cut at worst a hidden folder stays, of which nobody knows.
+            self._journal(_Entry(str(path)), force=False)
         try:
             yield path
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(remove, path)
+            if os.path.lexists(path):
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(remove, path)
 
-    def publish(self, staged: Path, target: Path) -> None:
+    def publish(self, staged: Path, target: Path, *, force: bool = True) -> None:
         """Rename `staged` to `target`, which must not exist.
+
+        Args:
+            staged: What is complete.
+            target: Where it belongs.
+            force: Return when the name is on the disk, so that it survives a power cut.
 
         Raises:
             FileExistsError: Something is there.
@@ -77,7 +84,8 @@ class Store:
         try:
             with words("publish", target):
                 rename_new(staged, target)
-                sync_folder(target.parent)
+                if force:
+                    sync_folder(target.parent)
         except StorageFailed as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise error.__cause__ from None
@@ -95,7 +103,7 @@ class Store:
                 return
             # Without an exchange the target is away for a moment; a sweep after a crash puts it back.
             old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
-            self._journal(_Entry(str(old), restores=str(target)))
+            self._journal(_Entry(str(old), restores=str(target)), force=True)
             target.rename(old)
             try:
                 staged.rename(target)
@@ -119,8 +127,13 @@ class Store:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(remove, trash)
 
-    def write(self, path: Path, content: bytes) -> None:
+    def write(self, path: Path, content: bytes, *, force: bool = True) -> None:
         """Write a record, whole or not at all.
+
+        Args:
+            path: Where it is.
+            content: All of it.
+            force: Return when it is on the disk; otherwise a power cut may leave nothing of it, or an empty file.
 
         Raises:
             StorageFailed: It can't be written.
@@ -130,10 +143,12 @@ class Store:
             try:
                 with temporary.open("xb") as file:
                     file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    if force:
+                        file.flush()
+                        os.fsync(file.fileno())
                 temporary.rename(path)
-                sync_folder(path.parent)
+                if force:
+                    sync_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -158,7 +173,7 @@ class Store:
         finally:
             lock.release()
 
-    def _journal(self, entry: _Entry) -> None:
+    def _journal(self, entry: _Entry, *, force: bool) -> None:
         try:
             line = msgspec.json.encode(entry) + b"\n"
         except UnicodeEncodeError as error:
@@ -167,8 +182,9 @@ class Store:
             ) from error
         with words("write the journal", self.scratch), (self.scratch / "journal").open("ab") as file:
             file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            if force:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 @asynccontextmanager
