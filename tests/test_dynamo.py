@@ -292,6 +292,29 @@ def running_in(home: Home, name: str) -> bool:
     return any(any(Path(f"/proc/{identity}/root/output").glob(f"*/*/{name}")) for identity in own)
 
 
+async def test_what_is_listed_is_the_same_while_nothing_has_changed_and_not_a_call_longer(home: Home) -> None:
+    folder = write_template(home.templates / "live")
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.add_template(str(folder), name="live", live=True)
+        listed, schema = await dynamo.list_templates(), await dynamo.json_schema("one")
+        assert await dynamo.list_templates() is listed
+        assert await dynamo.json_schema("one") is schema
+        (folder / "hooks").mkdir(exist_ok=True)
+        (folder / "hooks" / "pre_gen_project.py").write_text("")
+        live, one = await dynamo.list_templates()
+        assert (live.hooks, one) == (("pre_gen_project.py",), listed[1])
+        assert one is listed[1]
+        (folder / "cookiecutter.json").rename(folder / "aside")
+        assert [info.is_active for info in await dynamo.list_templates()] == [False, True]
+        (folder / "aside").rename(folder / "cookiecutter.json")
+        assert (await dynamo.list_templates())[0] == live
+        Path(one.venv_path or "").rename(home.path / "aside")
+        assert [info.venv_path for info in await dynamo.list_templates()] == [live.venv_path, None]
+        await dynamo.remove_template("live")
+        assert [info.name for info in await dynamo.list_templates()] == ["one"]
+
+
 async def test_what_is_removed_is_not_found_and_its_projects_stay(home: Home) -> None:
     async with home.open() as dynamo:
         await home.add(dynamo, "one")

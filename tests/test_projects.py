@@ -326,7 +326,9 @@ async def test_what_comes_while_a_project_is_published_is_not_replaced(home: Hom
 async def test_no_other_call_waits_while_a_project_is_written_and_published(
     home: Home, audited: list[Listener], if_exists: IfExists
 ) -> None:
-    loop, on_loop, elsewhere = threading.get_ident(), [], []
+    loop = threading.get_ident()
+    on_loop: list[tuple[str, Any]] = []
+    elsewhere: list[tuple[str, Any]] = []
     folders = (home.outputs, home.path / "projects", home.path / "targets")
 
     def listen(event: str, arguments: tuple[Any, ...]) -> None:

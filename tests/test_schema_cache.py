@@ -28,6 +28,10 @@ def _asked(cache: SchemaCache, template: Template) -> list[str]:
     return [variable.name for variable in cache.get(template).variables]
 
 
+def _shown(cache: SchemaCache, template: Template) -> dict[str, Any]:
+    return cache.json_schema(template, cache.get(template))
+
+
 def test_a_schema_is_compiled_once_while_its_file_stays_the_same(template: Template) -> None:
     cache = SchemaCache()
     assert cache.get(template) is cache.get(template)
@@ -86,17 +90,17 @@ def test_a_json_schema_is_made_once_while_its_file_and_its_examples_stay_the_sam
     path = template.path / "cookiecutter.json"
     path.write_text('{"first": "x", "second": "{{ cookiecutter.first }}"}')
     cache = SchemaCache()
-    made = cache.json_schema(template)
+    made = _shown(cache, template)
     assert made == cache.get(template).json_schema()
-    assert cache.json_schema(msgspec.structs.replace(template, examples={})) is made
+    assert _shown(cache, msgspec.structs.replace(template, examples={})) is made
     asked = cache.get(template).fingerprints()
     shown = msgspec.structs.replace(template, examples={"second": "x"}, asked=asked)
-    assert cache.json_schema(shown)["properties"]["second"]["examples"] == ["x"]
-    assert "examples" not in cache.json_schema(template)["properties"]["second"]
+    assert _shown(cache, shown)["properties"]["second"]["examples"] == ["x"]
+    assert "examples" not in _shown(cache, template)["properties"]["second"]
     edited = msgspec.structs.replace(shown, asked={**asked, "second": "another"})
-    assert "examples" not in cache.json_schema(edited)["properties"]["second"]
+    assert "examples" not in _shown(cache, edited)["properties"]["second"]
     path.write_text('{"third": "x"}')
-    assert list(cache.json_schema(template)["properties"]) == ["third"]
+    assert list(_shown(cache, template)["properties"]) == ["third"]
 
 
 def _readers(audited: list[Listener]) -> list[int]:
@@ -116,34 +120,39 @@ async def test_what_is_large_can_be_compiled_aside(template: Template, audited: 
     cache = SchemaCache()
     (template.path / "cookiecutter.json").write_text(json.dumps({"first": "x" * LARGE_BYTES}))
     readers = _readers(audited)
-    await cache.prepare(template)
+    compiled = await cache.ready(template)
     assert len(readers) == 1
     assert readers != [threading.get_ident()]
-    assert _asked(cache, template) == ["first"]
-    await cache.prepare(template)
+    assert cache.get(template) is compiled
+    assert await cache.ready(template) is compiled
     assert len(readers) == 1
 
 
 @pytest.mark.anyio
-async def test_what_is_small_broken_or_gone_is_left_to_whoever_asks(
-    template: Template, audited: list[Listener]
-) -> None:
+async def test_what_is_small_is_compiled_at_once(template: Template, audited: list[Listener]) -> None:
     cache = SchemaCache()
     readers = _readers(audited)
-    await cache.prepare(template)
-    assert readers == []
+    assert await cache.ready(template) is cache.get(template)
+    assert readers == [threading.get_ident()]
+
+
+@pytest.mark.anyio
+async def test_what_is_large_and_broken_or_gone_is_told_too(template: Template) -> None:
+    cache = SchemaCache()
     (template.path / "cookiecutter.json").write_text("x" * (LARGE_BYTES + 1))
-    await cache.prepare(template)
+    with pytest.raises(InvalidTemplate):
+        await cache.ready(template)
     (template.path / "cookiecutter.json").unlink()
-    await cache.prepare(template)
+    with pytest.raises(NotATemplate):
+        await cache.ready(template)
 
 
 def test_what_is_kept_of_a_template_can_be_dropped(template: Template) -> None:
     cache = SchemaCache()
-    kept, shown = cache.get(template), cache.json_schema(template)
+    kept, shown = cache.get(template), _shown(cache, template)
     cache.forget(template)
     assert cache.get(template) is not kept
-    assert cache.json_schema(template) is not shown
+    assert _shown(cache, template) is not shown
     cache.forget(template)
     cache.forget(template)
 

@@ -73,10 +73,13 @@ class Defaults:
         )
 
     def show_schema(self, schema: Schema, shown: dict[str, Any]) -> dict[str, Any]:
-        """Return a template's JSON Schema with the operator's defaults instead of the author's."""
+        """Return a template's JSON Schema with the operator's defaults instead of the author's; itself without any."""
+        defaults = self._shown(schema)
+        if not defaults:
+            return shown
         properties = dict(shown["properties"])
         asked = {variable.name: variable for variable in schema.variables}
-        for name, default in self._shown(schema).items():
+        for name, default in defaults.items():
             kept = {keyword: value for keyword, value in properties[name].items() if keyword != "examples"}
             properties[name] = {**kept, "description": asked[name].question, "default": default}
         return {**shown, "properties": properties}

@@ -69,21 +69,15 @@ class Dynamo:
         return await self._parts.confining.confinement()
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
-        """Return every registered template, sorted by name, as summaries."""
-        confinement = await self.confinement()
-        found = []
-        for template in self._parts.registry.all():
-            await self._parts.schemas.prepare(template)
-            found.append(self._parts.summaries.of(template, confinement))
-        return tuple(found)
+        """Return every registered template, sorted by name, as summaries; the same tuple while nothing has changed."""
+        return await self._parts.summaries.all(self._parts.registry.all(), await self.confinement())
 
     async def template_info(self, template_name: str) -> TemplateInfo:
         """Return one template with its variables, or a repository of several as a whole; raises TemplateNotFound."""
         if members := self._parts.registry.group(template_name):
             return await self._parts.groups.info(template_name, members)
         template = self._parts.registry.get(template_name)
-        await self._parts.schemas.prepare(template)
-        info = self._parts.summaries.of(template, await self.confinement())
+        info = await self._parts.summaries.one(template, await self.confinement())
         try:
             variables = await self.get_template_variables(template_name)
         except TemplateBroken:
@@ -113,7 +107,7 @@ class Dynamo:
         """
         template = self._parts.registry.get(template_name)
         if answers is None:
-            schema = self._parts.schemas.get(template)
+            schema = await self._parts.schemas.ready(template)
             return self._parts.defaults.show(schema, tuple(variable.info() for variable in schema.variables))
         wanted = Wanted(template, answers, self._parts.trusting.word(trust)[0])
         progress = Progress(STEPS_OF_RESOLVE, sink)
@@ -122,8 +116,8 @@ class Dynamo:
     async def json_schema(self, template_name: str) -> dict[str, Any]:
         """Return the JSON Schema of a template's answers; raises as `get_template_variables`."""
         template = self._parts.registry.get(template_name)
-        schema = self._parts.schemas.get(template)
-        return self._parts.defaults.show_schema(schema, self._parts.schemas.json_schema(template))
+        schema = await self._parts.schemas.ready(template)
+        return self._parts.defaults.show_schema(schema, self._parts.schemas.json_schema(template, schema))
 
     async def check_answers(self, template_name: str, answers: dict[str, Any]) -> None:
         """Check answers as `create_project` does first, and do nothing else.
@@ -131,7 +125,7 @@ class Dynamo:
         Raises:
             InvalidAnswers: With all problems at once; others as `get_template_variables`.
         """
-        schema = self._parts.schemas.get(self._parts.registry.get(template_name))
+        schema = await self._parts.schemas.ready(self._parts.registry.get(template_name))
         self._parts.defaults.check(template_name, schema, answers)
 
     async def add_template(

@@ -60,6 +60,9 @@ class Environments:
         self._settings = settings
         self._store = store
         self._uv = Uv(settings)
+        self._python: tuple[int, ...] = ()
+        self._paths: dict[tuple[str, tuple[str, ...]], Path] = {}
+        self._keys: dict[tuple[str, ...], str] = {}
         self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
 
@@ -69,12 +72,19 @@ class Environments:
         Raises:
             StorageFailed: There is no such interpreter.
         """
-        python = Path(os.path.realpath(self._settings.python))
-        with words("use the Python interpreter", python, hint=ANOTHER_PYTHON):
-            status = python.stat()
+        with words("use the Python interpreter", self._settings.python, hint=ANOTHER_PYTHON):
+            status = os.stat(self._settings.python)
         # The file stands for its version, which would cost a process to ask for.
+        python = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if python != self._python:
+            self._python, self._paths, self._keys = python, {}, {}
+        if requirements not in self._keys:
+            self._keys[requirements] = self._digest(status, requirements)
+        return self._keys[requirements]
+
+    def _digest(self, status: os.stat_result, requirements: tuple[str, ...]) -> str:
         parts = (
-            str(python),
+            os.path.realpath(self._settings.python),
             str(status.st_size),
             str(status.st_mtime_ns),
             platform.machine(),
@@ -95,7 +105,10 @@ class Environments:
 
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
-        return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"
+        key = self.key(requirements)
+        if (template, requirements) not in self._paths:
+            self._paths[template, requirements] = self._store.home / "venvs" / f"{template}-{key}"
+        return self._paths[template, requirements]
 
     async def ensure(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Return a template's environment, making or mending it and its base first if need be.

@@ -6,7 +6,8 @@ and when the last one leaves the work is cancelled, and has ended when that one 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+import operator
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 import anyio
@@ -14,6 +15,13 @@ from anyio.abc import TaskGroup
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+def as_before(now: Iterable[Item], before: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Return the tuple that there was where it holds the same objects: what was made of it need not be made again."""
+    found = tuple(now)
+    return before if len(found) == len(before) and all(map(operator.is_, found, before)) else found
 
 
 class _Job(Generic[Value]):

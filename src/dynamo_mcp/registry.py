@@ -6,6 +6,7 @@ Records are read again whenever their files have changed, so that what another p
 from __future__ import annotations
 
 import difflib
+import operator
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ import msgspec
 
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import InvalidName, LimitReached, NameTaken, TemplateNotFound
+from dynamo_mcp.once import as_before
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Template
 
@@ -57,17 +59,25 @@ class Registry:
         self._most = most
         self._folder = store.home / "templates"
         self._records: dict[str, tuple[tuple[int, int, int], Template | None]] = {}
+        self._all: tuple[Template, ...] = ()
 
     def all(self) -> tuple[Template, ...]:
         """Return every template, sorted by name; a record that can't be read is left out.
+
+        As long as no record has changed it is the same tuple of the same objects.
 
         Raises:
             StorageFailed: The folder can't be read.
         """
         with words("read the records", self._folder), os.scandir(self._folder) as entries:
-            names = sorted(entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX))
-        found = [self._read(name) for name in names]
-        return tuple(template for template in found if template is not None)
+            found = {
+                entry.name: self._read(entry.name.removesuffix(SUFFIX), entry)
+                for entry in entries
+                if entry.name.endswith(SUFFIX)
+            }
+        templates = sorted(filter(None, found.values()), key=operator.attrgetter("name"))
+        self._all = as_before(templates, self._all)
+        return self._all
 
     def get(self, name: str) -> Template:
         """Return one template.
@@ -189,15 +199,16 @@ class Registry:
                 "or remove them first with `remove_template`",
             )
 
-    def _read(self, name: str) -> Template | None:
-        path = self._path(name)
+    def _read(self, name: str, entry: os.DirEntry[str] | None = None) -> Template | None:
+        """Return a template, read again if its record has changed; the record's entry in its folder spares its path."""
+        path = entry.path if entry is not None else f"{self._folder}/{name}{SUFFIX}"
         try:
-            status = path.stat()
+            status = entry.stat() if entry is not None else os.stat(path)
             signature = (status.st_mtime_ns, status.st_size, status.st_ino)
             kept = self._records.get(name)
             if kept is not None and kept[0] == signature:
                 return kept[1]
-            template: Template | None = msgspec.json.decode(path.read_bytes(), type=Template, dec_hook=_path)
+            template: Template | None = msgspec.json.decode(Path(path).read_bytes(), type=Template, dec_hook=_path)
         except OSError:
             self._records.pop(name, None)
             return None

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.configuration import compile_schema, fingerprint, read
-from dynamo_mcp.errors import DynamoError, InvalidTemplate
+from dynamo_mcp.errors import InvalidTemplate
 from dynamo_mcp.parsing import CONFIGURATION, parse
 from dynamo_mcp.types import Template
 from dynamo_mcp.variables import Schema
@@ -29,8 +29,11 @@ LARGE_BYTES = 32 << 10
 """Bytes of a `cookiecutter.json` that take so long to compile that others should not wait for it."""
 
 
+_Signature: TypeAlias = tuple[int, int, int]
+
+
 class _Kept(msgspec.Struct, frozen=True):
-    signature: tuple[int, int, int]
+    signature: _Signature
     configuration: str | None
     schema: Schema
 
@@ -62,21 +65,46 @@ class SchemaCache:
             NotATemplate: Its `cookiecutter.json` is gone.
             InvalidTemplate: It can't be understood, or was edited since its `pre_prompt` hook has rewritten it.
         """
-        path = template.path / CONFIGURATION
+        signature, kept = self._look(template, hooks=hooks)
+        return kept or self._compile(template, signature, hooks=hooks)
+
+    async def ready(self, template: Template, *, hooks: bool = True) -> Schema:
+        """Return a template's schema, and raise, as `get` does; a large one that is not kept is compiled in a thread.
+
+        Where one is not kept, others go first, so that whoever asks for many keeps nobody waiting for all.
+        """
+        signature, kept = self._look(template, hooks=hooks)
+        if kept is not None:
+            return kept
+        await anyio.lowlevel.checkpoint()
+        compiled = partial(self._compile, template, signature, hooks=hooks)
+        if signature is not None and max(signature[1], len(template.configuration or "")) >= LARGE_BYTES:
+            return await anyio.to_thread.run_sync(compiled)
+        return compiled()
+
+    def _look(self, template: Template, *, hooks: bool) -> tuple[_Signature | None, Schema | None]:
+        """Return what tells the file from others, None if it is not there; and the schema, if it is kept."""
         if template.location.live:
             _refuse_elsewhere(template)
+        try:
+            status = os.stat(f"{template.path}/{CONFIGURATION}")
+        except OSError:
+            return None, None
+        signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         configuration = template.configuration if hooks else None
         key = (template.path, configuration is not None)
-        try:
-            status = path.stat()
-        except OSError:
+        kept = self._kept.get(key)
+        if kept is None or (kept.signature, kept.configuration) != (signature, configuration):
+            return signature, None
+        self._kept.move_to_end(key)
+        return signature, kept.schema
+
+    def _compile(self, template: Template, signature: _Signature | None, *, hooks: bool) -> Schema:
+        configuration = template.configuration if hooks else None
+        key = (template.path, configuration is not None)
+        if signature is None:
             self._kept.pop(key, None)
             return read(template.path, f"the folder of `{template.name}`")  # which says what is wrong
-        signature = (status.st_mtime_ns, status.st_size, status.st_ino)
-        kept = self._kept.get(key)
-        if kept is not None and (kept.signature, kept.configuration) == (signature, configuration):
-            self._kept.move_to_end(key)
-            return kept.schema
         schema = _read(template, hooks=hooks)
         self._kept[key] = _Kept(signature, configuration, schema)
         self._kept.move_to_end(key)
@@ -84,9 +112,11 @@ class SchemaCache:
             self._kept.popitem(last=False)
         return schema
 
-    def json_schema(self, template: Template) -> dict[str, Any]:
-        """Return the JSON Schema of a template's answers, which nobody may change; raises as `get`."""
-        schema = self.get(template)
+    def json_schema(self, template: Template, schema: Schema) -> dict[str, Any]:
+        """Return the JSON Schema of a template's answers, which nobody may change.
+
+        As long as neither the template nor its schema has changed it is the same object.
+        """
         shown = self._shown.get(template.path)
         of = (template.examples, template.asked)
         if shown is None or shown.schema is not schema or (shown.examples, shown.asked) != of:
@@ -98,17 +128,6 @@ class SchemaCache:
         while len(self._shown) > self._most:
             self._shown.popitem(last=False)
         return shown.json_schema
-
-    async def prepare(self, template: Template) -> None:
-        """Compile a large schema in a thread, where it is not kept; what is wrong with one is told by `get`.
-
-        It always lets others go first, so that whoever prepares many keeps nobody waiting for all.
-        """
-        await anyio.lowlevel.checkpoint()
-        with suppress(OSError, DynamoError):
-            size = max((template.path / CONFIGURATION).stat().st_size, len(template.configuration or ""))
-            if size >= LARGE_BYTES:
-                await anyio.to_thread.run_sync(self.get, template)
 
     def forget(self, template: Template) -> None:
         """Drop what is kept for a template that was removed."""

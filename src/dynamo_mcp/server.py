@@ -51,6 +51,7 @@ from dynamo_mcp import __version__, callers, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
+from dynamo_mcp.listed import Listed
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
@@ -138,6 +139,7 @@ class DynamoServer(Server[dict[str, Any]]):
         key = shared(dynamo.settings.home, "forms")
         security = RequestStateSecurity(keys=[key], ttl=dynamo.settings.ask_seconds)
         self.middleware.append(RequestStateBoundary(security, default_audience="dynamo-mcp"))
+        self.middleware.append(Listed(self._template_tools.tools))
 
     def create_initialization_options(
         self,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import anyio.lowlevel
 import msgspec
 
 from dynamo_mcp import sources
@@ -12,6 +15,7 @@ from dynamo_mcp.configuration import has_pre_prompt
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.executables import look
+from dynamo_mcp.once import as_before
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.sandbox.grants import command
 from dynamo_mcp.sandbox.trust import permit
@@ -31,24 +35,73 @@ NOT_RUN = (
 _REVISION = 100
 
 
+TOGETHER = 50
+"""Templates that are described before others go first."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What was told of a template, and of what."""
+
+    seen: tuple[Template, Confinement, Path, bool, str | None]
+    info: TemplateInfo
+
+
 class Summaries:
-    """Describes templates."""
+    """Describes templates; as long as nothing of one has changed, by the same object."""
 
     def __init__(self, schemas: SchemaCache, environments: Environments, settings: Settings) -> None:
         """Take what is asked about a template."""
         self._settings = settings
         self._schemas = schemas
         self._environments = environments
+        self._kept: dict[str, _Kept] = {}
+        self._all: tuple[TemplateInfo, ...] = ()
+
+    async def all(self, templates: Sequence[Template], confinement: Confinement) -> tuple[TemplateInfo, ...]:
+        """Describe all templates that there are; as long as nothing of them has changed it is the same tuple."""
+        found = []
+        for number, template in enumerate(templates):
+            if number % TOGETHER == 0:
+                await anyio.lowlevel.checkpoint()
+            found.append(await self.one(template, confinement))
+        names = {info.name for info in found}
+        self._kept = {name: kept for name, kept in self._kept.items() if name in names}
+        self._all = as_before(found, self._all)
+        return self._all
+
+    async def one(self, template: Template, confinement: Confinement) -> TemplateInfo:
+        """Describe one template, without its variables."""
+        try:
+            await self._schemas.ready(template)
+        except DynamoError as error:
+            return self._told(template, confinement, error.message)
+        return self._told(template, confinement, None)
 
     def of(self, template: Template, confinement: Confinement) -> TemplateInfo:
-        """Describe one template, without its variables."""
-        environment = self._environments.path(template.name, installed(template, template.trust))
-        made = environment.is_dir()
-        problem = _lack(template) or template.problem
+        """Describe a template that was just prepared, and wait for nothing."""
         try:
             self._schemas.get(template)
         except DynamoError as error:
-            problem = error.message
+            return self._told(template, confinement, error.message)
+        return self._told(template, confinement, None)
+
+    def _told(self, template: Template, confinement: Confinement, broken: str | None) -> TemplateInfo:
+        environment = self._environments.path(template.name, installed(template, template.trust))
+        made = os.path.isdir(environment)  # noqa: PTH112 - half the cost for each of hundreds of templates
+        problem = broken or _lack(template) or template.problem
+        seen = (template, confinement, environment, made, problem)
+        kept = self._kept.get(template.name)
+        if kept is not None and kept.seen == seen and not _may_change(template):
+            return kept.info
+        info = self._described(template, confinement, environment, made=made, problem=problem)
+        if kept is not None and kept.info == info:
+            info = kept.info
+        self._kept[template.name] = _Kept(seen, info)
+        return info
+
+    def _described(
+        self, template: Template, confinement: Confinement, environment: Path, *, made: bool, problem: str | None
+    ) -> TemplateInfo:
         return TemplateInfo(
             name=template.name,
             description=template.description,
@@ -111,6 +164,11 @@ class Summaries:
             f"commit, so it may be a stranger's; a person can trust it: `{command(template.name, 'full')}`"
         )
         return (why,)
+
+
+def _may_change(template: Template) -> bool:
+    """Tell whether what is told of a template rests on more of the disk than is looked at each time."""
+    return template.location.live or bool(template.needs.executables)
 
 
 def url(location: Location) -> str:

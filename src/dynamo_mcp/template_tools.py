@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
@@ -10,6 +11,7 @@ from mcp_types import CallToolResult, Tool, ToolAnnotations
 
 from dynamo_mcp.arguments import Placement, as_arguments, input_schema, parse_with_answers
 from dynamo_mcp.errors import DynamoError, InvalidName, TemplateNotFound
+from dynamo_mcp.once import as_before
 from dynamo_mcp.project_views import Project
 from dynamo_mcp.results import created, schema_of, text_of
 from dynamo_mcp.text import plain, quoted
@@ -32,6 +34,7 @@ _SCHEMA = 64 << 10
 _TOO_LONG = "Its default and choices are too long to be listed here; `get_template_variables` has them."
 _PLACEMENT: dict[str, Any] = input_schema(Placement)["properties"]
 _OUTPUT = schema_of(Project)
+_name = operator.attrgetter("name")
 _HINTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 
 
@@ -39,6 +42,10 @@ class _Known(msgspec.Struct, frozen=True):
     template: TemplateInfo
     schema: dict[str, Any]
     tool: Tool
+
+    def is_of(self, template: TemplateInfo, schema: dict[str, Any]) -> bool:
+        same = self.template is template and self.schema is schema
+        return same or (self.template == template and self.schema == schema)
 
 
 class TemplateTools:
@@ -51,9 +58,10 @@ class TemplateTools:
         """Know no tool yet."""
         self._dynamo = dynamo
         self._known: dict[str, _Known] = {}
+        self._tools: tuple[Tool, ...] = ()
 
-    async def tools(self) -> list[Tool]:
-        """Return the tools, sorted by name."""
+    async def tools(self) -> tuple[Tool, ...]:
+        """Return the tools, sorted by name; the same tuple while nothing of them has changed."""
         current: dict[str, _Known] = {}
         for template in await self._dynamo.list_templates():
             if not template.is_active:
@@ -63,12 +71,13 @@ class TemplateTools:
             except DynamoError:
                 continue  # it broke or vanished since it was listed; `list_templates` says why
             known = self._known.get(template.name)
-            if known is None or known.template != template or known.schema != schema:
+            if known is None or not known.is_of(template, schema):
                 await anyio.lowlevel.checkpoint()  # of many that are large, others need not wait for all
                 known = _Known(template, schema, _tool(template, schema))
             current[template.name] = known
         self._known = current
-        return sorted((known.tool for known in current.values()), key=lambda tool: tool.name)
+        self._tools = as_before(sorted((known.tool for known in current.values()), key=_name), self._tools)
+        return self._tools
 
     def schema(self, tool: str) -> dict[str, Any] | None:
         """Return a tool's input schema as it was last listed; None if it was not."""

@@ -90,7 +90,7 @@ class Turns:
             await self._permitted(wanted, template)
             folder = output_folder(self._settings, wanted.output_dir)
             await progress.begin("check answers")
-            schema = self._schemas.get(template, hooks=trust != "inert")
+            schema = await self._schemas.ready(template, hooks=trust != "inert")
             answers, notes = self._defaults.check(template.name, schema, wanted.variables)
 
             async def attempt(environment: Environment) -> Result:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from dynamo_mcp.transports.stdio import Writer, opened_again
 from edge.joining import SERVE_FAKE
 from edge.raw import META, Raw, check_within_a_second, request, start, three_attempts
 from fakes import HELD
@@ -118,6 +119,24 @@ async def test_long_messages_arrive_whole_both_ways(tmp_path: Path) -> None:
             await server.send(request(1, "tools/call", name="create_alpha", arguments=arguments))
             answer = await server.receive()
     assert answer["result"]["structuredContent"]["answers"]["project_name"] == value
+
+
+async def test_what_a_pipe_has_room_for_is_written_at_once_and_who_shares_it_still_blocks() -> None:
+    reading, writing = os.pipe()
+    with opened_again(writing) as own:
+        text = "x" * 60_000
+        with pytest.raises(StopIteration):  # without a single turn of the loop
+            Writer(writing, own, anyio.CancelScope()).write(text).send(None)
+        assert os.read(reading, 100_000) == text.encode()
+        assert os.get_blocking(writing)
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_what_is_no_pipe_is_not_opened_again(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file, opened_again(file.fileno()) as own:
+        assert own is None
 
 
 async def test_input_may_be_a_file_and_its_end_ends_the_process(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from mcp_types import ResourceLink, TextContent
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import ClientCapabilities, ResourceLink, TextContent
 
-from dynamo_mcp.errors import InvalidTemplate, UsageError
+from dynamo_mcp.errors import InvalidTemplate, StorageFailed, UsageError
+from dynamo_mcp.listed import MOST, Listed
 from dynamo_mcp.project_views import Project
 from dynamo_mcp.results import PAGE, PAGE_BYTES, created, page
+from dynamo_mcp.server import build
 from dynamo_mcp.template_tools import TemplateTools
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
@@ -198,6 +203,85 @@ async def test_a_tool_is_built_anew_only_when_its_template_changed(tmp_path: Pat
     await fake.remove_template("beta")
     assert [tool.name for tool in await tools.tools()] == ["create_alpha"]
     assert tools.schema("create_beta") is None
+
+
+class Counted(FakeDynamo):
+    """A fake that gives the same schema of a template as long as it is the same, as `Dynamo` does."""
+
+    def __init__(self, outputs: Path) -> None:
+        super().__init__(outputs)
+        self.schemas: dict[str, dict[str, Any]] = {}
+
+    async def json_schema(self, template_name: str) -> dict[str, Any]:
+        if template_name not in self.schemas:
+            self.schemas[template_name] = await super().json_schema(template_name)
+        return self.schemas[template_name]
+
+
+@in_both_eras
+async def test_a_list_of_tools_is_made_once_as_long_as_no_tool_has_changed(era: Era, tmp_path: Path) -> None:
+    fake = Counted(tmp_path)
+    for number in range(PAGE):
+        fake.register(f"t{number:03}", variables=())
+    made: list[str] = []
+
+    async def count(ctx: Any, call_next: Any) -> Any:
+        made.append(ctx.method)
+        return await call_next(ctx)
+
+    server = build(fake.dynamo)
+    server.middleware.append(count)  # asked only for what is made
+    async with Client(server, mode=era, read_timeout_seconds=20) as client:
+
+        async def listed() -> tuple[list[str], int]:
+            made.clear()
+            first = await client.list_tools(cache_mode="bypass")
+            second = await client.list_tools(cursor=first.next_cursor, cache_mode="bypass")
+            names = [tool.name for page in (first, second) for tool in page.tools]
+            return names, made.count("tools/list")
+
+        names, asked = await listed()
+        assert asked == 2
+        assert len(names) == len(set(names)) == PAGE + 10
+        assert await listed() == (names, 0)
+        fake.register("t000", description="Another", variables=())
+        assert await listed() == (names, 2)
+        await fake.remove_template("t000")
+        assert await listed() == ([name for name in names if name != "create_t000"], 2)
+        with pytest.raises(MCPError, match="is not a cursor"):
+            await client.list_tools(cursor="nonsense", cache_mode="bypass")
+
+
+async def test_a_list_that_is_known_is_refused_as_the_sdk_refuses_it_and_few_are_kept() -> None:
+    made: list[Any] = []
+    failing = False
+
+    async def tools() -> tuple[Any, ...]:
+        if failing:
+            raise StorageFailed("The records can't be read", hint="mend them")
+        return ()
+
+    async def make(ctx: Any) -> dict[str, Any]:
+        made.append(ctx.params)
+        return {"tools": []}
+
+    listed = Listed(tools)
+
+    async def ask(params: Any, capabilities: ClientCapabilities | None = ClientCapabilities()) -> int:  # noqa: B008
+        made.clear()
+        session = SimpleNamespace(client_capabilities=capabilities)
+        ctx: Any = SimpleNamespace(method="tools/list", params=params, protocol_version="2025-11-25", session=session)
+        await listed(ctx, make)
+        return len(made)
+
+    assert [await ask(None), await ask(None), await ask({})] == [1, 0, 0]
+    assert [await ask({"cursor": 7}), await ask({"cursor": 7})] == [1, 1]
+    assert await ask(None, None) == 1  # there was no handshake
+    for number in range(MOST):
+        await ask({"cursor": str(number)})
+    assert await ask(None) == 1
+    failing = True
+    assert await ask(None) == 1
 
 
 def test_a_page_neither_repeats_nor_skips_when_the_list_changes_in_between() -> None:

@@ -12,8 +12,9 @@ import fcntl
 import os
 import select
 import signal
+import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -40,6 +41,7 @@ async def serve(dynamo: Dynamo) -> None:
     with (
         _claimed(0, lambda: os.open(os.devnull, os.O_RDONLY)) as incoming,
         _claimed(1, lambda: os.dup(2)) as outgoing,
+        opened_again(outgoing) as own,
         anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
     ):
         async with anyio.create_task_group() as tasks:
@@ -47,7 +49,7 @@ async def serve(dynamo: Dynamo) -> None:
             await tasks.start(server.announce)
             # Both are what `stdio_server` uses of an `anyio.AsyncFile`, which can only wrap a file read by threads.
             reader = cast("anyio.AsyncFile[str]", _Reader(incoming))
-            writer = cast("anyio.AsyncFile[str]", _Writer(outgoing, tasks.cancel_scope))
+            writer = cast("anyio.AsyncFile[str]", Writer(outgoing, own, tasks.cancel_scope))
             async with stdio_server(reader, writer) as (read, write):
                 await server.run(read, write, server.create_initialization_options())
             tasks.cancel_scope.cancel()
@@ -109,28 +111,55 @@ class _Reader:
                 return b""  # a terminal that is gone says so by an error
 
 
-class _Writer:
+class Writer:
     """A descriptor that is written as fast as it is read; when nobody reads any more, serving ends."""
 
-    def __init__(self, descriptor: int, scope: anyio.CancelScope) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, own: int | None, scope: anyio.CancelScope) -> None:
+        """Write nothing yet.
+
+        Args:
+            descriptor: Where to.
+            own: The same pipe once more, as `opened_again` opens it, if that could be.
+            scope: Is cancelled when nobody reads any more.
+        """
+        self._descriptor = descriptor if own is None else own
+        self._waits = own is None
         self._scope = scope
 
     async def write(self, text: str) -> None:
+        """Write all of it; others have their turn while there is no room."""
         rest = memoryview(text.encode())
         while rest:
-            await _until_ready(anyio.wait_writable, self._descriptor)
+            if self._waits:
+                await _until_ready(anyio.wait_writable, self._descriptor)
             try:
                 # A pipe that is ready takes PIPE_BUF bytes without blocking, and may block on one more (pipe(7)).
-                rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+                rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF] if self._waits else rest) :]
             except BlockingIOError:
-                continue
+                await _until_ready(anyio.wait_writable, self._descriptor)
             except OSError as error:
                 self._scope.cancel()
                 raise anyio.ClosedResourceError from error
 
     async def flush(self) -> None:
         """Do nothing: what is written is out."""
+
+
+@contextmanager
+def opened_again(descriptor: int) -> Iterator[int | None]:
+    """Open a pipe that is written to once more, so that writing never blocks; yields None where that can't be.
+
+    Whoever shares the descriptor would no longer block either if it was made so itself (fcntl(2), O_NONBLOCK).
+    """
+    own = None
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        with suppress(OSError):
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        yield own
+    finally:
+        if own is not None:
+            os.close(own)
 
 
 async def _until_ready(wait: Callable[[int], Any], descriptor: int) -> None:
