@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 MOST_STEPS = 10_000_000
@@ -14,13 +15,33 @@ class Exhausted(Exception):
     """Nothing is left."""
 
 
+class TooLarge(Exception):
+    """A file is larger than what may be parsed here."""
+
+
 class Effort:
     """What may be spent on one template: so many steps, and so much time from now on."""
 
-    def __init__(self, steps: int = MOST_STEPS, seconds: float = MOST_SECONDS) -> None:
-        """Begin with all of it."""
+    def __init__(self, steps: int = MOST_STEPS, seconds: float = MOST_SECONDS, piece: int = sys.maxsize) -> None:
+        """Begin with all of it.
+
+        Args:
+            steps: So many.
+            seconds: So much time.
+            piece: Bytes of one file that may be parsed.
+        """
+        self._piece = piece
         self._steps = steps
         self._until = time.monotonic() + seconds
+
+    def parse(self, size: int) -> None:
+        """Begin to parse a file of so many bytes.
+
+        Raises:
+            TooLarge: It is to be parsed elsewhere.
+        """
+        if size > self._piece:
+            raise TooLarge
 
     def spend(self, steps: int = 1) -> None:
         """Take some of it.

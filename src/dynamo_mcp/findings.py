@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,19 @@ class Findings(msgspec.Struct, frozen=True):
     unread: tuple[str, ...]
 
 
-def findings(template: Path, checkout: Path, configuration: dict[str, Any], effort: Effort) -> Findings:
-    """Read a template's files; for a thread, which nobody can end: what `effort` does not reach for is told instead.
+def findings(template: Path, checkout: Path, configuration: dict[str, Any], *, piece: int = sys.maxsize) -> Findings:
+    """Read a template's files; what would take too long is told instead.
 
     Args:
         template: As the others of `scripts.survey`.
         checkout: Likewise.
         configuration: Likewise.
-        effort: What may be spent on all of it.
+        piece: Bytes of one file that may be parsed.
+
+    Raises:
+        TooLarge: One has more.
     """
+    effort = Effort(piece=piece)
     surveyed = survey(template, checkout, configuration, effort)
     uses = _distinct(surveyed.uses)
     unknown = [module for module in uses if distributions.known(module) is None]

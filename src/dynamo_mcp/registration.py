@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,11 @@ from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.nesting import none_usable
 from dynamo_mcp.parsing import parse
 from dynamo_mcp.progress import Progress
+from dynamo_mcp.reading import read as read_code
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, installed, obtainable, packages, verified
 from dynamo_mcp.store import Store
-from dynamo_mcp.types import Environment, Template
+from dynamo_mcp.types import Environment, Needs, Template
 from dynamo_mcp.undeclared import with_undeclared
 from dynamo_mcp.variables import Schema
 from dynamo_mcp.vouching import bound, is_bound
@@ -260,15 +260,9 @@ class Registration:
     async def _undeclared(self, template: Template, environment: Environment, *, install: bool) -> Template:
         """Return a template with what its packages need and do not say, as far as its environment lets that be seen."""
         present = modules(environment.path)
-        look = partial(with_undeclared, install=install)
-        needs = await anyio.to_thread.run_sync(
-            look,
-            verified(template.needs, present),
-            template.path,
-            template.checkout,
-            packages_of(environment.path),
-            present,
-        )
+        needs = verified(template.needs, present)
+        folders = (template.path, template.checkout, packages_of(environment.path))
+        needs = await read_code(with_undeclared, needs, *folders, present, kind=Needs, otherwise=needs, install=install)
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
     async def _computed(self, templates: Sequence[Template], progress: Progress) -> list[Template]:

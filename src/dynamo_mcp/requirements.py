@@ -7,14 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import distributions
-from dynamo_mcp.effort import Effort
 from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidRequirement, InvalidTemplate, MissingRequirement
-from dynamo_mcp.findings import findings
-from dynamo_mcp.scripts import EXTENSIONS
+from dynamo_mcp.findings import Findings, findings
+from dynamo_mcp.reading import read
+from dynamo_mcp.scripts import EXTENSIONS, hooks
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import MissingModule, Need, Needs, Template, Trust
 
@@ -90,7 +89,8 @@ async def derive(
         InvalidRequirement: As `normalise`.
     """
     named = normalise(given)
-    found = await anyio.to_thread.run_sync(findings, template, checkout, configuration, Effort())
+    unread = Findings({}, {}, (), (), tuple(f"hooks/{name}" for name in hooks(template)))
+    found = await read(findings, template, checkout, configuration, kind=Findings, otherwise=unread)
     uses = dict(islice(found.uses.items(), MOST_MODULES))
     by_name: dict[str, list[str]] = {}
     for each in named:

@@ -215,6 +215,8 @@ class _Surveyor:
             self._unread.append(where)
         first = content.partition(b"\n")[0]
         python = path.suffix == ".py" or (first.startswith(b"#!") and b"python" in first)
+        if python:
+            self._effort.parse(len(content))
         code = (python_of if python else set_aside)(content.decode("utf-8", "replace"), self._marks)
         return Script(where, code, python)
 

@@ -5,6 +5,7 @@ Those that name no requirement at all are read, and those that need what was in 
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +21,14 @@ ONCE_EVERYWHERE = frozenset({"pkg_resources"})
 
 
 def with_undeclared(
-    needs: Needs, template: Path, checkout: Path, packages: Path, present: frozenset[str], *, install: bool
+    needs: Needs,
+    template: Path,
+    checkout: Path,
+    packages: Path,
+    present: frozenset[str],
+    *,
+    install: bool,
+    piece: int = sys.maxsize,
 ) -> Needs:
     """Return the needs with each module that an installed package can't do without, and nobody holds.
 
@@ -34,6 +42,10 @@ def with_undeclared(
         packages: The `site-packages` of its environment.
         present: What can be imported from there.
         install: Otherwise what the table knows is told as missing too.
+        piece: Bytes of one file that may be parsed.
+
+    Raises:
+        TooLarge: One has more.
     """
     from packaging.requirements import Requirement  # noqa: PLC0415 - see `requirements._name`
     from packaging.utils import canonicalize_name  # noqa: PLC0415 - see `requirements._name`
@@ -51,12 +63,14 @@ def with_undeclared(
     if not by_top:
         return needs
     entries = [need.module for need in by_top.values() if need.module and need.always]
-    entries += [use.module for use in survey(template, checkout, {}, Effort()).uses if use.demand == "always"]
+    entries += [
+        use.module for use in survey(template, checkout, {}, Effort(piece=piece)).uses if use.demand == "always"
+    ]
     known = {missing.module for missing in needs.missing}
     missing: dict[str, MissingModule] = {}
     more: dict[str, Need] = {}
     entries = [entry for entry in entries if entry.partition(".")[0] in by_top]
-    for use in follow(packages, entries, Effort(), inside=[*by_top]):
+    for use in follow(packages, entries, Effort(piece=piece), inside=[*by_top]):
         top = use.module.partition(".")[0]
         importing = use.found.partition("/")[0].partition(".py")[0]
         told = importing in unbelieved or top in ONCE_EVERYWHERE
