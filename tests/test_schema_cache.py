@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dynamo_mcp.configuration import fingerprint
 from dynamo_mcp.errors import InvalidTemplate, NotATemplate
 from dynamo_mcp.schema_cache import LARGE_BYTES, SchemaCache
 from dynamo_mcp.types import Location, Template
+from dynamo_mcp.variables import Schema
 
 
 @pytest.fixture
@@ -126,6 +128,26 @@ async def test_what_is_large_can_be_compiled_aside(template: Template, audited: 
     assert cache.get(template) is compiled
     assert await cache.ready(template) is compiled
     assert len(readers) == 1
+
+
+@pytest.mark.anyio
+async def test_the_first_answers_to_what_is_large_are_checked_as_fast_as_the_next(template: Template) -> None:
+    (template.path / "cookiecutter.json").write_text(json.dumps({"first": ["x" * LARGE_BYTES, "y"]}))
+    cache = SchemaCache()
+
+    def called(schema: Schema) -> set[str]:
+        """Return the functions that a check calls: msgspec makes of a struct what it needs when it is first used."""
+        names: set[str] = set()
+        sys.setprofile(lambda frame, _event, _given: names.add(frame.f_code.co_name))
+        try:
+            schema.check("web", {"first": "y"})
+        finally:
+            sys.setprofile(None)
+        return names
+
+    assert "get_class_annotations" in called(cache.get(template))
+    cache.forget(template)
+    assert "get_class_annotations" not in called(await cache.ready(template))
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ All problems are told at once, each with what was given, what is allowed and the
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -181,8 +182,7 @@ def parse(kind: type[Arguments], given: Mapping[str, Any], *, tool: str) -> Argu
     Raises:
         InvalidArguments: Some are missing, unknown, or of the wrong type; with every problem.
     """
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    properties = schema_of(kind)["properties"] if fields else {}
+    fields, properties = _taken(kind)
     problems = [not_taken(name, list(fields)) for name in given if name not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -199,6 +199,13 @@ def parse(kind: type[Arguments], given: Mapping[str, Any], *, tool: str) -> Argu
         taken = ", ".join(names) or "no arguments"
         raise InvalidArguments(tool, tuple(problems), hint=f"`{tool}` takes {taken}; correct the call and try again")
     return kind(**values)
+
+
+@cache
+def _taken(kind: type[msgspec.Struct]) -> tuple[dict[str, msgspec.structs.FieldInfo], dict[str, Any]]:
+    """Return the fields of a tool's arguments, and the JSON Schema of each, by name."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    return fields, schema_of(kind)["properties"] if fields else {}
 
 
 async def parse_with_answers(

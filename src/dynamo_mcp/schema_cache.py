@@ -77,10 +77,9 @@ class SchemaCache:
         if kept is not None:
             return kept
         await anyio.lowlevel.checkpoint()
-        compiled = partial(self._compile, template, signature, hooks=hooks)
         if signature is not None and max(signature[1], len(template.configuration or "")) >= LARGE_BYTES:
-            return await anyio.to_thread.run_sync(compiled)
-        return compiled()
+            return await anyio.to_thread.run_sync(partial(self._compile_all, template, signature, hooks=hooks))
+        return self._compile(template, signature, hooks=hooks)
 
     def _look(self, template: Template, *, hooks: bool) -> tuple[_Signature | None, Schema | None]:
         """Return what tells the file from others, None if it is not there; and the schema, if it is kept."""
@@ -110,6 +109,13 @@ class SchemaCache:
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
+        return schema
+
+    def _compile_all(self, template: Template, signature: _Signature, *, hooks: bool) -> Schema:
+        """Compile a schema with what its first use would make of it."""
+        schema = self._compile(template, signature, hooks=hooks)
+        msgspec.convert({}, schema.struct)
+        self.json_schema(template, schema)
         return schema
 
     def json_schema(self, template: Template, schema: Schema) -> dict[str, Any]:
