@@ -18,10 +18,11 @@ import uv
 
 from child import SECONDS, python
 from conftest import Listener
-from dynamo_mcp.environments import MARKER, Environments, health, packages_of, python_of
+from dynamo_mcp.environments import Environments, health, packages_of, python_of
 from dynamo_mcp.errors import EnvironmentFailed, StorageFailed
 from dynamo_mcp.process import run
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.spares import MARKER
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Environment
 from homes import give

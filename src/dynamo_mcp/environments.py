@@ -2,7 +2,7 @@
 
 A base is made once per key, a digest of interpreter, platform, cookiecutter version and requirements, compiled, and
 never written again. A template's own environment is a clone of its base by hard links: isolated like any other, and
-made in milliseconds. Both are built in scratch and renamed.
+made in milliseconds, or made before (`spares`). All are built in scratch and renamed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import csv
 import hashlib
 import os
 import platform
-import shutil
 import stat
 from pathlib import Path
 
@@ -20,18 +19,18 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from dynamo_mcp.disk import remove, words
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
+from dynamo_mcp.spares import MARKER, Spares, clone
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
 from dynamo_mcp.uv import Uv
 
 KEY_LENGTH = 16
-MARKER = "dynamo-mcp.json"
 
 
 class _Marker(msgspec.Struct, frozen=True):
@@ -65,6 +64,7 @@ class Environments:
         self._keys: dict[tuple[str, ...], str] = {}
         self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
+        self._spares = Spares(settings, store, lambda environment: health(environment) is None)
 
     def key(self, requirements: tuple[str, ...]) -> str:
         """Return the key of the environments that hold these requirements.
@@ -124,7 +124,12 @@ class Environments:
         plain = self._base(self.key(()))
         if health(path) is None and health(base) is None and (plain == base or health(plain) is None):
             return _environment(path, base, plain, _read_marker(path))
-        return await self._clones.get(path, lambda: self._clone(path, key, requirements))
+        with self._spares.awaited():
+            return await self._clones.get(path, lambda: self._clone(path, key, requirements))
+
+    async def keep_spares(self) -> None:
+        """Have clones of the plain base ready, made while nobody waits, for as long as this runs."""
+        await self._spares.keep(lambda: self._base(self.key(())))
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
@@ -139,10 +144,11 @@ class Environments:
         key = self.key(requirements)
         path = self.path(template, requirements)
         plain = self.key(())
-        if plain != key and not await anyio.to_thread.run_sync(_intact, self._base(plain)):
-            await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
-        await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
-        return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
+        with self._spares.awaited():
+            if plain != key and not await anyio.to_thread.run_sync(_intact, self._base(plain)):
+                await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
+            await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
+            return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
 
     async def lacks(self, requirements: tuple[str, ...]) -> str | None:
         """Say why an environment that holds these can't be made, or None; nothing is made.
@@ -162,10 +168,11 @@ class Environments:
             await self._bases.get(plain.name, lambda: self._make(plain.name, ()))
         marker = await self._bases.get(key, lambda: self._make(key, requirements))
         async with self._store.lock(f"venv-{path.name}"):
-            if anew or health(path) is not None:
+            claimed = base == plain and not anew and not path.exists() and self._spares.claim(base, path)
+            if not claimed and (anew or health(path) is not None):
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
-                        await anyio.to_thread.run_sync(_link_tree, base, staged)
+                        await anyio.to_thread.run_sync(clone, base, staged)
                     old = self._store.set_aside(path)
                     self._store.publish(staged, path)
                 await self._store.discard(old)
@@ -317,27 +324,3 @@ def _read_marker(environment: Path) -> _Marker:
 
 def _environment(path: Path, base: Path, plain: Path, marker: _Marker) -> Environment:
     return Environment(path, base, plain, marker.key, marker.packages)
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    """Copy a tree by hard links; what can't be linked, across file systems say, is copied."""
-    target.mkdir()
-    try:
-        _link_folder(str(source), str(target))
-    except BaseException:  # a thread's caller may be gone, and half a tree must not stay
-        remove(target)
-        raise
-
-
-def _link_folder(source: str, target: str) -> None:
-    with os.scandir(source) as entries:
-        for entry in entries:
-            path = os.path.join(target, entry.name)  # noqa: PTH118 - thousands of files: strings are half the cost
-            if entry.is_dir(follow_symlinks=False):
-                os.mkdir(path)  # noqa: PTH102
-                _link_folder(entry.path, path)
-            else:
-                try:
-                    os.link(entry.path, path, follow_symlinks=False)
-                except OSError:
-                    shutil.copy2(entry.path, path, follow_symlinks=False)

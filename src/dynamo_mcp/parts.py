@@ -71,9 +71,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         confining = Confining(settings)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
+            environments = Environments(settings, store, tasks)
+            if settings.serves:
+                tasks.start_soon(environments.keep_spares)
             try:
                 renderers = Renderers(settings, store, confining, tasks)
-                parts = _compose(settings, store, confining, renderers, Environments(settings, store, tasks))
+                parts = _compose(settings, store, confining, renderers, environments)
                 if settings.serves:
                     tasks.start_soon(warm, parts.registry, parts.environments, confining, renderers)
                 yield parts

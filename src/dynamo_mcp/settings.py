@@ -107,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True):
         templates: Templates that may be registered, each of a repository's own counted.
         renderers: Warm renderers that are kept at most.
         renderer_seconds: Seconds that one which nobody uses is kept; the one that was used last stays.
+        spare_environments: Environments that a server has ready for the templates to come.
         output_bytes: Bytes that a project may have.
         output_files: Files, folders and links that a project may have.
         temporary_bytes: Bytes that a job may keep in its temporary folder, and as many in shared memory.
@@ -145,6 +146,7 @@ class Settings(msgspec.Struct, frozen=True):
     concurrent_creates: int = max(2, os.cpu_count() or 2)
     renderers: int = max(4, 2 * (os.cpu_count() or 2))
     renderer_seconds: float = 300.0
+    spare_environments: int = 8
     queued_creates: int = 1000
     templates: int = 1000
     output_bytes: int = 256 << 20

@@ -23,7 +23,19 @@ from dynamo_mcp.disk import exchange, remove, rename_new, sync_folder, words
 from dynamo_mcp.errors import Busy, StorageFailed
 
 HIDDEN = ".dynamo-mcp-"
-FOLDERS = ("templates", "checkouts", "bases", "venvs", "wheels", "projects", "targets", "outputs", "scratch", "locks")
+FOLDERS = (
+    "templates",
+    "checkouts",
+    "bases",
+    "spares",
+    "venvs",
+    "wheels",
+    "projects",
+    "targets",
+    "outputs",
+    "scratch",
+    "locks",
+)
 _POLL_SECONDS = 0.02
 
 
