@@ -1,4 +1,4 @@
-"""How long does an environment take? Cold and warm, against `venv` and pip."""
+"""How long does an environment take? Cold, warm, and made before, against `venv` and pip."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import anyio
 import msgspec
 
 from benchmarks import peers, templates
-from benchmarks.measuring import Comparison, Result, Subject, compare, interleave
+from benchmarks.measuring import Claim, Comparison, Result, Subject, compare, interleave
 from dynamo_mcp import settings
 from dynamo_mcp.dynamo import open_dynamo
 from dynamo_mcp.environments import Environments, health
+from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import open_store
 
 DYNAMO = "Dynamo"
 UV = "uv venv + uv pip install"
+UNCOMPILED = "the same without bytecode"
 PIP = "venv + pip"
 CLONE = "git clone + venv + pip"
+FILL_SECONDS = 120.0
+"""Seconds that the spares may take to be made."""
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -39,14 +43,15 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         folder: An empty folder.
         quick: Few rounds.
     """
-    for name in ("cold", "warm", "added"):
+    for name in ("cold", "warm", "spare", "added"):
         (folder / name).mkdir()
     cold = await _cold(folder / "cold", rounds=1 if quick else 3)
     runs = [folder / "cold" / f"run-0-{place}" for place in range(len(cold.samples))]
     known = _Known(runs[0], _cache(runs[1]), _cache(runs[2]))
     warm = await _warm(folder / "warm", known, rounds=2 if quick else 9)
+    spare = await _spare(folder / "spare", known, rounds=2 if quick else 9)
     added = await _added(folder / "added", known, rounds=1 if quick else 5)
-    return Result("environment", (cold, warm, added))
+    return Result("environment", (cold, warm, spare, added), claims=_claims(spare))
 
 
 async def _cold(folder: Path, *, rounds: int) -> Comparison:
@@ -84,6 +89,53 @@ async def _warm(folder: Path, known: _Known, *, rounds: int) -> Comparison:
     return compare("an environment, warm", samples, baseline=PIP)
 
 
+async def _spare(folder: Path, known: _Known, *, rounds: int) -> Comparison:
+    """Measure the claim alone: the spares were made before, while nobody waited."""
+    async with _environments(known.home, spares=rounds) as environments:
+        with anyio.fail_after(FILL_SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(environments.keep_spares)
+                while len(list((known.home / "spares").glob("*/*"))) < rounds:  # noqa: ASYNC110 - nobody tells
+                    await anyio.sleep(0.1)
+                tasks.cancel_scope.cancel()
+
+        async def ours(path: Path) -> None:
+            await environments.ensure(f"spare-{path.name}", ())
+
+        async def uv(path: Path) -> None:
+            await peers.uv_venv_and_install(path, cache=known.uv)
+
+        async def uncompiled(path: Path) -> None:
+            await _uncompiled(path, cache=known.uv)
+
+        async def pip(path: Path) -> None:
+            await peers.venv_and_pip(path, cache=known.pip)
+
+        subjects = [Subject(DYNAMO, ours), Subject(UV, uv), Subject(UNCOMPILED, uncompiled), Subject(PIP, pip)]
+        samples = await interleave(subjects, rounds=rounds, folder=folder)
+        for path in (known.home / "venvs").glob("spare-*"):
+            _check(path)
+    return compare("a spare environment claimed", samples, baseline=PIP)
+
+
+async def _uncompiled(path: Path, *, cache: Path) -> None:
+    """Make an environment with two plain commands of uv, whose first run then compiles."""
+    more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "UV_OFFLINE": "1"}
+    await peers.do([peers.UV, "venv", "--quiet", "--python", peers.PYTHON, path], **more)
+    await peers.do([peers.UV, "pip", "install", "--quiet", "--python", path, COOKIECUTTER], **more)
+
+
+def _claims(spare: Comparison) -> tuple[Claim, ...]:
+    medians = {sample.name: sample.median for sample in spare.samples}
+    claims = []
+    for than, least in ((PIP, 10_000), (UNCOMPILED, 500)):
+        found = medians[than] / medians[DYNAMO]
+        peer = UV + " without bytecode" if than == UNCOMPILED else than
+        words = f"a spare environment is claimed at least {least:,} times faster than {peer} makes one"
+        claims.append(Claim(words, f"{found:,.0f} times", found >= least))
+    return tuple(claims)
+
+
 async def _added(folder: Path, known: _Known, *, rounds: int) -> Comparison:
     """Measure all of `add_template`, of which the environment is a part, with repositories that it has not seen."""
     urls = [
@@ -104,8 +156,8 @@ async def _added(folder: Path, known: _Known, *, rounds: int) -> Comparison:
 
 
 @asynccontextmanager
-async def _environments(home: Path) -> AsyncIterator[Environments]:
-    chosen = _settings(home)
+async def _environments(home: Path, *, spares: int = 1) -> AsyncIterator[Environments]:
+    chosen = msgspec.structs.replace(_settings(home), spare_environments=spares)
     async with open_store(home, lock_seconds=chosen.lock_seconds) as store, anyio.create_task_group() as tasks:
         yield Environments(chosen, store, tasks)
 

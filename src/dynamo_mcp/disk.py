@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import itertools
 import os
 import shutil
@@ -138,13 +139,18 @@ def _take_apart(folder: int, top: int, names: Iterator[str]) -> Iterator[str]:
             yield name
 
 
+@functools.cache
+def _system() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _rename(source: Path, target: Path, flag: int) -> bool:
     """Rename as renameat2(2) does; return whether this system can.
 
     Raises:
         OSError: It can, but this one failed.
     """
-    library = ctypes.CDLL(None, use_errno=True)
+    library = _system()
     if not hasattr(library, "renameat2"):
         return False
     sys.audit("os.rename", source, target, -1, -1)

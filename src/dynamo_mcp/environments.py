@@ -13,6 +13,7 @@ import hashlib
 import os
 import platform
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -59,11 +60,10 @@ class Environments:
         self._settings = settings
         self._store = store
         self._uv = Uv(settings)
-        self._python: tuple[int, ...] = ()
-        self._paths: dict[tuple[str, tuple[str, ...]], Path] = {}
-        self._keys: dict[tuple[str, ...], str] = {}
         self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
+        self._seen: tuple[int, ...] = ()
+        self._interpreter: tuple[str, ...] = ()
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
 
     def key(self, requirements: tuple[str, ...]) -> str:
@@ -73,25 +73,19 @@ class Environments:
             StorageFailed: There is no such interpreter.
         """
         with words("use the Python interpreter", self._settings.python, hint=ANOTHER_PYTHON):
-            status = os.stat(self._settings.python)
+            status = self._settings.python.stat()
         # The file stands for its version, which would cost a process to ask for.
-        python = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if python != self._python:
-            self._python, self._paths, self._keys = python, {}, {}
-        if requirements not in self._keys:
-            self._keys[requirements] = self._digest(status, requirements)
-        return self._keys[requirements]
-
-    def _digest(self, status: os.stat_result, requirements: tuple[str, ...]) -> str:
-        parts = (
-            os.path.realpath(self._settings.python),
-            str(status.st_size),
-            str(status.st_mtime_ns),
-            platform.machine(),
-            *platform.libc_ver(),
-            COOKIECUTTER,
-            *requirements,
-        )
+        seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if seen != self._seen:
+            self._seen = seen
+            self._interpreter = (
+                os.path.realpath(self._settings.python),
+                str(status.st_size),
+                str(status.st_mtime_ns),
+                platform.machine(),
+                *platform.libc_ver(),
+            )
+        parts = (*self._interpreter, COOKIECUTTER, *requirements)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_LENGTH]
 
     def plain(self) -> Path | None:
@@ -105,10 +99,7 @@ class Environments:
 
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
-        key = self.key(requirements)
-        if (template, requirements) not in self._paths:
-            self._paths[template, requirements] = self._store.home / "venvs" / f"{template}-{key}"
-        return self._paths[template, requirements]
+        return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"
 
     async def ensure(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Return a template's environment, making or mending it and its base first if need be.
@@ -120,9 +111,9 @@ class Environments:
         """
         path = self.path(template, requirements)
         key = self.key(requirements)
-        base = self._base(key)
-        plain = self._base(self.key(()))
-        if health(path) is None and health(base) is None and (plain == base or health(plain) is None):
+        base, plain = self._base(key), self._base(self.key(()))
+        sound = health(base) is None and (plain == base or health(plain) is None)
+        if sound and (health(path) is None or (plain == base and self._spares.claim(base, path))):
             return _environment(path, base, plain, _read_marker(path))
         with self._spares.awaited():
             return await self._clones.get(path, lambda: self._clone(path, key, requirements))
@@ -165,23 +156,27 @@ class Environments:
     async def _clone(self, path: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Environment:
         base, plain = self._base(key), self._base(self.key(()))
         if plain != base:
-            await self._bases.get(plain.name, lambda: self._make(plain.name, ()))
-        marker = await self._bases.get(key, lambda: self._make(key, requirements))
+            await self._made(plain.name, ())
+        marker = await self._made(key, requirements)
         async with self._store.lock(f"venv-{path.name}"):
-            claimed = base == plain and not anew and not path.exists() and self._spares.claim(base, path)
-            if not claimed and (anew or health(path) is not None):
+            if anew or health(path) is not None:
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
                         await anyio.to_thread.run_sync(clone, base, staged)
                     old = self._store.set_aside(path)
-                    self._store.publish(staged, path)
+                    with suppress(FileExistsError):  # a spare, which is claimed without the lock
+                        self._store.publish(staged, path)
                 await self._store.discard(old)
         return _environment(path, base, plain, marker)
 
+    async def _made(self, key: str, requirements: tuple[str, ...]) -> _Marker:
+        base = self._base(key)
+        if health(base) is None:
+            return _read_marker(base)
+        return await self._bases.get(key, lambda: self._make(key, requirements))
+
     async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
         base = self._base(key)
-        if not anew and health(base) is None:
-            return _read_marker(base)
         async with self._store.lock(f"base-{key}"):
             if not anew and health(base) is None:  # another process was faster
                 return _read_marker(base)
@@ -216,14 +211,14 @@ def modules(environment: Path) -> frozenset[str]:
 
 def health(environment: Path) -> str | None:
     """Say what is wrong with an environment, or None."""
-    if not environment.is_dir():
+    if not os.path.isdir(environment):  # noqa: PTH112 - every create asks this, of three environments
         return "it is not there"
     try:
         marker = _read_marker(environment)
         present = set(os.listdir(packages_of(environment)))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return "it is not whole"
-    if not python_of(environment).exists():
+    if not os.path.exists(python_of(environment)):  # noqa: PTH110
         return "the Python that it was made from is gone"
     missing = [entry for entry in marker.entries if entry not in present]
     return f"`{missing[0]}` is missing from it" if missing else None
@@ -231,9 +226,11 @@ def health(environment: Path) -> str | None:
 
 def packages_of(environment: Path) -> Path:
     """Return an environment's `site-packages`."""
-    for library in (environment / "lib").glob("python3.*"):
-        return library / "site-packages"
-    raise FileNotFoundError(environment / "lib")
+    library = environment / "lib"
+    for name in os.listdir(library):
+        if name.startswith("python3."):
+            return library / name / "site-packages"
+    raise FileNotFoundError(library)
 
 
 def _survey(environment: Path, key: str) -> _Marker:

@@ -56,16 +56,18 @@ class Spares:
             yield
         finally:
             self._callers -= 1
-            self._quiet_since = anyio.current_time()
-            self._wanted.set()
+            self._needed()
 
     def claim(self, base: Path, target: Path) -> bool:
         """Rename a spare to `target`; return whether there was one for it.
 
         Args:
             base: What it must be a clone of, as that is now.
-            target: Its place, at which nothing may be.
+            target: Its place; what is there already stays.
         """
+        self._needed()
+        if os.path.lexists(target):
+            return False
         for spare in self._of(base):
             # What another process has claimed meanwhile is not there; the next one may be.
             with suppress(OSError):
@@ -103,6 +105,10 @@ class Spares:
                     folder = self._folder / base.name
                     folder.mkdir(exist_ok=True)
                     rename_new(staged, folder / uuid.uuid4().hex)
+
+    def _needed(self) -> None:
+        self._quiet_since = anyio.current_time()
+        self._wanted.set()
 
     async def _quiet(self) -> None:
         """Wait until nobody has needed an environment for a while."""
