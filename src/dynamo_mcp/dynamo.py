@@ -36,6 +36,7 @@ from dynamo_mcp.views import (
     CatalogueEntry,
     Category,
     CategoryInfo,
+    Reclaimed,
     TemplateChange,
     TemplateInfo,
     TrustInfo,
@@ -325,6 +326,10 @@ class Dynamo:
         )
         look = partial(self._parts.previews.preview, look=Look(scripts.hooks(template.path), file, diff, hooks))
         return await self._parts.turns.take(wanted, progress, look, "Previewing a project from")
+
+    async def reclaim(self) -> Reclaimed:
+        """Remove what nothing leads to, and beyond the limits what was used least recently; raises Busy."""
+        return await self._parts.reclaiming.run()
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""

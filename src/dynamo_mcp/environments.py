@@ -29,6 +29,7 @@ from dynamo_mcp.spares import MARKER, Spares, clone
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
+from dynamo_mcp.uses import Uses
 from dynamo_mcp.uv import Uv
 
 KEY_LENGTH = 16
@@ -60,6 +61,8 @@ class Environments:
         self._settings = settings
         self._store = store
         self._uv = Uv(settings)
+        self._uses = Uses(store)
+        self._plain: set[Path] = set()
         self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._seen: tuple[int, ...] = ()
@@ -101,6 +104,10 @@ class Environments:
         """Return where a template's environment is, or will be."""
         return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"
 
+    def base(self, requirements: tuple[str, ...]) -> Path:
+        """Return where the base of the environments that hold these requirements is, or will be."""
+        return self._base(self.key(requirements))
+
     async def ensure(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Return a template's environment, making or mending it and its base first if need be.
 
@@ -112,6 +119,8 @@ class Environments:
         path = self.path(template, requirements)
         key = self.key(requirements)
         base, plain = self._base(key), self._base(self.key(()))
+        await self._uses.note(path, base, plain)
+        self._plain.add(plain)
         sound = health(base) is None and (plain == base or health(plain) is None)
         if sound and (health(path) is None or (plain == base and self._spares.claim(base, path))):
             return _environment(path, base, plain, _read_marker(path))
@@ -121,6 +130,10 @@ class Environments:
     async def keep_spares(self) -> None:
         """Have clones of the plain base ready, made while nobody waits, for as long as this runs."""
         await self._spares.keep(lambda: self._base(self.key(())))
+
+    async def note(self) -> None:
+        """Note that the bases which renderers run from are used, also while those are idle; raises Busy."""
+        await self._uses.note(*self._plain)
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
@@ -222,6 +235,15 @@ def health(environment: Path) -> str | None:
         return "the Python that it was made from is gone"
     missing = [entry for entry in marker.entries if entry not in present]
     return f"`{missing[0]}` is missing from it" if missing else None
+
+
+def added_to(environment: Path) -> bool:
+    """Tell whether somebody has installed something into an environment since it was made."""
+    try:
+        present = {*os.listdir(packages_of(environment))} - {"__pycache__"}
+        return not present <= {*_read_marker(environment).entries}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False  # it is not whole
 
 
 def packages_of(environment: Path) -> Path:

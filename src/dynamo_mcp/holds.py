@@ -15,8 +15,7 @@ import anyio
 
 from dynamo_mcp.disk import words
 from dynamo_mcp.store import Store
-
-IN_USE = "uses-"
+from dynamo_mcp.uses import in_use, mark_of
 
 
 class Holds:
@@ -43,7 +42,7 @@ class Holds:
         """
         with words("write down what is in use", self._store.scratch):
             for folder in folders:
-                self._mark(folder).touch()
+                mark_of(self._store, folder).touch()
         self._users.update(folders)
         try:
             yield
@@ -53,7 +52,7 @@ class Holds:
                 for folder in folders:
                     if not self._users[folder]:
                         del self._users[folder]
-                        self._mark(folder).unlink(missing_ok=True)
+                        mark_of(self._store, folder).unlink(missing_ok=True)
                         if (self._released / folder.name).exists():
                             await self._remove(folder)
 
@@ -70,11 +69,8 @@ class Holds:
         for folder in folders:
             await self._remove(folder)
 
-    def _mark(self, folder: Path) -> Path:
-        return self._store.scratch / f"{IN_USE}{folder.name}"
-
     async def _remove(self, folder: Path) -> None:
-        if any(self._store.home.glob(f"scratch/*/{IN_USE}{folder.name}")):
+        if in_use(self._store.home, folder):
             return
         (self._released / folder.name).unlink(missing_ok=True)
         if not self._wanted(folder):

@@ -18,6 +18,7 @@ from dynamo_mcp.groups import Groups
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.previews import Previews
 from dynamo_mcp.projects import Projects
+from dynamo_mcp.reclaiming import Reclaiming
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.renderers import Renderers
@@ -54,6 +55,7 @@ class Parts(msgspec.Struct, frozen=True):
     projects: Projects
     previews: Previews
     values: Values
+    reclaiming: Reclaiming
 
 
 @asynccontextmanager
@@ -79,6 +81,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 parts = _compose(settings, store, confining, renderers, environments)
                 if settings.serves:
                     tasks.start_soon(warm, parts.registry, parts.environments, confining, renderers)
+                tasks.start_soon(parts.reclaiming.watch)
                 yield parts
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error
@@ -156,4 +159,5 @@ def _compose(
         projects=Projects(settings, store, renderers),
         previews=Previews(settings, store, renderers),
         values=Values(renderers),
+        reclaiming=Reclaiming(settings, store, registry=registry, environments=environments, registration=registration),
     )

@@ -74,11 +74,11 @@ class Registration:
 
     def using(self, template: Template) -> AbstractAsyncContextManager[None]:
         """Keep what a template rests on from being removed while the caller stays in the context."""
-        return self._holds.using(*self._folders(template))
+        return self._holds.using(*self.rests_on(template))
 
     async def release(self, template: Template) -> None:
         """Remove what a template rests on, now or when nobody uses it; what another template needs stays."""
-        await self._holds.release(*self._folders(template))
+        await self._holds.release(*self.rests_on(template))
 
     async def complete(self, template: Template, progress: Progress, *, prepare: bool) -> Template:
         """Prepare a fetched template and write its record; on any failure nothing of it is left.
@@ -293,9 +293,9 @@ class Registration:
 
     def _wanted(self, folder: Path) -> bool:
         """Tell whether a registered template needs a checkout or an environment."""
-        return any(folder in self._folders(template) for template in self._registry.all())
+        return any(folder in self.rests_on(template) for template in self._registry.all())
 
-    def _folders(self, template: Template) -> set[Path]:
+    def rests_on(self, template: Template) -> set[Path]:
         """Return the folders of the home that a template rests on; a live one's own folder is not ours."""
         requirements = {template.requirements, installed(template, "inert")}
         environments = {self._environments.path(template.name, each) for each in requirements}

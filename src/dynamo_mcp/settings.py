@@ -108,6 +108,9 @@ class Settings(msgspec.Struct, frozen=True):
         renderers: Warm renderers that are kept at most.
         renderer_seconds: Seconds that one which nobody uses is kept; the one that was used last stays.
         spare_environments: Environments that a server has ready for the templates to come.
+        kept_environments: Templates' environments that are kept; beyond, the least recently used go.
+        kept_bytes: Bytes that environments, their bases, wheels and compiled code may have together; likewise.
+        kept_days: Days that what is not used is kept.
         output_bytes: Bytes that a project may have.
         output_files: Files, folders and links that a project may have.
         temporary_bytes: Bytes that a job may keep in its temporary folder, and as many in shared memory.
@@ -147,6 +150,9 @@ class Settings(msgspec.Struct, frozen=True):
     renderers: int = max(4, 2 * (os.cpu_count() or 2))
     renderer_seconds: float = 300.0
     spare_environments: int = 8
+    kept_environments: int = 500
+    kept_bytes: int = 10 << 30
+    kept_days: float = 30.0
     queued_creates: int = 1000
     templates: int = 1000
     output_bytes: int = 256 << 20

@@ -102,6 +102,8 @@ class Summaries:
     def _described(
         self, template: Template, confinement: Confinement, environment: Path, *, made: bool, problem: str | None
     ) -> TemplateInfo:
+        # One that was reclaimed is made again from its base, and holds the same.
+        like = environment if made else self._environments.base(installed(template, template.trust))
         return TemplateInfo(
             name=template.name,
             description=template.description,
@@ -120,7 +122,7 @@ class Summaries:
             tier=tier_of(template, confinement),
             hooks=hooks(template.path),
             requirements=template.requirements,
-            needs=msgspec.structs.replace(template.needs, executables=look(template, environment, self._settings)),
+            needs=msgspec.structs.replace(template.needs, executables=look(template, like, self._settings)),
             category=category_of(template),
             tags=template.tags,
             problem=problem,

@@ -91,6 +91,24 @@ def remember(request: Request, directory: str, settings: Settings) -> None:
         _file(target, settings).write_bytes(msgspec.json.encode(_made_now(request, target)))
 
 
+def pointless(record: Path, *, old: bool) -> bool:
+    """Tell whether a record says nothing any more: the folder that a template made is gone, or another one is there.
+
+    Args:
+        record: A file of `targets/`.
+        old: It was written so long ago that also a folder above may be missed, which is on a disk that is away, say.
+    """
+    try:
+        made = msgspec.json.decode(record.read_bytes(), type=_Made)
+        return Path(made.path).lstat().st_ino != made.folder
+    except FileNotFoundError:
+        return old or Path(made.path).parent.is_dir()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return True
+    except (OSError, ValueError):
+        return False
+
+
 def _bare(name: str) -> str:
     """Return the letters and digits of a name, which templates keep when they make a folder's name of an answer."""
     return "".join(char for char in name.casefold() if char.isalnum())

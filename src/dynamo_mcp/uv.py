@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import uv
@@ -107,6 +108,14 @@ class Uv:
             _check(asked, "ask the package index")
         reason = re.sub(r"\s+", " ", asked.error).partition("Because ")[2].partition("hint: ")[0]
         return plain(re.split(" and you require|, we can conclude", reason)[0] or asked.error)
+
+    async def forget(self, names: Iterable[str]) -> None:
+        """Remove all that the cache holds of these distributions; uv waits until no other uv uses the cache.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+        """
+        _check(await self._run(["cache", "clean", "--", *names], offline=True), "clean its cache")
 
     async def _compile(self, path: Path) -> None:
         """Compile bytecode, and run nothing of what was installed.

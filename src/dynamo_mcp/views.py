@@ -247,3 +247,45 @@ class Diagnosis(msgspec.Struct, frozen=True):
     running: tuple[Primitive, ...]
     ready: bool
     commands: tuple[str, ...]
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """Something of the home that was reclaimed.
+
+    Attributes:
+        kind: `checkout`, `environment`, `spares`, `base`, `compiled` or `wheel`.
+        name: What it was called there.
+        bytes: Bytes on the disk that went with it: what shares a file by hard links goes with the last that does.
+        why: The limit that was passed, or that nothing led to it.
+    """
+
+    kind: str
+    name: str
+    bytes: int
+    why: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of environments, their bases, wheels and compiled code.
+
+    Attributes:
+        environments: How many templates have theirs.
+        bytes: Bytes on the disk, each file counted once however many hard links it has.
+    """
+
+    environments: int
+    bytes: int
+
+
+class Reclaimed(msgspec.Struct, frozen=True):
+    """What reclaiming did.
+
+    Attributes:
+        bytes: Bytes on the disk of all that was removed.
+        notes: Why more is kept than may be.
+    """
+
+    removed: tuple[Removed, ...]
+    bytes: int
+    kept: Kept
+    notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +323,27 @@ async def test_the_doctor_fails_where_nothing_could_be_created(place: Place) -> 
         "Nothing can be created: `DYNAMO_MCP_PYTHON` is `/nowhere/python`, which is no Python that runs"
     )
     assert re.search(r"^Python +no ", said, re.MULTILINE)
+
+
+async def test_a_person_reclaims_what_nothing_leads_to_and_is_told_what_went_and_what_is_kept(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "web")))
+    orphan = place.home / "checkouts" / ("0" * 32)
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    (environment,) = (place.home / "venvs").iterdir()
+    os.utime(environment, (time.time() - 40 * 86400,) * 2)
+    said, told = await place.run("reclaim")
+    first, second, last = said.splitlines()
+    assert re.fullmatch(r"removed checkout 0{32} \([\d.]+ MiB\): nothing leads to it", first)
+    assert re.fullmatch(rf"removed environment {environment.name} \([\d.]+ MiB\): not used for 40 days", second)
+    assert re.fullmatch(r"reclaimed [\d.]+ MiB; kept: 0 environments, [\d.,]+ MiB in all", last)
+    assert told == ""
+    limits = {"DYNAMO_MCP_KEPT_BYTES": "1"}
+    done = json.loads((await place.run("reclaim", "--json", more=limits))[0])
+    assert done["removed"] == []
+    assert done["kept"]["environments"] == 0
+    assert "`DYNAMO_MCP_KEPT_BYTES`" in done["notes"][0]
+    _, told = await place.run("reclaim", more=limits)
+    assert told == f"note: {done['notes'][0]}\n"
+    await place.run("create", "web", "-o", str(place.outputs))
+    assert place.made == ["my-project"]

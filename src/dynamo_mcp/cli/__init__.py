@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import dynamo_mcp
-from dynamo_mcp.cli import create, doctor, preview, quickstart, serve, templates, trust
+from dynamo_mcp.cli import create, doctor, preview, quickstart, reclaim, serve, templates, trust
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, choose, fail
 from dynamo_mcp.errors import UsageError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"auto_envvar_prefix": "DYNAMO_MCP", "help_option_names": ["-h", "--help"]},
 )
-for module in (serve, templates, trust, create, preview, quickstart, doctor):
+for module in (serve, templates, trust, create, preview, quickstart, doctor, reclaim):
     module.register(app)
 
 

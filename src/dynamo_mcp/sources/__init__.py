@@ -25,6 +25,7 @@ from dynamo_mcp.sources.tree import digest
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location
+from dynamo_mcp.uses import Uses
 
 __all__ = ["default_name", "display", "fetch", "fetched", "parse"]
 
@@ -70,6 +71,8 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
             left_out = await local.copy(location, tree, settings=settings, progress=progress)
         content = await anyio.to_thread.run_sync(digest, tree)
         path = store.home / "checkouts" / content[:_DIGITS]
+        # One that is there may be what nothing names: from now on it is wanted.
+        await Uses(store).note(path)
         async with store.lock(f"checkout-{path.name}"):
             await anyio.to_thread.run_sync(partial(_publish, store, tree, path))
     return Checkout(path, revision, content, left_out, listed)
