@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -145,6 +146,12 @@ def _all_of(folder: Path) -> dict[Path, tuple[int, ...]]:
     return {path: (s.st_ino, s.st_mode, s.st_nlink, s.st_mtime_ns, s.st_ctime_ns) for path, s in found.items()}
 
 
+def _du(*folders: Path) -> int:
+    """Return what du says that folders take together, in bytes."""
+    said = subprocess.run(["du", "-scB1", *folders], check=True, capture_output=True, timeout=SECONDS)
+    return int(said.stdout.splitlines()[-1].split()[0])
+
+
 class TestWhatNothingLeadsTo:
     async def test_a_checkout_that_no_record_names_goes_and_one_that_a_record_names_stays_however_old(
         self, opened: Opened
@@ -273,6 +280,20 @@ class TestLimits:
         assert done.kept.bytes < kept.bytes
         assert done.notes == ()
         assert (await opened.reclaim(kept_bytes=kept.bytes)).kept == done.kept
+
+    async def test_an_environment_takes_what_du_says_that_it_takes_besides_its_base(self, opened: Opened) -> None:
+        (base,) = (opened.home.path / "bases").iterdir()
+        none = (await opened.reclaim()).kept
+        await opened.home.add(opened.dynamo, "web")
+        linked = (await opened.reclaim()).kept
+        said = _du(base, opened.environment("web")) - _du(base)
+        # Compiled code of the template, and folders that have another size here, are not as exact.
+        assert abs((linked.bytes - none.bytes) - said) < 200_000
+        # Where there are no hard links between two file systems, say, it takes as much as its base.
+        shutil.rmtree(opened.environment("web"))
+        give(base, opened.environment("web"), shared=False)
+        copied = (await opened.reclaim()).kept
+        assert copied.bytes - none.bytes > 10_000_000
 
     async def test_one_in_which_somebody_has_installed_something_stays(self, opened: Opened) -> None:
         await opened.home.add(opened.dynamo, "web")

@@ -39,11 +39,13 @@ class Size(msgspec.Struct, frozen=True):
     Attributes:
         own: Bytes on the disk that go with it: what has no other hard link.
         new: Bytes on the disk of what was not counted before.
+        folders: Bytes on the disk of the folders alone.
         linked: When a file of it was last linked, or lost a link, in seconds since the epoch.
     """
 
     own: int
     new: int
+    folders: int
     linked: float
 
 
@@ -76,19 +78,30 @@ def measure(path: Path, counted: set[tuple[int, int]]) -> Size:
         path: What is measured.
         counted: Device and inode of the files with several hard links that were counted; those of this one are added.
     """
-    own = new = 0
+    own = new = folders = 0
     linked = 0.0
     for status, folder in _walk(path):
         size = status.st_blocks * _BLOCK
         if folder or status.st_nlink == 1:
             own += size
             new += size
-        elif (identity := (status.st_dev, status.st_ino)) not in counted:
-            counted.add(identity)
+        elif (status.st_dev, status.st_ino) not in counted:
+            counted.add((status.st_dev, status.st_ino))
             new += size
-        if not folder:
+        if folder:
+            folders += size
+        else:
             linked = max(linked, status.st_ctime)
-    return Size(own, new, linked)
+    return Size(own, new, folders, linked)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return a file's device and inode, which all its hard links have; None where there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def archives(wheels: Path) -> list[tuple[str, Path]]:

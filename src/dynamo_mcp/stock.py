@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.environments import KEY_LENGTH, packages_of
-from dynamo_mcp.inventory import BASE, COMPILED, ENVIRONMENT, Entry, archives, held, listed, measure
+from dynamo_mcp.environments import KEY_LENGTH, MARKER, packages_of
+from dynamo_mcp.inventory import BASE, COMPILED, ENVIRONMENT, Entry, Size, archives, held, identity, listed, measure
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.uses import RECENT_SECONDS
 
@@ -117,22 +117,35 @@ async def take_stock(home: Path, needed: Collection[Path] | None) -> Stock:
         stock.bytes += size.new
         spares[entry.path.name] = size.own
     holding: set[str] = set()
+    sizes: dict[str, Size] = {}
     for entry in await paced(listed, home / "bases", BASE):
-        size = await paced(measure, entry.path, counted)
+        size = sizes[entry.path.name] = await paced(measure, entry.path, counted)
         stock.bytes += size.new
         with contextlib.suppress(OSError):
             holding |= held(packages_of(entry.path))
         if needed is not None and entry.path not in needed:
             stock.add(_cached("base", entry, size.own + spares[entry.path.name]))
-    for kind, entry in [
-        *(("environment", entry) for entry in await paced(listed, home / "venvs", ENVIRONMENT)),
-        *(("compiled", entry) for entry in await paced(listed, home / "compiled", COMPILED, folders=False)),
-    ]:
+    for entry in await paced(listed, home / "venvs", ENVIRONMENT):
+        base = home / "bases" / entry.path.name[-KEY_LENGTH:]
+        size = await paced(_of_clone, entry.path, base, sizes.get(base.name), counted)
+        stock.bytes += size.new
+        stock.add(_cached("environment", entry, size.own))
+    for entry in await paced(listed, home / "compiled", COMPILED, folders=False):
         size = await paced(measure, entry.path, counted)
         stock.bytes += size.new
-        stock.add(_cached(kind, entry, size.own))
+        stock.add(_cached("compiled", entry, size.own))
     await _take_wheels(stock, home / "wheels", counted, holding)
     return stock
+
+
+def _of_clone(environment: Path, base: Path, size: Size | None, counted: set[tuple[int, int]]) -> Size:
+    """Measure an environment: where one file is its base's, all are, and only the folders are its own.
+
+    Thousands of files in each of hundreds of environments are not worth looking at for what somebody put there besides.
+    """
+    if size is not None and identity(environment / MARKER) == identity(base / MARKER) is not None:
+        return Size(size.folders, size.folders, size.folders, 0.0)
+    return measure(environment, counted)
 
 
 async def _take_wheels(stock: Stock, wheels: Path, counted: set[tuple[int, int]], holding: set[str]) -> None:
