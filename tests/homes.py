@@ -21,6 +21,9 @@ from dynamo_mcp.settings import Settings, load
 SECONDS = 90.0
 """Seconds after which a wait in a test has failed."""
 
+LOOK_SECONDS = 0.01
+"""Seconds between two looks at what is waited for."""
+
 SLUG = "{{cookiecutter.slug}}"
 
 
@@ -187,7 +190,7 @@ def hooks_running(home: Home) -> list[int]:
 
 
 async def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    """Wait until something holds."""
+    """Wait until something holds, looking now and then: what is waited for needs the processor."""
     with anyio.fail_after(seconds):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
+        while not condition():  # noqa: ASYNC110 - of what happens in other processes nobody is told
+            await anyio.sleep(LOOK_SECONDS)

@@ -16,6 +16,7 @@ from dynamo_mcp.errors import StorageFailed
 from dynamo_mcp.server import build
 from edge.joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
 from fakes import BROKEN, HELD, FakeDynamo
+from homes import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,8 +130,7 @@ async def test_a_client_that_gives_up_cancels_the_create(transport: Transport, e
                 tasks.start_soon(create)
                 await begun.wait()
                 tasks.cancel_scope.cancel()
-            while not await anyio.Path(tmp_path / "cancelled").exists():
-                await anyio.lowlevel.checkpoint()
+            await until((tmp_path / "cancelled").exists)
         assert not (await client.call_tool("list_templates")).is_error
 
 

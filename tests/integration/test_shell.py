@@ -16,6 +16,7 @@ import typer.main
 
 from dynamo_mcp import __version__
 from dynamo_mcp.cli import app
+from homes import until
 from integration.places import Place, write_template
 
 pytestmark = pytest.mark.anyio
@@ -295,8 +296,7 @@ async def test_interrupting_a_command_leaves_nothing(place: Place) -> None:
     command = [sys.executable, "-m", "dynamo_mcp", "create", "slow"]
     async with await anyio.open_process(command, env=place.environment, cwd=place.root, stdin=None) as process:
         with anyio.fail_after(60):
-            while not any("renderer-" in name for name in place.scratch):
-                await anyio.lowlevel.checkpoint()
+            await until(lambda: any("renderer-" in name for name in place.scratch))
             process.terminate()
             assert await process.wait() == 130
     assert place.scratch == []

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from homes import until
 from integration.places import SECONDS, Place, write_template
 
 pytestmark = pytest.mark.anyio
@@ -61,9 +62,7 @@ async def test_a_create_that_was_killed_is_swept_and_then_succeeds(place: Place)
     await place.run("add", str(folder))
     create = {"slug": "half", "_output_dir": str(place.outputs)}
     await kill_when(place, "create_slow", create, "running the hook")
-    with anyio.fail_after(SECONDS):
-        while processes_of(place):
-            await anyio.lowlevel.checkpoint()
+    await until(lambda: not processes_of(place))
     assert place.made == []
     assert place.scratch != []
     (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")
@@ -109,10 +108,8 @@ async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_o
                 tasks.start_soon(create)
                 await running.wait()
                 tasks.cancel_scope.cancel()
-            while any("renderer-" in name for name in place.scratch) or any(
-                "worker.py" in p for p in processes_of(place)
-            ):
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: not any("renderer-" in name for name in place.scratch))
+        await until(lambda: not any("worker.py" in p for p in processes_of(place)))
         assert place.made == []
         (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")
         await client.call_tool("update_template", {"template_name": "slow"})
