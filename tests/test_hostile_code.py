@@ -22,7 +22,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 async def refused(home: Home, files: dict[str, str | bytes], error: type[DynamoError], **configuration: Any) -> str:
     """Add a template and create from it; return why that fails, which leaves nothing and harms no other."""
-    async with home.open(create_seconds=10) as dynamo:
+    async with home.open(create_seconds=4 if error is TimedOut else 10) as dynamo:
         with pytest.raises(error) as raised, anyio.fail_after(SECONDS):  # noqa: PT012 - either may tell
             await home.add(dynamo, "one", files, configuration={"slug": "made", **configuration})
             await dynamo.create_project("one", str(home.outputs))
@@ -42,7 +42,7 @@ EXTENSIONS: dict[str, tuple[str, type[DynamoError], list[str]]] = {
     "exits": ("import sys\nsys.exit(3)", InvalidTemplate, ["SystemExit: 3 (local.py, line 2)"]),
     "ends its job": ("import os\nos._exit(3)", RenderFailed, ["exit status 3, while computing the answers"]),
     "kills its job": ("import os\nos.kill(os.getpid(), 9)", RenderFailed, ["while computing the answers"]),
-    "never ends": ("while True: pass", TimedOut, ["more than 10 seconds", "while computing the answers"]),
+    "never ends": ("while True: pass", TimedOut, ["more than 4 seconds", "while computing the answers"]),
     "has no such class": ("x = 1", InvalidTemplate, ["module 'local' has no attribute 'Extension'"]),
     "is no extension": ("def Extension(): pass", InvalidTemplate, ["TypeError"]),
 }

@@ -37,6 +37,11 @@ async def create(dynamo: Dynamo, name: str) -> None:
     await dynamo.create_project(name)
 
 
+async def refused(dynamo: Dynamo, waiting: Work) -> None:
+    with pytest.raises(Busy, match="1 creates have been running for 1 seconds"):
+        await waiting(dynamo, "one")
+
+
 @pytest.mark.parametrize("holder", [variables, preview, create])
 async def test_who_works_keeps_all_others_waiting_and_gives_the_place_back_when_it_leaves(
     home: Home, holder: Work
@@ -49,9 +54,9 @@ async def test_who_works_keeps_all_others_waiting_and_gives_the_place_back_when_
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(holder, dynamo, "endless")
                 await until(lambda: set(workers()) & set(processes_of(home.path)))
-                for waiting in (variables, preview, create):
-                    with pytest.raises(Busy, match="1 creates have been running for 1 seconds"):
-                        await waiting(dynamo, "one")
+                async with anyio.create_task_group() as all_others:
+                    for waiting in (variables, preview, create):
+                        all_others.start_soon(refused, dynamo, waiting)
                 tasks.cancel_scope.cancel()
         for next_ in (variables, preview, create):
             await next_(dynamo, "one")

@@ -84,14 +84,14 @@ TEMPLATES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "waits": (hooked("input('sure? ')"), ["`post_gen_project.py`", "EOFError", "sure? "]),
     "endless": (
         hooked("print('x' * 9)\nwhile True: pass"),
-        ["more than 10 seconds", "post_gen_project.py", "xxxxxxxxx"],
+        ["more than 6 seconds", "post_gen_project.py", "xxxxxxxxx"],
     ),
     "kills": (hooked("import os\nprint('farewell')\nos.kill(os.getppid(), 9)"), ["post_gen_project.py", "farewell"]),
 }
 
 
 async def test_every_template_that_is_broken_or_means_harm_is_told_clearly_and_the_server_goes_on(place: Place) -> None:
-    place.environment["DYNAMO_MCP_CREATE_SECONDS"] = "10"
+    place.environment["DYNAMO_MCP_CREATE_SECONDS"] = "6"
     good = write_template(place.templates / "good")
     async with place.joined("http", "2026-07-28") as client:
         await client.call_tool("add_template", {"url": str(good)})
