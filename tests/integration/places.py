@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import anyio
+import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
@@ -19,6 +20,11 @@ from integration.forks import Forks
 
 Transport: TypeAlias = Literal["stdio", "http", "sse"]
 Era: TypeAlias = Literal["2026-07-28", "legacy"]
+
+each_transport_and_each_era = pytest.mark.parametrize(
+    ("transport", "era"), [("stdio", "2026-07-28"), ("http", "legacy")]
+)
+"""For what depends on one of them at most; `test_main_job` and `edge` try each transport in each era."""
 
 SECONDS = 60
 

@@ -8,7 +8,7 @@ from typing import Any
 import mcp_types as t
 import pytest
 
-from integration.places import CONFIGURATION, Era, Place, Transport, write_template
+from integration.places import CONFIGURATION, Era, Place, Transport, each_transport_and_each_era, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -82,8 +82,7 @@ COMPUTED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-@pytest.mark.parametrize("era", ["2026-07-28", "legacy"])
+@each_transport_and_each_era
 async def test_what_is_computed_is_asked_as_it_comes_to_and_follows_what_the_person_changes(
     place: Place, transport: Transport, era: Era
 ) -> None:

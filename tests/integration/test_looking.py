@@ -9,14 +9,9 @@ import mcp_types as t
 import pytest
 from mcp import Client
 
-from integration.places import CONFIGURATION, Era, Place, Transport, write_template
+from integration.places import CONFIGURATION, Era, Place, Transport, each_transport_and_each_era, write_template
 
 pytestmark = pytest.mark.anyio
-
-over_stdio_and_http_in_both_eras = pytest.mark.parametrize(
-    ("transport", "era"),
-    [("stdio", "2026-07-28"), ("stdio", "legacy"), ("http", "2026-07-28"), ("http", "legacy")],
-)
 
 TRACE = """\
 import pathlib
@@ -47,7 +42,7 @@ def held(folder: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
-@over_stdio_and_http_in_both_eras
+@each_transport_and_each_era
 async def test_every_variable_comes_with_the_value_that_a_create_would_give_it(
     place: Place, transport: Transport, era: Era
 ) -> None:
@@ -100,7 +95,7 @@ async def test_every_variable_comes_with_the_value_that_a_create_would_give_it(
     assert place.scratch == []
 
 
-@over_stdio_and_http_in_both_eras
+@each_transport_and_each_era
 async def test_a_preview_tells_what_would_be_made_and_writes_nothing(
     place: Place, transport: Transport, era: Era
 ) -> None:
