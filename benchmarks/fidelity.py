@@ -63,7 +63,7 @@ class Row(msgspec.Struct, frozen=True):
         here: Why it does not work here, bounded; None where it does. `bare` and `alone` say the same of bare
             cookiecutter in the environment made here, and in one that holds cookiecutter alone.
         differing: Paths that are not as the command makes them.
-        varies: Paths that the command itself makes differently each time.
+        varies: Paths that the command itself makes differently each time; not looked for where nothing differs.
         grant: What would repair it: `network`, an executable, or `full` trust; None where nothing has to.
         granted: What is still wrong when everything is granted; None where nothing is, or nothing has to be granted.
         seconds_here: Seconds of the create here.
@@ -230,8 +230,8 @@ async def _rows(server: Asked, subject: Subject, alone: Path, folder: Path) -> l
 async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added: Added) -> Row:
     create = partial(bare.create, location=subject.location, directory=subject.directory)
     environment = added.environment
-    # The command runs before and after, in folders of unlike length: what varies with the time or the place (as the
-    # first line of a script does) has varied between these two as well.
+    # Where something differs, the command runs before and after, in folders of unlike length: what varies with the time
+    # or the place (as the first line of a script does) has varied between these two as well.
     plain_run = await create(alone, folder=folder / "alone")
     # An environment without requirements holds cookiecutter alone.
     first = plain_run
@@ -243,7 +243,7 @@ async def _row(server: Asked, subject: Subject, alone: Path, folder: Path, added
         else await server.create(added.name, subject.location, folder / "here")
     )
     second = first
-    if first.problem is None:
+    if first.problem is None and (here.problem is not None or _differing(here, first, set())):
         second = await create(environment or alone, folder=folder / _FARTHER)
     varying = set(comparing.differing(first.tree, second.tree))
     differing = _differing(here, first, varying)
