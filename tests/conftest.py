@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,10 +37,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def persons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where homes of persons come from: `mktemp` looks at all that is there to find a number, thousands of times."""
+    folder = tmp_path_factory.mktemp("persons")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def no_real_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_real_home(persons: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a test nor a child of one finds the home of whoever runs the tests."""
-    person = tmp_path_factory.mktemp("person")
+    person = next(persons)
+    person.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(person))
     monkeypatch.setenv("DYNAMO_MCP_HOME", str(person / "dynamo-mcp"))
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
