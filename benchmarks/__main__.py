@@ -25,9 +25,9 @@ from benchmarks.measuring import Result
 from dynamo_mcp.disk import remove
 
 COMMAND = "uv run python -m benchmarks"
-NAMES = ("environment", "create", "throughput", "confinement", "startup")
+NAMES = ("environment", "packages", "add", "create", "throughput", "tools", "startup", "memory", "soak", "confinement")
 MISSED = 3
-"""The exit code when everything was measured, and something that is claimed does not hold."""
+"""The exit code when everything was measured, and something that is claimed does not hold; few rounds prove nothing."""
 SECONDS = 1800.0
 SECONDS_TO_LEAVE = 30.0
 
@@ -68,7 +68,8 @@ def main() -> int:
         return 1
     if asked.json is not None:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
-    return 0 if all(claim.holds for result in document.results for claim in result.claims) else MISSED
+    held = all(claim.holds for result in document.results for claim in result.claims)
+    return 0 if held or asked.quick else MISSED
 
 
 def _run(folder: Path, names: list[str], command: str, quick: bool) -> Document | None:

@@ -28,7 +28,7 @@ from dynamo_mcp.types import Trust
 CONTAINED = "contained"
 IN_PLACE = "unconfined, in place"
 SMALL, LARGE, HOOKED = "of 8 files", "of 60 files", "of 8 files with a Python hook"
-KINDS = {SMALL: Kind(), LARGE: Kind(files=60), HOOKED: Kind(hook=True)}
+KINDS = {SMALL: Kind(), LARGE: Kind(files=60), HOOKED: Kind(hook="Python")}
 
 ADDED_TO_SMALL = 0.006
 """Seconds that confinement and copy-out may add to a create of a small template."""

@@ -10,10 +10,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from benchmarks import peers, templates
-from benchmarks.measuring import Claim, Comparison, Result, Subject, compare, interleave
+from benchmarks import peers
+from benchmarks.measuring import Comparison, Result, Subject, compare, faster, interleave
 from dynamo_mcp import settings
-from dynamo_mcp.dynamo import open_dynamo
 from dynamo_mcp.environments import Environments, health
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
@@ -21,9 +20,10 @@ from dynamo_mcp.store import open_store
 
 DYNAMO = "Dynamo"
 UV = "uv venv + uv pip install"
-UNCOMPILED = "the same without bytecode"
+UNCOMPILED = "uv, without bytecode"
 PIP = "venv + pip"
-CLONE = "git clone + venv + pip"
+LEAST_TIMES_OF_PIP, LEAST_TIMES_OF_UV = 120.0, 2.5
+SPARE_TIMES_OF_PIP, SPARE_TIMES_OF_UV = 10_000.0, 500.0
 FILL_SECONDS = 120.0
 """Seconds that the spares may take to be made."""
 
@@ -43,21 +43,26 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         folder: An empty folder.
         quick: Few rounds.
     """
-    for name in ("cold", "warm", "spare", "added"):
+    for name in ("cold", "warm", "spare"):
         (folder / name).mkdir()
     cold = await _cold(folder / "cold", rounds=1 if quick else 3)
     runs = [folder / "cold" / f"run-0-{place}" for place in range(len(cold.samples))]
     known = _Known(runs[0], _cache(runs[1]), _cache(runs[2]))
     warm = await _warm(folder / "warm", known, rounds=2 if quick else 9)
     spare = await _spare(folder / "spare", known, rounds=2 if quick else 9)
-    added = await _added(folder / "added", known, rounds=1 if quick else 5)
-    return Result("environment", (cold, warm, spare, added), claims=_claims(spare))
+    claims = (
+        faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_PIP),
+        faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_UV, than=UV),
+        faster("a spare environment, claimed,", spare, DYNAMO, SPARE_TIMES_OF_PIP),
+        faster("a spare environment, claimed,", spare, DYNAMO, SPARE_TIMES_OF_UV, than=UNCOMPILED),
+    )
+    return Result("environment", (cold, warm, spare), claims=claims)
 
 
 async def _cold(folder: Path, *, rounds: int) -> Comparison:
     async def ours(path: Path) -> None:
-        async with _environments(path) as environments:
-            _check((await environments.ensure("first", ())).path)
+        async with environments(path) as ours_of_home:
+            _check((await ours_of_home.ensure("first", ())).path)
 
     async def uv(path: Path) -> None:
         await peers.uv_venv_and_install(path, cache=_cache(path))
@@ -71,10 +76,10 @@ async def _cold(folder: Path, *, rounds: int) -> Comparison:
 
 
 async def _warm(folder: Path, known: _Known, *, rounds: int) -> Comparison:
-    async with _environments(known.home) as environments:
+    async with environments(known.home) as ours_of_home:
 
         async def ours(path: Path) -> None:
-            await environments.ensure(path.name, ())
+            await ours_of_home.ensure(path.name, ())
 
         async def uv(path: Path) -> None:
             await peers.uv_venv_and_install(path, cache=known.uv)
@@ -91,16 +96,16 @@ async def _warm(folder: Path, known: _Known, *, rounds: int) -> Comparison:
 
 async def _spare(folder: Path, known: _Known, *, rounds: int) -> Comparison:
     """Measure the claim alone: the spares were made before, while nobody waited."""
-    async with _environments(known.home, spares=rounds) as environments:
+    async with environments(known.home, DYNAMO_MCP_SPARE_ENVIRONMENTS=str(rounds)) as ours_of_home:
         with anyio.fail_after(FILL_SECONDS):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(environments.keep_spares)
+                tasks.start_soon(ours_of_home.keep_spares)
                 while len(list((known.home / "spares").glob("*/*"))) < rounds:  # noqa: ASYNC110 - nobody tells
                     await anyio.sleep(0.1)
                 tasks.cancel_scope.cancel()
 
         async def ours(path: Path) -> None:
-            await environments.ensure(f"spare-{path.name}", ())
+            await ours_of_home.ensure(f"spare-{path.name}", ())
 
         async def uv(path: Path) -> None:
             await peers.uv_venv_and_install(path, cache=known.uv)
@@ -125,39 +130,10 @@ async def _uncompiled(path: Path, *, cache: Path) -> None:
     await peers.do([peers.UV, "pip", "install", "--quiet", "--python", path, COOKIECUTTER], **more)
 
 
-def _claims(spare: Comparison) -> tuple[Claim, ...]:
-    medians = {sample.name: sample.median for sample in spare.samples}
-    claims = []
-    for than, least in ((PIP, 10_000), (UNCOMPILED, 500)):
-        found = medians[than] / medians[DYNAMO]
-        peer = UV + " without bytecode" if than == UNCOMPILED else than
-        words = f"a spare environment is claimed at least {least:,} times faster than {peer} makes one"
-        claims.append(Claim(words, f"{found:,.0f} times", found >= least))
-    return tuple(claims)
-
-
-async def _added(folder: Path, known: _Known, *, rounds: int) -> Comparison:
-    """Measure all of `add_template`, of which the environment is a part, with repositories that it has not seen."""
-    urls = [
-        await peers.git_repository(templates.write(folder / f"template-{number}", hook=True))
-        for number in range(2 * rounds)
-    ]
-    async with open_dynamo(_settings(known.home)) as dynamo:
-
-        async def ours(path: Path) -> None:
-            await dynamo.add_template(urls.pop(), name=f"added-{path.name}")
-
-        async def pip(path: Path) -> None:
-            await peers.git_clone(urls.pop(), path.with_name(f"{path.name}-clone"))
-            await peers.venv_and_pip(path, cache=known.pip)
-
-        samples = await interleave([Subject(DYNAMO, ours), Subject(CLONE, pip)], rounds=rounds, folder=folder)
-    return compare("a template added from git, warm", samples, baseline=CLONE)
-
-
 @asynccontextmanager
-async def _environments(home: Path, *, spares: int = 1) -> AsyncIterator[Environments]:
-    chosen = msgspec.structs.replace(_settings(home), spare_environments=spares)
+async def environments(home: Path, **more: str) -> AsyncIterator[Environments]:
+    """Open a home's environments, with more environment variables if need be."""
+    chosen = _settings(home, **more)
     async with open_store(home, lock_seconds=chosen.lock_seconds) as store, anyio.create_task_group() as tasks:
         yield Environments(chosen, store, tasks)
 
@@ -167,8 +143,8 @@ def _cache(path: Path) -> Path:
     return path.with_name(f"{path.name}-cache")
 
 
-def _settings(home: Path) -> Settings:
-    return settings.load({**os.environ, "DYNAMO_MCP_HOME": str(home)}, person=True, python=peers.PYTHON)
+def _settings(home: Path, **more: str) -> Settings:
+    return settings.load({**os.environ, "DYNAMO_MCP_HOME": str(home), **more}, person=True, python=peers.PYTHON)
 
 
 def _check(environment: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -74,6 +75,25 @@ class Comparison(msgspec.Struct, frozen=True):
     ratios: tuple[Ratio, ...]
 
 
+class Amount(msgspec.Struct, frozen=True):
+    """Something that was measured and is no time of a subject.
+
+    Attributes:
+        name: What was measured.
+        values: Each reading.
+        unit: Of every reading, such as `MB`.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    unit: str
+
+    @property
+    def median(self) -> float:
+        """The middle reading."""
+        return statistics.median(self.values)
+
+
 class Claim(msgspec.Struct, frozen=True):
     """What must hold, and what was found.
 
@@ -97,6 +117,7 @@ class Result(msgspec.Struct, frozen=True):
         confinement: How Dynamo confined the templates; empty where nothing was rendered.
         breakdown: Where Dynamo's time goes: milliseconds by step (medians), for each title.
         claims: What must hold of it.
+        amounts: What was measured besides times.
     """
 
     benchmark: str
@@ -104,6 +125,7 @@ class Result(msgspec.Struct, frozen=True):
     confinement: str = ""
     breakdown: dict[str, dict[str, float]] = {}
     claims: tuple[Claim, ...] = ()
+    amounts: tuple[Amount, ...] = ()
 
 
 async def interleave(
@@ -181,6 +203,38 @@ def times(baseline: Sample, sample: Sample) -> float:
         ValueError: They are not of the same rounds.
     """
     return statistics.median(own / base for base, own in zip(baseline.seconds, sample.seconds, strict=True))
+
+
+def of_each(sample: Sample, count: int) -> Sample:
+    """Return what each of several equal things took that one run did one after the other.
+
+    Args:
+        sample: Seconds of all of them.
+        count: How many there were in each run.
+    """
+    return Sample(sample.name, tuple(seconds / count for seconds in sample.seconds))
+
+
+def faster(what: str, comparison: Comparison, subject: str, least: float, *, than: str | None = None) -> Claim:
+    """Claim that something is many times faster, by the medians of one run.
+
+    Args:
+        what: The subject in words.
+        comparison: Where both were measured.
+        subject: The name of the sample that is claimed of.
+        least: How many times faster it is at least.
+        than: What it is compared with; the comparison's baseline when None.
+    """
+    than = than or comparison.baseline
+    samples = {sample.name: sample for sample in comparison.samples}
+    found = samples[than].median / samples[subject].median
+    return Claim(f"{what} is at least {least:g} times faster than {than}", f"{found:.1f} times", found >= least)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that at least so many percent of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def median_of_each(runs: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,24 +56,40 @@ async def do(command: Sequence[str | Path], **more: str) -> None:
         raise CommandFailed(f"{Path(command[0]).name} {command[1]} ended with {ended.code}: {ended.error}")
 
 
-async def venv_and_pip(path: Path, *, cache: Path) -> None:
+async def venv_and_pip(path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None) -> None:
     """Make an environment that holds cookiecutter as most people do; pip compiles its bytecode.
 
     Args:
         path: Where; it does not exist yet.
         cache: pip's cache, cold when it does not exist.
+        more: Further requirements.
+        index: The address of a package index that has them, besides the usual one.
     """
     await do([PYTHON, "-m", "venv", path])
-    command: list[str | Path] = [path / "bin" / "python", "-m", "pip", "install", "--quiet", COOKIECUTTER]
-    await do(command, PIP_CACHE_DIR=str(cache), PIP_DISABLE_PIP_VERSION_CHECK="1")
+    await _pip(path, cache, more, index)
 
 
-async def uv_venv_and_install(path: Path, *, cache: Path) -> None:
+async def virtualenv_and_pip(
+    program: Path, path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None
+) -> None:
+    """Make the same with virtualenv, from the environment that holds it."""
+    await do([program / "bin" / "virtualenv", "--quiet", "--python", PYTHON, path])
+    await _pip(path, cache, more, index)
+
+
+async def _pip(path: Path, cache: Path, more: Sequence[str], index: str | None) -> None:
+    extra = ["--extra-index-url", index] if index else []
+    command: list[str | Path] = [path / "bin" / "python", "-m", "pip", "install", "--quiet", *extra, COOKIECUTTER]
+    await do([*command, *more], PIP_CACHE_DIR=str(cache), PIP_DISABLE_PIP_VERSION_CHECK="1")
+
+
+async def uv_venv_and_install(path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None) -> None:
     """Make the same environment with uv, bytecode included."""
-    more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
-    await do([UV, "venv", "--quiet", "--python", PYTHON, path], **more)
+    variables = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
+    variables |= {"UV_INDEX": index} if index else {}
+    await do([UV, "venv", "--quiet", "--python", PYTHON, path], **variables)
     command: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", COOKIECUTTER]
-    await do(command, **more)
+    await do([*command, *more], **variables)
 
 
 async def git_clone(url: str, path: Path) -> None:
@@ -97,13 +115,55 @@ async def cookiecutter(plain: Path, template: Path, output: Path, *, home: Path)
         output: The folder in which the project's folder is made.
         home: Where it writes its replay file.
     """
+    await do([plain / "bin" / "cookiecutter", *_asked(template, output)], HOME=str(home))
+
+
+async def cookiecutter_by_uvx(template: Path, output: Path, *, cache: Path, home: Path) -> None:
+    """Make one project with `uvx cookiecutter`: uv finds or makes the environment each time."""
+    command: list[str | Path] = [UV, "tool", "run", "--quiet", "--python", PYTHON, "--from", COOKIECUTTER]
+    more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "HOME": str(home)}
+    await do([*command, "cookiecutter", *_asked(template, output)], **more)
+
+
+async def cookiecutters(plain: Path, template: Path, output: Path, *, home: Path, creates: int, at_once: int) -> None:
+    """Make many projects with the command, some of them at a time: `xargs -P`."""
+    words = shlex.join(str(word) for word in [plain / "bin" / "cookiecutter", *_asked(template, output / "{}")])
+    await do(["sh", "-c", f"seq {creates} | xargs -P {at_once} -I {{}} {words}"], HOME=str(home))
+
+
+async def copier(environment: Path, template: Path, output: Path, *, home: Path) -> None:
+    """Make one project with the `copier` command, of a template that was written for it."""
+    answers = [f"--data={name}={value}" for name, value in ANSWERS.items()]
+    command: list[str | Path] = [environment / "bin" / "copier", "copy", "--quiet", "--defaults", *answers]
+    await do([*command, template, output], HOME=str(home))
+
+
+async def cruft(environment: Path, repository: str, output: Path, *, home: Path) -> None:
+    """Make one project with the `cruft` command, which clones a repository and remembers where it came from."""
+    output.mkdir()
+    command: list[str | Path] = [environment / "bin" / "cruft", "create", "--no-input", "--output-dir", output]
+    await do([*command, "--extra-context", json.dumps(ANSWERS), repository], HOME=str(home))
+
+
+def linux() -> None:
+    """Refuse to measure what only Linux tells.
+
+    Raises:
+        CommandFailed: It is another system.
+    """
+    if sys.platform != "linux":
+        raise CommandFailed(f"what processes hold is read from /proc, which {sys.platform} has not")
+
+
+async def tool(path: Path, package: str, *, cache: Path) -> Path:
+    """Make an environment that holds a program, bytecode compiled, unless it is there; return its path."""
+    if not path.exists():
+        more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
+        await do([UV, "venv", "--quiet", "--python", PYTHON, path], **more)
+        await do([UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", package], **more)
+    return path
+
+
+def _asked(template: Path, output: Path) -> list[str | Path]:
     answers = [f"{name}={value}" for name, value in ANSWERS.items()]
-    command: list[str | Path] = [
-        plain / "bin" / "cookiecutter",
-        "--no-input",
-        "--output-dir",
-        output,
-        template,
-        *answers,
-    ]
-    await do(command, HOME=str(home))
+    return ["--no-input", "--output-dir", output, template, *answers]

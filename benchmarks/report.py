@@ -18,6 +18,10 @@ def words(result: Result) -> str:
         lines.append(f"where Dynamo's time goes, {title}: milliseconds, medians")
         lines += [f"  {step:<38}{milliseconds:>8.1f}" for step, milliseconds in steps.items()]
         lines.append("")
+    for amount in result.amounts:
+        spread = f" ({min(amount.values):.1f} to {max(amount.values):.1f})" if len(amount.values) > 1 else ""
+        lines.append(f"  {amount.name:<58}{amount.median:>10.1f} {amount.unit}{spread}")
+    lines += [""] if result.amounts else []
     for claim in result.claims:
         lines.append(f"{'holds' if claim.holds else 'MISSED':<8}{claim.words}: {claim.found}")
     return "\n".join(lines if result.claims else lines[:-1])

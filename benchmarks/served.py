@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+import anyio.to_thread
 import msgspec
 
 from benchmarks import peers, templates
-from benchmarks.templates import ANSWERS
+from benchmarks.connected import Connected
+from benchmarks.templates import ANSWERS, Hook
 from dynamo_mcp import settings
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.parts import Parts, open_parts
 from dynamo_mcp.project_views import Project
+from dynamo_mcp.types import Trust
 
 COMMAND = "cookiecutter command"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """What a template is like."""
+    """What a template is like.
 
-    hook: bool = False
+    Attributes:
+        hook: What its hook is written in.
+        files: How many it makes.
+        trust: How much of it may run; None is what every template gets.
+        slow: A run of the command takes many seconds, so that a quick benchmark leaves it out.
+    """
+
+    hook: Hook | None = None
     files: int = 8
+    trust: Trust | None = None
+    slow: bool = False
 
 
-KINDS = {"without a hook": Kind(), "with a Python hook": Kind(hook=True)}
+KINDS = {"without a hook": Kind(), "with a Python hook": Kind(hook="Python")}
 
 
 class Served:
@@ -36,8 +50,8 @@ class Served:
         """Use `serve` instead."""
         self.dynamo = Dynamo(parts)
         self.parts = parts
-        self._folder = folder
-        self._plain = plain
+        self.folder = folder
+        self.plain = plain
 
     async def ours(self, kind: str, path: Path) -> Project:
         """Make a project with Dynamo."""
@@ -45,7 +59,16 @@ class Served:
 
     async def command(self, kind: str, path: Path) -> None:
         """Make the same project with the command."""
-        await peers.cookiecutter(self._plain, self._folder / name(kind), path, home=self._folder / "command-home")
+        await peers.cookiecutter(self.plain, self.folder / name(kind), path, home=self.folder / "command-home")
+
+    @staticmethod
+    async def asked(connected: Connected, kind: str, path: Path) -> None:
+        """Make a project with a Dynamo that is asked over MCP."""
+        await connected.call("create_project", template_name=name(kind), output_dir=str(path), variables=dict(ANSWERS))
+
+    async def copied(self, kind: str, path: Path) -> None:
+        """Copy the files of the project that was made first: nobody can be faster who writes them."""
+        await anyio.to_thread.run_sync(shutil.copytree, self.folder / f"first-{name(kind)}", path)
 
     async def confinement(self) -> str:
         """Say how Dynamo confines a template."""
@@ -75,7 +98,7 @@ async def serve(folder: Path, kinds: Mapping[str, Kind] = MappingProxyType(KINDS
     async with open_parts(settings.load(environment, person=True, python=peers.PYTHON)) as parts:
         served = Served(parts, folder, plain)
         for kind in kinds:
-            await served.dynamo.add_template(str(folder / name(kind)))
+            await served.dynamo.add_template(str(folder / name(kind)), trust=kinds[kind].trust)
             ours, theirs = folder / f"first-{name(kind)}", folder / f"first-command-{name(kind)}"
             await served.ours(kind, ours)
             await served.command(kind, theirs)
@@ -86,4 +109,4 @@ async def serve(folder: Path, kinds: Mapping[str, Kind] = MappingProxyType(KINDS
 
 def name(kind: str) -> str:
     """Return the name of the template of a kind."""
-    return kind.lower().replace(" ", "-")
+    return re.sub(r"[^a-z0-9]+", "-", kind.lower()).strip("-")

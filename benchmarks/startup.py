@@ -28,7 +28,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
     home.mkdir()
     if not plain.exists():
         await peers.venv_and_pip(plain, cache=folder.parent / "plain-cache")
-    templates.write(template, hook=False, files=8)
+    templates.write(template)
     more = {"DYNAMO_MCP_HOME": str(folder / "home"), "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode")}
 
     async def ours(word: str, _path: Path) -> None:

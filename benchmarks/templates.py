@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 ANSWERS = {"project_name": "Measured Project", "description": "made by a benchmark", "license": "BSD"}
 
-_QUESTIONS = {
+_QUESTIONS: dict[str, str | list[str]] = {
     "project_name": "My Project",
     "project_slug": "{{ cookiecutter.project_name|lower|replace(' ', '_') }}",
     "description": "What it does",
@@ -82,12 +83,21 @@ class Part:
 '''
 
 
-def write(folder: Path, *, hook: bool, files: int = len(_FILES)) -> Path:
+_SHELL_HOOK = """\
+#!/bin/sh
+[ "{{ cookiecutter.use_docs }}" = y ] || rm docs/index.md
+printf %s "{{ cookiecutter.project_slug }}" > HOOK
+"""
+
+Hook: TypeAlias = Literal["Python", "shell"]
+
+
+def write(folder: Path, *, hook: Hook | None = None, files: int = len(_FILES)) -> Path:
     """Write a template.
 
     Args:
         folder: Where; it does not exist yet.
-        hook: It has a hook in Python, `post_gen_project.py`.
+        hook: What its `post_gen_project` hook is written in; None is none.
         files: How many files it makes, of which eight are those of a small package and the others its modules.
 
     Returns:
@@ -102,7 +112,34 @@ def write(folder: Path, *, hook: bool, files: int = len(_FILES)) -> Path:
     (folder / "cookiecutter.json").write_text(json.dumps(_QUESTIONS, indent=2))
     if hook:
         (folder / "hooks").mkdir()
-        (folder / "hooks" / "post_gen_project.py").write_text(_HOOK)
+        name, text = ("post_gen_project.py", _HOOK) if hook == "Python" else ("post_gen_project.sh", _SHELL_HOOK)
+        (folder / "hooks" / name).write_text(text)
+        (folder / "hooks" / name).chmod(0o755)
+    return folder
+
+
+def write_for_copier(folder: Path, *, files: int = len(_FILES)) -> Path:
+    """Write the same template for copier: the same files, questions and answers.
+
+    Args:
+        folder: Where; it does not exist yet.
+        files: As of `write`.
+    """
+    written = write(folder.with_name(f"{folder.name}-before"), files=files)
+    questions = {
+        name: {"type": "str", "choices": default, "default": default[0]}
+        if isinstance(default, list)
+        else {"type": "str", "default": default.replace("cookiecutter.", "")}
+        for name, default in _QUESTIONS.items()
+    }
+    # JSON is YAML.
+    told = {"_templates_suffix": "", "_subdirectory": "template", **questions}
+    for file in sorted(written.rglob("*")):
+        if file.is_file() and file.name != "cookiecutter.json":
+            target = folder / "template" / str(file.relative_to(written)).replace("cookiecutter.", "")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(file.read_text().replace("cookiecutter.", ""))
+    (folder / "copier.yml").write_text(json.dumps(told, indent=2))
     return folder
 
 

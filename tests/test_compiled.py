@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dynamo_mcp import compiled
-from dynamo_mcp.environments import MARKER
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.renderers import Renderers
+from dynamo_mcp.spares import MARKER
 from homes import SLUG, Home, base_environments
 
 pytestmark = pytest.mark.anyio

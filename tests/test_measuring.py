@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from benchmarks import confinement, measuring, peers, report, served, templates
+from benchmarks import confinement, measuring, peers, processes, report, served, soak, templates
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
@@ -113,14 +113,14 @@ def test_the_measured_uv_and_python_are_binaries_and_no_shims() -> None:
 
 
 def test_a_measured_template_has_eight_files_and_a_hook_only_where_it_is_asked_for(tmp_path: Path) -> None:
-    without = templates.contents(templates.write(tmp_path / "without", hook=False))
-    hooked = templates.contents(templates.write(tmp_path / "hooked", hook=True))
+    without = templates.contents(templates.write(tmp_path / "without"))
+    hooked = templates.contents(templates.write(tmp_path / "hooked", hook="Python"))
     assert len([name for name in without if name.startswith("{{cookiecutter.")]) == 8
     assert set(hooked) - set(without) == {"hooks/post_gen_project.py"}
 
 
 def test_a_measured_template_may_have_many_files(tmp_path: Path) -> None:
-    files = templates.contents(templates.write(tmp_path / "many", hook=False, files=60))
+    files = templates.contents(templates.write(tmp_path / "many", files=60))
     assert len([name for name in files if name.startswith("{{cookiecutter.")]) == 60
 
 
@@ -154,26 +154,82 @@ def test_what_confinement_may_cost_is_claimed_and_more_is_told_as_missed(
     assert all(words in claim for words, claim in zip(missed, found, strict=True))
 
 
+def test_what_is_claimed_to_be_faster_is_told_with_what_was_found() -> None:
+    compared = measuring.compare("t", [sample("ours", 1.0), sample("uv", 4.0), sample("pip", 40.0)], baseline="pip")
+    held = measuring.faster("it", compared, "ours", 40)
+    assert (held.words, held.found, held.holds) == ("it is at least 40 times faster than pip", "40.0 times", True)
+    assert not measuring.faster("it", compared, "ours", 4.1, than="uv").holds
+
+
+@pytest.mark.parametrize(("percent", "found"), [(50, 5.0), (99, 10.0), (10, 1.0), (1, 1.0)])
+def test_a_percentile_is_one_of_the_values(percent: float, found: float) -> None:
+    assert measuring.percentile([float(number) for number in range(10, 0, -1)], percent) == found
+
+
+def test_what_many_equal_things_took_is_told_of_one() -> None:
+    assert measuring.of_each(sample("a", 10.0, 20.0), 10) == sample("a", 1.0, 2.0)
+
+
+def test_an_amount_is_told_with_its_unit_and_spread() -> None:
+    amounts = (measuring.Amount("memory", (1.0, 2.0, 9.0), "MB"), measuring.Amount("calls", (7.0,), ""))
+    told = report.words(measuring.Result("memory", (), amounts=amounts))
+    assert re.search(r"memory +2\.0 MB \(1\.0 to 9\.0\)", told)
+    assert re.search(r"calls +7\.0 ", told)
+
+
+@pytest.mark.parametrize(("last", "holds"), [(100.0, True), (104.9, True), (106.0, False), (80.0, True)])
+def test_what_grows_during_a_soak_is_told(last: float, holds: bool) -> None:
+    assert soak.growth("memory", [100.0] * 6 + [last] * 3).holds is holds
+
+
+def test_what_processes_hold_is_read_of_all_below_one() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.readline() == b"1\n"
+        found = processes.held(child.pid)
+        assert found.processes == 2
+        assert found.megabytes > 1
+        assert found.descriptors >= 6
+        assert processes.descendants(child.pid)[0] == child.pid
+        child.stdin.close()
+    assert processes.descendants(child.pid) == [child.pid]
+
+
+def test_a_template_for_copier_asks_and_makes_the_same(tmp_path: Path) -> None:
+    templates.write_for_copier(tmp_path / "copier", files=10)
+    ours = templates.contents(templates.write(tmp_path / "ours", files=10))
+    theirs = templates.contents(tmp_path / "copier")
+    del ours["cookiecutter.json"]
+    wanted = {
+        "template/" + name.replace("cookiecutter.", ""): text.replace(b"cookiecutter.", b"")
+        for name, text in ours.items()
+    }
+    assert wanted == {name: text for name, text in theirs.items() if name != "copier.yml"}
+    assert set(json.loads(theirs["copier.yml"])) >= set(templates.ANSWERS)
+
+
 def test_an_unknown_benchmark_is_wrong_usage(tmp_path: Path) -> None:
     ran = benchmarks(tmp_path, "nothing")
     assert ran.returncode == 2
-    assert "there are environment, create, throughput, confinement, startup" in ran.stderr
+    assert "there are environment, packages, add, create" in ran.stderr
 
 
-def test_create_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_benchmark_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    ran = benchmarks(temporary, "create", "--quick", "--json", str(found))
+    ran = benchmarks(temporary, "tools", "--quick", "--json", str(found))
     assert ran.returncode == 0, ran.stderr
-    assert len(re.findall(r"Dynamo .+ [\d.]+ times \([\d.]+ to [\d.]+\)\n", ran.stdout)) == 2
-    assert len(re.findall(r"cookiecutter command .+ 1, the baseline\n", ran.stdout)) == 2
-    assert "command: uv run python -m benchmarks create --quick\n" in ran.stdout
+    assert len(re.findall(r"Dynamo.+ [\d.]+ times \([\d.]+ to [\d.]+\)\n", ran.stdout)) == 4
+    assert len(re.findall(r"a bare SDK server, the same bytes .+ 1, the baseline\n", ran.stdout)) == 2
+    assert "command: uv run python -m benchmarks tools --quick\n" in ran.stdout
     assert re.search(r"machine: \d+ cores .+ Python [\d.]+, uv [\d.]+, cookiecutter 2\.7\.1", ran.stdout)
     assert "://" not in ran.stdout + ran.stderr
     document = json.loads(found.read_bytes())
     [result] = document["results"]
-    assert [len(told["seconds"]) for told in result["comparisons"][0]["samples"]] == [5, 5]
+    assert [len(told["seconds"]) for told in result["comparisons"][0]["samples"]] == [5, 5, 5]
     assert result["comparisons"][0]["ratios"][0]["median"] > 0
     assert list(temporary.iterdir()) == []
 

@@ -1,0 +1,138 @@
+"""How long does an environment of many packages take, and many at once? Against `venv` and pip, virtualenv, and uv."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from benchmarks import environment, peers
+from benchmarks.environment import DYNAMO, PIP, UV
+from benchmarks.measuring import Comparison, Result, Subject, compare, interleave
+
+VIRTUALENV = "virtualenv + pip"
+PACKAGES = (10, 20, 50, 100)
+AT_ONCE = (1, 8, 32)
+MODULES = 10
+"""Modules of each package; those of the index have about as many in the middle."""
+LEAST_FOR_PIP = 8
+"""Environments that pip makes at once at most: thirty-two of them would take a minute, and tell nothing more."""
+
+
+async def measure(folder: Path, *, quick: bool) -> Result:
+    """Measure it.
+
+    Args:
+        folder: An empty folder.
+        quick: Few rounds.
+    """
+    for each in ("index", "packages", "at-once"):
+        (folder / each).mkdir()
+    sizes = PACKAGES[:1] if quick else PACKAGES
+    names = [publish(folder / "index", f"measured_{number}") for number in range(max(sizes))]
+    measuring = _Measuring(folder, (folder / "index").as_uri())
+    measuring.virtualenv = await peers.tool(
+        folder.parent / "virtualenv", "virtualenv", cache=folder.parent / "peers-cache"
+    )
+    rounds = 1 if quick else 5
+    found = [await measuring.of(tuple(names[:size]), rounds=rounds) for size in sizes]
+    found += [await measuring.at_once(count, rounds=rounds) for count in (AT_ONCE[:1] if quick else AT_ONCE)]
+    return Result("packages", tuple(found))
+
+
+class _Measuring:
+    virtualenv: Path
+
+    def __init__(self, folder: Path, index: str) -> None:
+        self._folder = folder
+        self._index = index
+        self._uv = folder.parent / "peers-cache"
+        self._pip = folder.parent / "plain-cache"
+
+    async def of(self, requirements: tuple[str, ...], *, rounds: int) -> Comparison:
+        """Measure environments of cookiecutter and so many packages, warm: each side has made one before."""
+        count = len(requirements)
+        folder = self._folder / "packages" / str(count)
+        folder.mkdir()
+        index = self._index
+        async with environment.environments(self._folder / "home", UV_INDEX=index) as ours:
+
+            async def dynamo(path: Path) -> None:
+                await ours.ensure(f"{count}-{path.name}", requirements)
+
+            async def virtualenv(path: Path) -> None:
+                await peers.virtualenv_and_pip(self.virtualenv, path, cache=self._pip, more=requirements, index=index)
+
+            async def uv(path: Path) -> None:
+                await peers.uv_venv_and_install(path, cache=self._uv, more=requirements, index=index)
+
+            async def pip(path: Path) -> None:
+                await peers.venv_and_pip(path, cache=self._pip, more=requirements, index=index)
+
+            subjects = [Subject(DYNAMO, dynamo), Subject(UV, uv), Subject(VIRTUALENV, virtualenv), Subject(PIP, pip)]
+            for place, subject in enumerate(subjects):
+                await subject.run(folder / f"first-{place}")
+            samples = await interleave(subjects, rounds=rounds, folder=folder)
+        return compare(f"an environment of cookiecutter and {count} packages, warm", samples, baseline=PIP)
+
+    async def at_once(self, count: int, *, rounds: int) -> Comparison:
+        """Measure so many environments of cookiecutter that are asked for at once."""
+        folder = self._folder / "at-once" / str(count)
+        folder.mkdir()
+        async with environment.environments(self._folder / "home") as ours:
+
+            async def dynamo(path: Path) -> None:
+                await ours.ensure(f"{path.parent.name}-{path.name}", ())
+
+            async def uv(path: Path) -> None:
+                await peers.uv_venv_and_install(path, cache=self._uv)
+
+            async def pip(path: Path) -> None:
+                await peers.venv_and_pip(path, cache=self._pip)
+
+            subjects = [
+                Subject(DYNAMO, partial(_several, dynamo, count)),
+                Subject(UV, partial(_several, uv, count)),
+                *([Subject(PIP, partial(_several, pip, count))] if count <= LEAST_FOR_PIP else []),
+            ]
+            for place, subject in enumerate(subjects):
+                await subject.run(folder / f"first-{place}")
+            samples = await interleave(subjects, rounds=rounds, folder=folder)
+        return compare(f"{count} environments at once, warm", samples, baseline=samples[-1].name)
+
+
+async def _several(one: Callable[[Path], Coroutine[Any, Any, None]], count: int, path: Path) -> None:
+    path.mkdir()
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(one, path / f"{path.name}-{number}")
+
+
+def publish(index: Path, name: str) -> str:
+    """Put a wheel of a few modules into a package index that lies in a folder; return its requirement."""
+    information = f"{name}-1.0.dist-info"
+    content = {
+        **{f"{name}/module_{number}.py": f"VALUE = {number}\n" * 50 for number in range(MODULES)},
+        f"{name}/__init__.py": "",
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in content.items()]
+    folder = index / name.replace("_", "-")
+    folder.mkdir()
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in {**content, f"{information}/RECORD": "".join([*record, f"{information}/RECORD,,\n"])}.items():
+            archive.writestr(path, text)
+    (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    return f"{name.replace('_', '-')}==1.0"
+
+
+def _digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
