@@ -24,6 +24,7 @@
     ├── Refused                    trust or confinement does not allow it
     └── Failed                     something outside did not work
         ├── FetchFailed
+        │   └── PasswordNeeded     of an encrypted archive
         ├── EnvironmentFailed      with uv's message
         ├── RendererFailed
         ├── TimedOut
@@ -206,6 +207,10 @@ class Failed(DynamoError):
 
 class FetchFailed(Failed):
     """A template could not be fetched."""
+
+
+class PasswordNeeded(FetchFailed):
+    """An archive is encrypted, and no password was given, or another one than its own."""
 
 
 class EnvironmentFailed(Failed):

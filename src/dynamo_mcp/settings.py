@@ -131,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True):
         trust: What a template that is added may do unless somebody says otherwise: `contained` or `inert`.
         trusted: Locations whose templates are the operator's own, and get trust `full`: one that ends in `/` is the
             beginning of many.
+        archive_password: What encrypted archives are opened with; kept nowhere.
         allowed_hosts: Hosts that others than a person may fetch from though they are not public: names, `*.suffix`, and
             networks such as `10.0.0.0/8`.
     """
@@ -173,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     trust: Literal["contained", "inert"] = "contained"
     trusted: tuple[str, ...] = ()
+    archive_password: str | None = None
     allowed_hosts: tuple[str, ...] = ()
 
     @property
@@ -226,6 +228,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return Path(text)
     if name.endswith("_roots"):
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    if wanted == str | None:
+        return text
     if name == "trust":
         return _parse_trust(text)
     if name == "hook_interpreter":

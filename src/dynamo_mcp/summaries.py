@@ -161,11 +161,11 @@ class Summaries:
         if template.listed or template.trust == "full" or not is_among(template.location, self._settings.trusted):
             return ()
         asked = plain(str(template.location.revision), _REVISION)
-        why = (
-            f"`DYNAMO_MCP_TRUSTED` does not count for `{asked}`: no branch and no tag of the repository points to that "
-            f"commit, so it may be a stranger's; a person can trust it: `{command(template.name, 'full')}`"
-        )
-        return (why,)
+        why = f"`{asked}`: no branch and no tag of the repository points to that commit, so it may be a stranger's"
+        if template.location.kind == "archive":
+            why = "an archive of a host, which makes them of any commit that it knows, also of a stranger's"
+        said = f"`DYNAMO_MCP_TRUSTED` does not count for {why}; a person can trust it: "
+        return (f"{said}`{command(template.name, 'full')}`",)
 
 
 def _may_change(template: Template) -> bool:

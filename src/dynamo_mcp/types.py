@@ -12,7 +12,7 @@ Tier: TypeAlias = Literal["strong", "reduced", "none"]
 Backend: TypeAlias = Literal["bubblewrap", "user"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 Change: TypeAlias = Literal["new", "same", "changed", "kept"]
-LocationKind: TypeAlias = Literal["git", "local"]
+LocationKind: TypeAlias = Literal["git", "local", "archive"]
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
 How: TypeAlias = Literal["named", "table", "index"]
 VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
@@ -43,7 +43,7 @@ class Checkout(msgspec.Struct, frozen=True):
 
     Attributes:
         path: The tree's root: a folder in `checkouts/`, or the folder itself when the location is live.
-        revision: The commit, for git; None otherwise.
+        revision: The commit, for git; the SHA-256 of the file, for an archive; None otherwise.
         digest: SHA-256 of the tree's names, modes and contents, in hexadecimal.
         left_out: What was not taken of a folder that projects are made of: each path, and why.
         listed: As of `Template`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import subprocess
@@ -152,13 +153,33 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "page":
             self._send(200, b"<html>\n<p>welcome</p>\n</html>\n", ("Content-Type", "text/html"))
         else:
+            self._answer_of_files(kind, rest)
+
+    def _answer_of_files(self, kind: str, rest: str) -> None:
+        """Answer as hosts of single files do."""
+        if kind == "query":
+            self._send(302, b"", ("Location", f"/dumb/{rest}?signed=1#part"))
+        elif kind == "busy" and self.server.paths.count(self.path) < int(rest.partition("/")[0]):
+            self._send(503, b"later")
+        elif kind == "busy":
+            self._send(200, (self.server.folder / rest.partition("/")[2]).read_bytes())
+        elif kind == "cut":
+            body = (self.server.folder / rest).read_bytes()
+            self._send(200, body[: len(body) // 2], ("Content-Length", str(len(body))))
+        elif kind == "endless":
+            self._send(200, b"", ("Transfer-Encoding", "chunked"))
+            with contextlib.suppress(OSError):
+                while not self.server.released.is_set():
+                    self.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        else:
             self._send(404, b"no such thing")
 
     def _send(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if not {"Content-Length", "Transfer-Encoding"} & {name for name, _ in headers}:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

@@ -16,7 +16,7 @@ import typer
 
 from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.errors import DynamoError, Failed
+from dynamo_mcp.errors import DynamoError, Failed, PasswordNeeded
 from dynamo_mcp.progress import Sink, Step, ignore
 from dynamo_mcp.settings import Settings, load
 
@@ -33,6 +33,8 @@ SourceRoots = Annotated[
 ]
 
 INTERRUPTED = 130
+PASSWORDS = 3
+"""How often a person may type the password of an archive."""
 
 _chosen: dict[str, Any] = {}
 
@@ -67,11 +69,33 @@ def settings(*, person: bool, **chosen: object) -> Settings:
 def perform(operation: Callable[[Dynamo], Awaitable[Result]], *, as_json: bool) -> Result:
     """Run one operation as the person at the shell, or end the process with its error's exit code."""
 
-    async def whole() -> Result:
-        async with open_dynamo(settings(person=True)) as dynamo:
-            return await operation(dynamo)
+    async def whole() -> Result | PasswordNeeded:
+        try:
+            async with open_dynamo(settings(person=True)) as dynamo:
+                return await operation(dynamo)
+        except PasswordNeeded as error:
+            return error
 
-    return conclude(whole, as_json=as_json)
+    found = conclude(whole, as_json=as_json)
+    left = PASSWORDS
+    while isinstance(found, PasswordNeeded):
+        if as_json or not left or not sys.stdin.isatty():
+            fail(found, as_json=as_json)
+        warn(found.message)
+        _chosen["archive_password"] = _password()
+        left -= 1
+        found = conclude(whole, as_json=as_json)
+    return found
+
+
+def _password() -> str:
+    from getpass import getpass  # noqa: PLC0415 - hardly any archive needs one
+
+    try:
+        return getpass("its password: ")
+    except (EOFError, KeyboardInterrupt):
+        warn("\ninterrupted; nothing was left behind")
+        raise SystemExit(INTERRUPTED) from None
 
 
 def conclude(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> Result:

@@ -44,7 +44,9 @@ def register(app: typer.Typer) -> None:
 def add(
     location: Annotated[
         str,
-        typer.Argument(help="A git URL, gh:owner/repository, a folder, or a name from `discover`.", show_default=False),
+        typer.Argument(
+            help="A git URL, gh:owner/repository, a folder, an archive, or a name from `discover`.", show_default=False
+        ),
     ],
     *,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,

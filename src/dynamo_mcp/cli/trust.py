@@ -74,7 +74,7 @@ def _say(info: TrustInfo) -> None:
     whose = "said by a person for" if info.by_person else "what every template gets; it is"
     if info.by_setting:
         whose = "what `DYNAMO_MCP_TRUSTED` gives templates of its place; it is"
-    commit = f", commit {info.revision}" if info.revision else ""
+    commit = f", revision {info.revision}" if info.revision else ""
     inside = f" in {info.directory}" if info.directory else ""
     say(f"  {whose} {info.url}{inside}{commit}, digest {info.digest}")
     for line in _runs(info, "contained" if info.changed else info.trust):

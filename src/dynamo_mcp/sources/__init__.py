@@ -31,6 +31,9 @@ __all__ = ["default_name", "display", "fetch", "fetched", "parse"]
 
 _DIGITS = 32
 _LONGEST_NAME = 40
+_OF_REPOSITORY = re.compile(r"^(https://[^/]+(?:/[^/]+)+?)/(?:-/)?archive/.*$")
+"""What hosts make of a repository: its name says more than that of the branch or tag."""
+_ENDING = re.compile(r"\.(?:zip|tar|t[a-z0-9]+)?(?:\.[a-z0-9]+)?$", re.IGNORECASE)
 
 
 async def fetch(location: Location, *, store: Store, settings: Settings, progress: Progress) -> Checkout:
@@ -67,6 +70,12 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
         left_out: tuple[str, ...] = ()
         if location.kind == "git":
             revision, listed = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
+        elif location.kind == "archive":
+            from dynamo_mcp.sources import archive  # noqa: PLC0415 - few come so, and starting up would pay for it
+
+            revision, left_out = await archive.fetch(location, tree, store=store, settings=settings, progress=progress)
+            # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
+            listed = location.address.startswith("/")
         else:
             left_out = await local.copy(location, tree, settings=settings, progress=progress)
         content = await anyio.to_thread.run_sync(digest, tree)
@@ -90,6 +99,8 @@ def default_name(location: Location) -> str:
         InvalidName: Nothing of the location can be a name.
     """
     place = location.directory or unquote(location.address)
+    if location.kind == "archive" and location.directory is None:
+        place = _ENDING.sub("", _OF_REPOSITORY.sub(r"\1", place))
     last = re.split(r"[/:]", place.rstrip("/"))[-1].removesuffix(".git").lower()
     bare = re.sub(r"-(?:cookiecutter|template)$", "", last.removeprefix("cookiecutter-"))
     name = re.sub(r"[^a-z0-9._-]+", "-", bare).lstrip("._-")[:_LONGEST_NAME].rstrip("._-")
@@ -117,4 +128,4 @@ def fetched(location: Location, tree: Checkout) -> dict[str, Any]:
 
 def display(location: Location) -> str:
     """Return a location's address as clients read it, without anything secret."""
-    return safe_address(location.address) if location.kind == "git" else location.address
+    return safe_address(location.address) if "://" in location.address or location.kind == "git" else location.address

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.folders import is_allowed, parse_file_url, parse_path
+from dynamo_mcp.sources.folders import is_allowed, is_archive, parse_file_url, parse_path
 from dynamo_mcp.sources.wording import ALLOWED, SIGN_IN, safe_address, shown
 from dynamo_mcp.types import Location, LocationKind
 
@@ -57,22 +57,26 @@ def parse(
         raise InvalidLocation(f"The location `{address}` begins with `-`", hint=ALLOWED)
     kind, address = _kind_and_address(address, settings)
     revision = _parse_revision(revision, settings)
+    if kind == "archive" and revision is not None:
+        raise InvalidLocation(
+            f"`{address}` is an archive, which has no revision `{revision}`",
+            hint="leave `checkout` out, or give the repository that it was made of",
+        )
     if kind == "local" and revision is not None:
         raise InvalidLocation(
             f"`{address}` is a folder, which has no revision `{revision}`",
             hint=f"leave `checkout` out, or give the repository as `file://{address}`",
         )
-    if kind == "git" and live:
-        raise InvalidLocation(
-            f"`{address}` is a repository, which can't be live", hint="only a folder can; leave `live` out"
-        )
+    if kind != "local" and live:
+        what = "a repository" if kind == "git" else "an archive"
+        raise InvalidLocation(f"`{address}` is {what}, which can't be live", hint="only a folder can; leave `live` out")
     return Location(kind, address, revision, _parse_directory(directory), live)
 
 
 def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, str]:
     safe = safe_address(address)
     if "://" in address:
-        return "git", _parse_url(address, settings)
+        return _parse_url(address, settings)
     if found := re.match(r"([A-Za-z0-9+.-]*)::", address):
         raise InvalidLocation(f"`{safe}` asks git to run `git-remote-{found[1]}`, which is not allowed", hint=ALLOWED)
     if address.split(":", 1)[0].lower() in _INDEXES and "://" not in address:
@@ -89,31 +93,23 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
         return parse_path(address, settings)
     if found := _SCP.fullmatch(address):
         return "git", _parse_scp(found, address)
-    if is_allowed(address, settings) and Path(address).is_dir():
+    if is_allowed(address, settings) and (Path(address).is_dir() or (is_archive(address) and Path(address).is_file())):
         return parse_path(address, settings)
     raise InvalidLocation(f"`{safe}` is neither an address nor the path of a folder", hint=ALLOWED)
 
 
-def _parse_url(address: str, settings: Settings) -> str:
+def _parse_url(address: str, settings: Settings) -> tuple[LocationKind, str]:
     safe = safe_address(address)
     scheme = address.split("://", 1)[0].lower()
     if scheme == "file":
-        return parse_file_url(address, settings)
+        return "git", parse_file_url(address, settings)
     if scheme in {"http", "git"}:
         raise InvalidLocation(
             f"`{safe}` would be fetched without encryption", hint=f"use `https{safe[len(scheme) :]}`, or ssh"
         )
     if scheme not in {"https", "ssh"}:
         raise InvalidLocation(f"`{safe}` has the scheme `{scheme}`, which is not allowed", hint=ALLOWED)
-    _check_characters(address)
-    try:
-        parts = urlsplit(address)
-        port = parts.port  # it raises when the port is no number
-    except ValueError as error:
-        raise InvalidLocation(f"`{safe}` is not a URL: its host or port can't be read", hint=ALLOWED) from error
-    if port == 0:  # no host listens there, and who checks may take it for none that was given
-        raise InvalidLocation(f"`{safe}` has the port 0", hint="leave it out, or give the host's own")
-    _check_user_and_host(scheme, parts.netloc, safe)
+    parts = _split(address, scheme)
     if parts.query or parts.fragment or address.endswith(("?", "#")):
         raise InvalidLocation(
             f"`{safe}` has a query or a fragment", hint="give the repository's address alone; " + SIGN_IN
@@ -127,7 +123,32 @@ def _parse_url(address: str, settings: Settings) -> str:
     path = unquote(parts.path)
     if not path.strip("/") or not path.isprintable() or "\\" in path:
         raise InvalidLocation(f"`{safe}` names no repository on that host", hint=ALLOWED)
-    return f"{scheme}://{parts.netloc}{parts.path}"
+    kind: LocationKind = "archive" if scheme == "https" and is_archive(path) else "git"
+    return kind, f"{scheme}://{parts.netloc}{parts.path}"
+
+
+def checked_url(address: str) -> str:
+    """Return an https address of a file, to which another one led: it may have a query.
+
+    Raises:
+        InvalidLocation: It can't be read by everybody alike, or holds a secret.
+    """
+    _split(address, "https")
+    return urlsplit(address)._replace(fragment="").geturl()
+
+
+def _split(address: str, scheme: str) -> SplitResult:
+    safe = safe_address(address)
+    _check_characters(address)
+    try:
+        parts = urlsplit(address)
+        port = parts.port  # it raises when the port is no number
+    except ValueError as error:
+        raise InvalidLocation(f"`{safe}` is not a URL: its host or port can't be read", hint=ALLOWED) from error
+    if port == 0:  # no host listens there, and who checks may take it for none that was given
+        raise InvalidLocation(f"`{safe}` has the port 0", hint="leave it out, or give the host's own")
+    _check_user_and_host(scheme, parts.netloc, safe)
+    return parts
 
 
 def _check_user_and_host(scheme: str, network: str, safe: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -11,6 +12,8 @@ from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.wording import ALLOWED
 from dynamo_mcp.types import LocationKind
+
+_ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|tbz2?|txz|tzst|tar\.(?:gz|bz2|xz|zst))$", re.IGNORECASE)
 
 
 def parse_file_url(address: str, settings: Settings) -> str:
@@ -29,11 +32,15 @@ def parse_file_url(address: str, settings: Settings) -> str:
 
 
 def parse_path(address: str, settings: Settings) -> tuple[LocationKind, str]:
-    """Return a folder's kind (a bare repository is git, every other folder is local) and its address.
+    """Return a path's kind (a bare repository is git, every other folder is local, a file is an archive) and address.
 
     Raises:
         InvalidLocation: It is not there, or not allowed.
     """
+    if is_archive(address):
+        real = _allowed(address, settings)
+        if os.path.isfile(real):  # noqa: PTH113 - a str like its neighbours
+            return "archive", real
     real = _allowed_folder(address, settings)
     folder = Path(real)
     if _is_repository(folder):
@@ -45,18 +52,29 @@ def _is_repository(folder: Path) -> bool:
     return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
 
 
-def _allowed_folder(path: str, settings: Settings) -> str:
-    """Return a folder's real path; whether one exists is told only to those who may use it."""
+def is_archive(path: str) -> bool:
+    """Tell from a name whether it is an archive's; what it holds says which."""
+    return _ARCHIVE.search(path) is not None
+
+
+def _allowed(path: str, settings: Settings) -> str:
+    """Return a real path; whether something is there is told only to those who may use it."""
     real = os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - a user that isn't known stays as it is
     if not is_allowed(real, settings):
         raise InvalidLocation(
             f"`{path}` lies outside the folders that templates may come from",
             hint="ask the operator to allow it with `--source-root` or `DYNAMO_MCP_SOURCE_ROOTS`",
         )
+    return real
+
+
+def _allowed_folder(path: str, settings: Settings) -> str:
+    """Return a folder's real path."""
+    real = _allowed(path, settings)
     if not os.path.isdir(real):  # noqa: PTH112 - a str like its neighbours
         what = "is a file, not a folder" if os.path.exists(real) else "is not there"  # noqa: PTH110 - likewise
         raise InvalidLocation(
-            f"`{path}` {what}", hint="give a folder that holds a `cookiecutter.json`, or a repository"
+            f"`{path}` {what}", hint="give a folder that holds a `cookiecutter.json`, a repository, or an archive"
         )
     return real
 

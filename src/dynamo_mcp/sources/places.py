@@ -21,7 +21,7 @@ def is_among(location: Location, trusted: Iterable[str]) -> bool:
     """Tell whether a location is one of the operator's own."""
     address = location.address
     segments = unquote(address).split("://")[-1].lstrip("/").split("/")
-    if any(part in {"", ".", ".."} for part in segments) or (location.kind == "git" and "%" in address):
+    if any(part in {"", ".", ".."} for part in segments) or ("%" in address and not address.startswith("/")):
         return False  # whoever fetches it may read it as another place than it begins with
     return any(_is_of(address, _spelled(own)) for own in trusted)
 
@@ -60,7 +60,7 @@ def _is_of(address: str, own: str) -> bool:
 def _place(location: Location) -> Path | str:
     """Return a folder, or a host and a path on it as no two repositories have them."""
     address = unquote(location.address)
-    if location.kind == "local" or address.startswith("file://"):
+    if address.startswith(("/", "file://")):
         return Path(os.path.realpath(address.removeprefix("file://")))
     found = _WITH_SCHEME.fullmatch(address) or _SCP.fullmatch(address)
     if found is None:

@@ -7,14 +7,20 @@ nothing is sent along, every step is https, its host is checked and the connecti
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.addresses import parse
+from dynamo_mcp.sources.addresses import checked_url, parse
 from dynamo_mcp.sources.hosts import Route, route_to
 from dynamo_mcp.sources.wording import redacted, safe_address
 from dynamo_mcp.text import plain
+
+if TYPE_CHECKING:
+    import httpx2
 
 MOST = 5
 SECONDS_PER_STEP = 30.0
@@ -27,7 +33,8 @@ async def follow(address: str, *, asking: str, settings: Settings) -> tuple[str,
 
     Args:
         address: As it was typed.
-        asking: What is asked for below the address; a redirect has to keep it.
+        asking: What is asked for below the address; a redirect has to keep it. Empty for a file, which may lead to
+            any path and query.
         settings: Who speaks, the hosts that an operator allows, proxies and certificates.
 
     Returns:
@@ -63,39 +70,65 @@ def _next(at: str, leads: str, asking: str, settings: Settings) -> str:
     if not target.endswith(asking):
         raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
     try:
+        if not asking:
+            return checked_url(target)
         return parse(target.removesuffix(asking), settings=settings).address
     except InvalidLocation as error:
         raise InvalidLocation(f"`{at}` is redirected: {error.message}", hint=error.hint) from error
 
 
 async def leads_on(url: str, route: Route, settings: Settings) -> str | None:
-    """Ask a host, and return where it leads on to; None when it doesn't."""
+    """Ask a host, and return where it leads on to; None when it doesn't.
+
+    Raises:
+        FetchFailed: It can't be asked.
+    """
+    async with answered(url, route, settings) as answer:
+        return answer.headers.get("location") if answer.status_code in _MOVED else None
+
+
+@asynccontextmanager
+async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[httpx2.Response]:
+    """Ask a host, and yield what it answers, whose content is not read yet.
+
+    Raises:
+        FetchFailed: It can't be asked.
+    """
     import httpx2  # noqa: PLC0415 - hardly any address leads on, and starting up would pay for it
 
     host = httpx2.URL(url).netloc
     said: Exception | None = None
-    for address in route.addresses or (route.host,):
-        # The certificate is the host's, whatever the address; nothing is sent along that anybody could keep.
-        asked = httpx2.URL(url, host=address)
-        try:
-            async with (
-                httpx2.AsyncClient(
-                    verify=_certificates(settings.passed),
-                    proxy=_with_scheme(route.proxy),
-                    trust_env=False,
-                    timeout=SECONDS_PER_STEP,
-                ) as client,
-                client.stream(
-                    "GET", asked, headers={"Host": host.decode()}, extensions={"sni_hostname": route.host}
-                ) as answer,
-            ):
-                return answer.headers.get("location") if answer.status_code in _MOVED else None
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
-            said = error
-    raise FetchFailed(
-        f"`{safe_address(url)}` can't be asked where it leads: {plain(redacted(str(said)), 200)}",
-        hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
-    ) from said
+    async with AsyncExitStack() as stack:
+        answer: httpx2.Response | None = None
+        for address in route.addresses or (route.host,):
+            # The certificate is the host's, whatever the address; nothing is sent along that anybody could keep.
+            asked = httpx2.URL(url, host=address)
+            try:
+                client = await stack.enter_async_context(
+                    httpx2.AsyncClient(
+                        verify=_certificates(settings.passed),
+                        proxy=_with_scheme(route.proxy),
+                        trust_env=False,
+                        timeout=SECONDS_PER_STEP,
+                    )
+                )
+                answer = await stack.enter_async_context(
+                    client.stream(
+                        "GET",
+                        asked,
+                        headers={"Host": host.decode(), "Accept-Encoding": "identity"},
+                        extensions={"sni_hostname": route.host},
+                    )
+                )
+                break
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
+                said = error
+        if answer is None:
+            raise FetchFailed(
+                f"`{safe_address(url)}` can't be asked: {plain(redacted(str(said)), 200)}",
+                hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
+            ) from said
+        yield answer
 
 
 def _certificates(passed: dict[str, str]) -> ssl.SSLContext | bool:

@@ -86,15 +86,9 @@ class Lint:
         self.entries[entry.path] = entry
         self._bytes += entry.size
         if len(self.entries) > self._settings.template_files:
-            raise InvalidTemplate(
-                f"`{self._where}` has more than {self._settings.template_files} files and folders",
-                hint="name a smaller template, or allow more with `DYNAMO_MCP_TEMPLATE_FILES`",
-            )
+            raise too_many(self._where, self._settings)
         if self._bytes > self._settings.template_bytes:
-            raise InvalidTemplate(
-                f"`{self._where}` has more than {self._settings.template_bytes} bytes",
-                hint="name a smaller template, or allow more with `DYNAMO_MCP_TEMPLATE_BYTES`",
-            )
+            raise too_big(self._where, self._settings)
         if problem := _name_problem(entry.path):
             self.refuse(f"{shown(entry.path)} {problem}")
         if entry.kind == "link":
@@ -191,6 +185,22 @@ class Lint:
         else:
             hint = "check the address: nothing there holds a `cookiecutter.json`"
         raise InvalidLocation(f"There is no folder `{directory}` in `{self._where}`", hint=hint)
+
+
+def too_many(where: str, settings: Settings) -> InvalidTemplate:
+    """Return the error for a tree of too many entries."""
+    return InvalidTemplate(
+        f"`{where}` has more than {settings.template_files} files and folders",
+        hint="name a smaller template, or allow more with `DYNAMO_MCP_TEMPLATE_FILES`",
+    )
+
+
+def too_big(where: str, settings: Settings) -> InvalidTemplate:
+    """Return the error for a tree of too many bytes."""
+    return InvalidTemplate(
+        f"`{where}` has more than {settings.template_bytes} bytes",
+        hint="name a smaller template, or allow more with `DYNAMO_MCP_TEMPLATE_BYTES`",
+    )
 
 
 def is_rendered(path: str) -> bool:

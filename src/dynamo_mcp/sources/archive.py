@@ -1,0 +1,87 @@
+"""How is a template fetched as an archive? The file is had first, whole and of a bounded size, then it is unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from functools import partial
+from pathlib import Path
+
+import anyio.from_thread
+import anyio.to_thread
+
+from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.download import download
+from dynamo_mcp.sources.tree import too_big
+from dynamo_mcp.sources.unpacking import unpack
+from dynamo_mcp.store import Store
+from dynamo_mcp.types import Location
+
+_CHUNK = 1 << 20
+
+
+async def fetch(
+    location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
+) -> tuple[str, tuple[str, ...]]:
+    """Fetch an archive and unpack it.
+
+    Args:
+        location: A file on this machine, or an https address.
+        tree: The folder to make.
+        store: Where the file is kept meanwhile.
+        settings: Limits, the password, and how the network is reached.
+        progress: What the steps are reported to.
+
+    Returns:
+        The file's SHA-256, in hexadecimal; and what was left out of a folder that projects are made of.
+
+    Raises:
+        InvalidTemplate: It is too big, or something in it can't be used.
+        InvalidLocation: The file, or the directory in it, is not there.
+        PasswordNeeded: It is encrypted.
+        FetchFailed: It can't be had, or is damaged.
+    """
+    async with store.staged() as folder:
+        folder.mkdir(mode=0o700)
+        file = folder / "archive"
+        if location.address.startswith("/"):
+            await progress.detail(f"copying `{location.address}`")
+            await anyio.to_thread.run_sync(partial(_copy, location.address, file, settings))
+        else:
+            await download(location.address, file, settings=settings, progress=progress)
+        digest = await anyio.to_thread.run_sync(_sha256, file)
+        await progress.detail("unpacking")
+        left_out = await anyio.to_thread.run_sync(
+            partial(unpack, file, tree, where=location.address, directory=location.directory, settings=settings)
+        )
+    return digest, left_out
+
+
+def _copy(address: str, target: Path, settings: Settings) -> None:
+    """Copy a file that somebody may change meanwhile, or put something else in the place of."""
+    try:
+        # Neither through a link, nor waiting for whoever writes into a pipe.
+        source = os.open(address, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(source, "rb") as reader, target.open("xb") as writer:  # noqa: PTH123 - opened by descriptor
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                raise InvalidLocation(f"`{address}` is no file", hint="give the path of an archive, or of a folder")
+            written = 0
+            while chunk := reader.read(_CHUNK):
+                anyio.from_thread.check_cancelled()
+                written += len(chunk)
+                if written > settings.template_bytes:
+                    raise too_big(address, settings)
+                writer.write(chunk)
+    except OSError as error:
+        raise FetchFailed(
+            f"Can't take in `{address}`: {error.strerror or error}",
+            hint="make the file readable, and see that the disk of the home has room",
+        ) from error
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
