@@ -11,8 +11,8 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def taken_bytes(process: int) -> int | None:
-    """Return what a process has in memory, what it shares being divided by those who share it (PSS); None if untold."""
-    return _field(Path(f"/proc/{process}/smaps_rollup"), "Pss")
+    """Return what a process has in memory that is of no file, whether or not forks of it share that; None if untold."""
+    return _field(Path(f"/proc/{process}/status"), "RssAnon")
 
 
 def free_bytes() -> int:

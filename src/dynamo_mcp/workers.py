@@ -102,7 +102,7 @@ class Worker:
         await self.at.process.wait()
 
     def bytes(self) -> int | None:
-        """Return what it has in memory that no other process has, more or less; None where that is not told."""
+        """Return what it has in memory of its own, which its jobs share at first; None where that is not told."""
         return taken_bytes(self.at.number)
 
     def printed(self, temporary: Path) -> str | None:
