@@ -97,7 +97,7 @@ async def test_a_renderer_is_in_a_group_that_is_gone_with_it(home: Home) -> None
         project = await dynamo.create_project("one", str(home.outputs))
         assert project.tier == "strong"
         (group,) = groups(home)
-        await until(lambda: len(processes(group)) == 2)  # the job's supervisor may still be leaving
+        await until(lambda: len(processes(group)) == 4)  # bubblewrap, the worker, and those of the next job
         commands = [Path(f"/proc/{process}/cmdline").read_bytes() for process in processes(group)]
         assert all(b"worker.py" in command for command in commands)
     assert groups(home) == []
