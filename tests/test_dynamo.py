@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from conftest import Listener
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import (
     DynamoError,
@@ -313,6 +317,23 @@ async def test_what_is_listed_is_the_same_while_nothing_has_changed_and_not_a_ca
         assert [info.venv_path for info in await dynamo.list_templates()] == [live.venv_path, None]
         await dynamo.remove_template("live")
         assert [info.name for info in await dynamo.list_templates()] == ["one"]
+
+
+async def test_no_other_call_waits_for_the_disk_while_a_template_is_added(home: Home, audited: list[Listener]) -> None:
+    loop = threading.get_ident()
+    on_loop: list[str] = []
+    elsewhere: list[str] = []
+    folders = [str(home.path / name) for name in ("templates", "checkouts", "bases", "venvs")]
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename" and str(arguments[1]).startswith(tuple(folders)):
+            (on_loop if threading.get_ident() == loop else elsewhere).append(str(arguments[1]))
+
+    async with home.open() as dynamo:
+        audited.append(listen)
+        await home.add(dynamo, "one")
+    assert {os.path.relpath(path, home.path).partition("/")[0] for path in elsewhere} >= {"templates", "checkouts"}
+    assert on_loop == []
 
 
 async def test_what_is_removed_is_not_found_and_its_projects_stay(home: Home) -> None:

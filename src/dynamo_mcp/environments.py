@@ -176,11 +176,16 @@ class Environments:
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
                         await anyio.to_thread.run_sync(clone, base, staged)
-                    old = self._store.set_aside(path)
-                    with suppress(FileExistsError):  # a spare, which is claimed without the lock
-                        self._store.publish(staged, path)
+                    old = await anyio.to_thread.run_sync(self._replace, staged, path)
                 await self._store.discard(old)
         return _environment(path, base, plain, marker)
+
+    def _replace(self, staged: Path, path: Path) -> Path:
+        """Put a new environment in its place, in one go; return where the old one is, to be removed."""
+        old = self._store.set_aside(path)
+        with suppress(FileExistsError):  # a spare, which is claimed without the lock
+            self._store.publish(staged, path)
+        return old
 
     async def _made(self, key: str, requirements: tuple[str, ...]) -> _Marker:
         base = self._base(key)
@@ -201,8 +206,7 @@ class Environments:
                     _refuse_intruders(packages_of(staged), self._base(self.key(())), requirements)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
-                old = self._store.set_aside(base)
-                self._store.publish(staged, base)
+                old = await anyio.to_thread.run_sync(self._replace, staged, base)
             await self._store.discard(old)
         return marker
 

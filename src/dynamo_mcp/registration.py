@@ -127,7 +127,8 @@ class Registration:
                     prepared = await self._computed(prepared, progress)
                 await progress.begin("register", "registering " + ", ".join(f"`{new.name}`" for new in prepared))
                 prepared = [await bound(new) if _of_its_own(new) else new for new in _together(prepared)]
-                self._save(prepared)
+                # Whoever is cancelled meanwhile waits for it: what is recorded is registered.
+                await anyio.to_thread.run_sync(self._save, prepared)
         except BaseException:  # also when cancelled, nothing of it is left
             with anyio.CancelScope(shield=True):
                 for template in (*templates, *prepared):
