@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
+from dynamo_mcp.pins import Pins
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.spares import MARKER, Spares, clone
@@ -63,6 +64,7 @@ class Environments:
         self._uv = Uv(settings)
         self._uses = Uses(store)
         self._plain: set[Path] = set()
+        self._pins = Pins(store, self._uv)
         self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._seen: tuple[int, ...] = ()
@@ -160,8 +162,7 @@ class Environments:
         Raises:
             EnvironmentFailed: The package index could not be asked; with uv's message.
         """
-        async with self._store.staged() as nowhere:
-            return await self._uv.lacks(nowhere, (COOKIECUTTER, *requirements))
+        return await self._pins.lacks(self.key(requirements), (COOKIECUTTER, *requirements))
 
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
@@ -199,8 +200,7 @@ class Environments:
             if not anew and health(base) is None:  # another process was faster
                 return _read_marker(base)
             async with self._store.staged() as staged:
-                await self._uv.create(staged)
-                await self._uv.install(staged, (COOKIECUTTER, *requirements))
+                await self._install(staged, key, (COOKIECUTTER, *requirements))
                 with words("make an environment", base):
                     marker = _survey(staged, key)
                     _refuse_intruders(packages_of(staged), self._base(self.key(())), requirements)
@@ -209,6 +209,20 @@ class Environments:
                 old = await anyio.to_thread.run_sync(self._replace, staged, base)
             await self._store.discard(old)
         return marker
+
+    async def _install(self, staged: Path, key: str, requirements: tuple[str, ...]) -> None:
+        """Make an environment of what is pinned; what the index no longer has is resolved anew, once."""
+        known = self._pins.path(key).exists()
+        await self._uv.create(staged)
+        pinned = await self._pins.ensure(key, requirements)
+        try:
+            await self._uv.install(staged, pinned)
+        except EnvironmentFailed as error:
+            # A file that is another one now is somebody's mistake or attack, and never taken without a word.
+            if not known or "ash mismatch" in error.message:
+                raise
+            self._pins.forget(key)
+            await self._install(staged, key, requirements)
 
 
 def python_of(environment: Path) -> Path:

@@ -26,6 +26,7 @@ HIDDEN = ".dynamo-mcp-"
 FOLDERS = (
     "templates",
     "checkouts",
+    "requirements",
     "bases",
     "spares",
     "venvs",
