@@ -46,8 +46,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
             subjects = _subjects(served, connected, kind, steps)
             if kind == SMALL:
                 subjects += await _peers(folder)
-            for place, subject in enumerate(subjects):  # everybody has run before
-                await subject.run(folder / kind / f"first-{place}")
+            await _check(subjects, folder / kind)
             rounds = 1 if quick else 7 if like.slow else 25
             samples = await interleave(subjects, rounds=rounds, folder=folder / kind)
             comparisons[kind] = compare(f"a create of {kind}, warm", samples, baseline=COMMAND)
@@ -55,6 +54,22 @@ async def measure(folder: Path, *, quick: bool) -> Result:
             breakdown[kind] = {step: round(seconds * MILLISECONDS, 2) for step, seconds in medians.items()}
         confinement = await served.confinement()
     return Result("create", tuple(comparisons.values()), confinement, breakdown, claims(comparisons))
+
+
+async def _check(subjects: list[Subject], folder: Path) -> None:
+    """Run everybody once, and see that all make the same; cruft adds a record of its own.
+
+    Raises:
+        RuntimeError: They don't.
+    """
+    made: list[dict[str, bytes]] = []
+    for place, subject in enumerate(subjects):
+        path = folder / f"first-{place}"
+        await subject.run(path)
+        found = templates.contents(path)
+        made.append({name: content for name, content in found.items() if not name.endswith(".cruft.json")})
+        if made[-1] != made[0]:
+            raise RuntimeError(f"{subject.name} makes another project than {subjects[0].name}, in {folder}")
 
 
 def claims(comparisons: dict[str, Comparison]) -> tuple[Claim, ...]:
@@ -92,8 +107,8 @@ def _subjects(served: Served, connected: Connected, kind: str, steps: list[dict[
 async def _peers(folder: Path) -> list[Subject]:
     """Return what others use for the same: each in an environment of its own, none of which is ours."""
     home, cache = folder / "command-home", folder.parent / "peers-cache"
-    copier = await peers.tool(folder.parent / "copier", "copier", cache=cache)
-    cruft = await peers.tool(folder.parent / "cruft", "cruft", cache=cache)
+    copier = await peers.tool(folder.parent / "copier", peers.COPIER)
+    cruft = await peers.tool(folder.parent / "cruft", peers.CRUFT)
     for_copier = templates.write_for_copier(folder / "for-copier")
     repository = await peers.git_repository(templates.write(folder / "for-cruft"))
     template = folder / name(SMALL)

@@ -14,13 +14,12 @@ from benchmarks import peers
 from benchmarks.measuring import Comparison, Result, Subject, compare, faster, interleave
 from dynamo_mcp import settings
 from dynamo_mcp.environments import Environments, health
-from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import open_store
 
 DYNAMO = "Dynamo"
 UV = "uv venv + uv pip install"
-UNCOMPILED = "uv, without bytecode"
+COMPILED = "the same, bytecode compiled"
 PIP = "venv + pip"
 LEAST_TIMES_OF_PIP, LEAST_TIMES_OF_UV = 120.0, 2.5
 SPARE_TIMES_OF_PIP, SPARE_TIMES_OF_UV = 10_000.0, 500.0
@@ -54,7 +53,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_PIP),
         faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_UV, than=UV),
         faster("a spare environment, claimed,", spare, DYNAMO, SPARE_TIMES_OF_PIP),
-        faster("a spare environment, claimed,", spare, DYNAMO, SPARE_TIMES_OF_UV, than=UNCOMPILED),
+        faster("a spare environment, claimed,", spare, DYNAMO, SPARE_TIMES_OF_UV, than=UV),
     )
     return Result("environment", (cold, warm, spare), claims=claims)
 
@@ -84,10 +83,13 @@ async def _warm(folder: Path, known: _Known, *, rounds: int) -> Comparison:
         async def uv(path: Path) -> None:
             await peers.uv_venv_and_install(path, cache=known.uv)
 
+        async def compiled(path: Path) -> None:
+            await peers.uv_venv_and_install(path, cache=known.uv, compiled=True)
+
         async def pip(path: Path) -> None:
             await peers.venv_and_pip(path, cache=known.pip)
 
-        subjects = [Subject(DYNAMO, ours), Subject(UV, uv), Subject(PIP, pip)]
+        subjects = [Subject(DYNAMO, ours), Subject(UV, uv), Subject(COMPILED, compiled), Subject(PIP, pip)]
         samples = await interleave(subjects, rounds=rounds, folder=folder)
         for path in (known.home / "venvs").iterdir():
             _check(path)
@@ -110,24 +112,14 @@ async def _spare(folder: Path, known: _Known, *, rounds: int) -> Comparison:
         async def uv(path: Path) -> None:
             await peers.uv_venv_and_install(path, cache=known.uv)
 
-        async def uncompiled(path: Path) -> None:
-            await _uncompiled(path, cache=known.uv)
-
         async def pip(path: Path) -> None:
             await peers.venv_and_pip(path, cache=known.pip)
 
-        subjects = [Subject(DYNAMO, ours), Subject(UV, uv), Subject(UNCOMPILED, uncompiled), Subject(PIP, pip)]
+        subjects = [Subject(DYNAMO, ours), Subject(UV, uv), Subject(PIP, pip)]
         samples = await interleave(subjects, rounds=rounds, folder=folder)
         for path in (known.home / "venvs").glob("spare-*"):
             _check(path)
     return compare("a spare environment claimed", samples, baseline=PIP)
-
-
-async def _uncompiled(path: Path, *, cache: Path) -> None:
-    """Make an environment with two plain commands of uv, whose first run then compiles."""
-    more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1", "UV_OFFLINE": "1"}
-    await peers.do([peers.UV, "venv", "--quiet", "--python", peers.PYTHON, path], **more)
-    await peers.do([peers.UV, "pip", "install", "--quiet", "--python", path, COOKIECUTTER], **more)
 
 
 @asynccontextmanager

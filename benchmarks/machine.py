@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import msgspec
 
+from benchmarks import peers
 from dynamo_mcp.requirements import COOKIECUTTER
 
 
@@ -16,6 +17,7 @@ class Machine(msgspec.Struct, frozen=True):
 
     Attributes:
         cores: Processors that this process may use.
+        peers: The versions of the programs that are measured beside ours.
         load: The average number of busy processes in the minute before.
     """
 
@@ -25,13 +27,15 @@ class Machine(msgspec.Struct, frozen=True):
     python: str
     uv: str
     cookiecutter: str
+    peers: tuple[str, ...]
     load: float
 
     def __str__(self) -> str:
         """Return one line."""
+        beside = ", ".join(self.peers).replace("==", " ")
         return (
             f"{self.cores} cores ({self.architecture}), {self.kernel}, Python {self.python}, uv {self.uv}, "
-            f"cookiecutter {self.cookiecutter}; load before the start: {self.load:.1f}"
+            f"cookiecutter {self.cookiecutter}, {beside}; load before the start: {self.load:.1f}"
         )
 
 
@@ -45,5 +49,6 @@ def describe() -> Machine:
         platform.python_version(),
         version("uv"),
         COOKIECUTTER.partition("==")[2],
+        (peers.VIRTUALENV, peers.COPIER, peers.CRUFT),
         os.getloadavg()[0],
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import shutil
 import zipfile
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -11,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from benchmarks import environment, peers
 from benchmarks.environment import DYNAMO, PIP, UV
 from benchmarks.measuring import Comparison, Result, Subject, compare, interleave
 
 VIRTUALENV = "virtualenv + pip"
+LINKING = "hard-linking a ready environment"
 PACKAGES = (10, 20, 50, 100)
 AT_ONCE = (1, 8, 32)
 MODULES = 10
@@ -37,9 +41,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
     sizes = PACKAGES[:1] if quick else PACKAGES
     names = [publish(folder / "index", f"measured_{number}") for number in range(max(sizes))]
     measuring = _Measuring(folder, (folder / "index").as_uri())
-    measuring.virtualenv = await peers.tool(
-        folder.parent / "virtualenv", "virtualenv", cache=folder.parent / "peers-cache"
-    )
+    measuring.virtualenv = await peers.tool(folder.parent / "virtualenv", peers.VIRTUALENV)
     rounds = 1 if quick else 5
     found = [await measuring.of(tuple(names[:size]), rounds=rounds) for size in sizes]
     found += [await measuring.at_once(count, rounds=rounds) for count in (AT_ONCE[:1] if quick else AT_ONCE)]
@@ -75,7 +77,18 @@ class _Measuring:
             async def pip(path: Path) -> None:
                 await peers.venv_and_pip(path, cache=self._pip, more=requirements, index=index)
 
-            subjects = [Subject(DYNAMO, dynamo), Subject(UV, uv), Subject(VIRTUALENV, virtualenv), Subject(PIP, pip)]
+            async def linked(path: Path) -> None:
+                # What uv made first, which is there by then.
+                link = partial(shutil.copytree, folder / "first-1", path, symlinks=True, copy_function=os.link)
+                await anyio.to_thread.run_sync(link)
+
+            subjects = [
+                Subject(DYNAMO, dynamo),
+                Subject(UV, uv),
+                Subject(VIRTUALENV, virtualenv),
+                Subject(PIP, pip),
+                Subject(LINKING, linked),
+            ]
             for place, subject in enumerate(subjects):
                 await subject.run(folder / f"first-{place}")
             samples = await interleave(subjects, rounds=rounds, folder=folder)

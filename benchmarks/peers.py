@@ -24,6 +24,9 @@ PYTHON = Path(os.path.realpath(sys.executable))
 UV = Path(uv.find_uv_bin())
 """The binary itself, for the same reason."""
 
+VIRTUALENV, COPIER, CRUFT = "virtualenv==21.15.7", "copier==9.19.1", "cruft==2.16.0"
+"""Programs that are measured beside ours; none is a dependency."""
+
 _DROPPED = (
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONPYCACHEPREFIX",
@@ -83,13 +86,15 @@ async def _pip(path: Path, cache: Path, more: Sequence[str], index: str | None) 
     await do([*command, *more], PIP_CACHE_DIR=str(cache), PIP_DISABLE_PIP_VERSION_CHECK="1")
 
 
-async def uv_venv_and_install(path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None) -> None:
-    """Make the same environment with uv, bytecode included."""
+async def uv_venv_and_install(
+    path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None, compiled: bool = False
+) -> None:
+    """Make the same environment with two commands of uv, which compiles no bytecode unless it is told to."""
     variables = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
     variables |= {"UV_INDEX": index} if index else {}
     await do([UV, "venv", "--quiet", "--python", PYTHON, path], **variables)
-    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", COOKIECUTTER]
-    await do([*command, *more], **variables)
+    command: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", path, COOKIECUTTER, *more]
+    await do([*command, *(["--compile-bytecode"] if compiled else [])], **variables)
 
 
 async def git_clone(url: str, path: Path) -> None:
@@ -155,10 +160,23 @@ def linux() -> None:
         raise CommandFailed(f"what processes hold is read from /proc, which {sys.platform} has not")
 
 
-async def tool(path: Path, package: str, *, cache: Path) -> Path:
-    """Make an environment that holds a program, bytecode compiled, unless it is there; return its path."""
+async def tool(path: Path, package: str) -> Path:
+    """Make an environment that holds a program, bytecode compiled, unless it is there.
+
+    uv's own cache keeps what was fetched, so that only the first run on a machine needs the package index.
+
+    Args:
+        path: Where.
+        package: Its requirement.
+
+    Returns:
+        The path.
+
+    Raises:
+        CommandFailed: It can't be had; a comparison without a peer would be another one.
+    """
     if not path.exists():
-        more = {"UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
+        more = {"UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
         await do([UV, "venv", "--quiet", "--python", PYTHON, path], **more)
         await do([UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", package], **more)
     return path
