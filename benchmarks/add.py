@@ -53,9 +53,9 @@ async def measure(folder: Path, *, quick: bool) -> Result:
     for each in ("added", "created", "sustained", "repositories", "command-home"):
         (folder / each).mkdir()
     caches = folder.parent / "plain-cache", folder.parent / "peers-cache"
-    plain, naive = folder / "first-pip", folder / "first-uv"  # what they fetch is in their caches then
-    await peers.venv_and_pip(plain, cache=caches[0])
-    await peers.uv_venv_and_install(naive, cache=caches[1])
+    # What they fetch is in their caches then.
+    await peers.plain(folder.parent)
+    await peers.uv_venv_and_install(folder / "first-uv", cache=caches[1])
     repositories = _Repositories(folder / "repositories")
     await repositories.prepare(1)
     async with over_stdio(folder / "home", folder) as connected:

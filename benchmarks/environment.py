@@ -47,8 +47,8 @@ async def measure(folder: Path, *, quick: bool) -> Result:
     cold = await _cold(folder / "cold", rounds=1 if quick else 3)
     runs = [folder / "cold" / f"run-0-{place}" for place in range(len(cold.samples))]
     known = _Known(runs[0], _cache(runs[1]), _cache(runs[2]))
-    warm = await _warm(folder / "warm", known, rounds=2 if quick else 9)
-    spare = await _spare(folder / "spare", known, rounds=2 if quick else 9)
+    warm = await _warm(folder / "warm", known, rounds=1 if quick else 9)
+    spare = await _spare(folder / "spare", known, rounds=1 if quick else 9)
     claims = (
         faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_PIP),
         faster("a new environment, warm,", warm, DYNAMO, LEAST_TIMES_OF_UV, than=UV),

@@ -23,9 +23,10 @@ VIRTUALENV = "virtualenv + pip"
 LINKING = "hard-linking a ready environment"
 PACKAGES = (10, 20, 50, 100)
 AT_ONCE = (1, 8, 32)
+AT_ONCE_QUICK = (2,)
 MODULES = 10
 """Modules of each package; those of the index have about as many in the middle."""
-LEAST_FOR_PIP = 8
+MOST_OF_PIP = 8
 """Environments that pip makes at once at most: thirty-two of them would take a minute, and tell nothing more."""
 
 
@@ -43,8 +44,9 @@ async def measure(folder: Path, *, quick: bool) -> Result:
     measuring = _Measuring(folder, (folder / "index").as_uri())
     measuring.virtualenv = await peers.tool(folder.parent / "virtualenv", peers.VIRTUALENV)
     rounds = 1 if quick else 5
-    found = [await measuring.of(tuple(names[:size]), rounds=rounds) for size in sizes]
-    found += [await measuring.at_once(count, rounds=rounds) for count in (AT_ONCE[:1] if quick else AT_ONCE)]
+    found = [await measuring.of(tuple(names[:size]), rounds=rounds, quick=quick) for size in sizes]
+    counts = AT_ONCE_QUICK if quick else AT_ONCE
+    found += [await measuring.at_once(count, rounds=rounds, pip=not quick) for count in counts]
     return Result("packages", tuple(found))
 
 
@@ -57,7 +59,7 @@ class _Measuring:
         self._uv = folder.parent / "peers-cache"
         self._pip = folder.parent / "plain-cache"
 
-    async def of(self, requirements: tuple[str, ...], *, rounds: int) -> Comparison:
+    async def of(self, requirements: tuple[str, ...], *, rounds: int, quick: bool) -> Comparison:
         """Measure environments of cookiecutter and so many packages, warm: each side has made one before."""
         count = len(requirements)
         folder = self._folder / "packages" / str(count)
@@ -85,16 +87,17 @@ class _Measuring:
             subjects = [
                 Subject(DYNAMO, dynamo),
                 Subject(UV, uv),
+                Subject(LINKING, linked),
                 Subject(VIRTUALENV, virtualenv),
                 Subject(PIP, pip),
-                Subject(LINKING, linked),
             ]
-            for place, subject in enumerate(subjects):
+            # What is slow most of all when it is warm need not be warm to be seen to run.
+            for place, subject in enumerate(subjects[:2] if quick else subjects):
                 await subject.run(folder / f"first-{place}")
             samples = await interleave(subjects, rounds=rounds, folder=folder)
         return compare(f"an environment of cookiecutter and {count} packages, warm", samples, baseline=PIP)
 
-    async def at_once(self, count: int, *, rounds: int) -> Comparison:
+    async def at_once(self, count: int, *, rounds: int, pip: bool) -> Comparison:
         """Measure so many environments of cookiecutter that are asked for at once."""
         folder = self._folder / "at-once" / str(count)
         folder.mkdir()
@@ -106,13 +109,13 @@ class _Measuring:
             async def uv(path: Path) -> None:
                 await peers.uv_venv_and_install(path, cache=self._uv)
 
-            async def pip(path: Path) -> None:
+            async def with_pip(path: Path) -> None:
                 await peers.venv_and_pip(path, cache=self._pip)
 
             subjects = [
                 Subject(DYNAMO, partial(_several, dynamo, count)),
                 Subject(UV, partial(_several, uv, count)),
-                *([Subject(PIP, partial(_several, pip, count))] if count <= LEAST_FOR_PIP else []),
+                *([Subject(PIP, partial(_several, with_pip, count))] if pip and count <= MOST_OF_PIP else []),
             ]
             for place, subject in enumerate(subjects):
                 await subject.run(folder / f"first-{place}")

@@ -72,6 +72,14 @@ async def venv_and_pip(path: Path, *, cache: Path, more: Sequence[str] = (), ind
     await _pip(path, cache, more, index)
 
 
+async def plain(folder: Path) -> Path:
+    """Return an environment that holds cookiecutter, which the benchmarks of one run share, as they do its cache."""
+    path = folder / "plain"
+    if not path.exists():
+        await venv_and_pip(path, cache=folder / "plain-cache")
+    return path
+
+
 async def virtualenv_and_pip(
     program: Path, path: Path, *, cache: Path, more: Sequence[str] = (), index: str | None = None
 ) -> None:

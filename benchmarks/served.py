@@ -88,10 +88,7 @@ async def serve(folder: Path, kinds: Mapping[str, Kind] = MappingProxyType(KINDS
         RuntimeError: They don't.
     """
     (folder / "command-home").mkdir()
-    # Benchmarks of one run share it.
-    plain = folder.parent / "plain"
-    if not plain.exists():
-        await peers.venv_and_pip(plain, cache=folder.parent / "plain-cache")
+    plain = await peers.plain(folder.parent)
     for kind, like in kinds.items():
         templates.write(folder / name(kind), hook=like.hook, files=like.files)
     environment = peers.environment(DYNAMO_MCP_HOME=str(folder / "home"))

@@ -24,10 +24,8 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         folder: An empty folder.
         quick: Few rounds.
     """
-    home, plain, template = folder / "command-home", folder.parent / "plain", folder / NAME
+    home, plain, template = folder / "command-home", await peers.plain(folder.parent), folder / NAME
     home.mkdir()
-    if not plain.exists():
-        await peers.venv_and_pip(plain, cache=folder.parent / "plain-cache")
     templates.write(template)
     more = {"DYNAMO_MCP_HOME": str(folder / "home"), "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode")}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from benchmarks import confinement, measuring, peers, processes, report, served, soak, templates
+from benchmarks.__main__ import MISSED, code
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
@@ -164,6 +165,13 @@ def test_what_is_claimed_to_be_faster_is_told_with_what_was_found() -> None:
 @pytest.mark.parametrize(("percent", "found"), [(50, 5.0), (99, 10.0), (10, 1.0), (1, 1.0)])
 def test_a_percentile_is_one_of_the_values(percent: float, found: float) -> None:
     assert measuring.percentile([float(number) for number in range(10, 0, -1)], percent) == found
+
+
+def test_a_missed_claim_is_no_failure_of_few_rounds() -> None:
+    missed = measuring.Result("it", (), claims=(measuring.Claim("it is fast", "slow", holds=False),))
+    assert code([missed], quick=False) == MISSED
+    assert code([missed], quick=True) == 0
+    assert code([], quick=False) == 0
 
 
 def test_what_many_equal_things_took_is_told_of_one() -> None:
