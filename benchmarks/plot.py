@@ -57,10 +57,11 @@ def draw(comparison: Comparison, path: Path, beneath: str) -> None:
     figure, axes = plt.subplots(figsize=(INCHES_WIDE, INCHES_AROUND + INCHES_OF_BAR * len(bars)), layout="constrained")
     for place, sample in enumerate(reversed(bars)):
         color = OURS if sample.name.lower().startswith("dynamo") else OTHERS
-        axes.barh(place, sample.median, color=color, height=0.6)
-        axes.plot([min(sample.seconds), max(sample.seconds)], [place, place], color="black", linewidth=1)
+        # Points, since a bar's length means nothing on such a scale.
+        axes.plot([min(sample.seconds), max(sample.seconds)], [place, place], color=color, linewidth=3, alpha=0.4)
+        axes.plot(sample.median, place, "o", color=color, markersize=9)
         axes.annotate(
-            _told(comparison, sample), (max(sample.seconds), place), (4, 0), textcoords="offset points", va="center"
+            _told(comparison, sample), (max(sample.seconds), place), (9, 0), textcoords="offset points", va="center"
         )
     for floor in floors:
         axes.axvline(floor.median, color="black", linestyle="--", linewidth=1)
@@ -74,6 +75,9 @@ def draw(comparison: Comparison, path: Path, beneath: str) -> None:
         )
     axes.set_yticks(range(len(bars)), [sample.name for sample in reversed(bars)])
     axes.set_xscale("log")
+    axes.set_ylim(-0.6, len(bars) - 0.4)
+    axes.grid(axis="x", color="#e5e7eb")
+    axes.set_axisbelow(True)
     axes.set_xlim(right=axes.get_xlim()[1] * 8)  # room for what is written beside the longest
     axes.set_xlabel("seconds, medians, and the lowest to the highest round; less is better")
     axes.set_title(comparison.title, loc="left", pad=16 if floors else 6)
