@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ FLOORS = frozenset({"copying the files", "a bare SDK server, the same bytes", "h
 OURS, OTHERS = "#0b6e4f", "#9aa5b1"
 INCHES_WIDE, INCHES_OF_BAR, INCHES_AROUND = 8.0, 0.42, 1.5
 DOTS_PER_INCH = 120
+CHARACTERS = 180
 
 
 def main() -> int:
@@ -82,7 +84,7 @@ def draw(comparison: Comparison, path: Path, beneath: str) -> None:
     axes.set_xlabel("seconds, medians, and the lowest to the highest round; less is better")
     axes.set_title(comparison.title, loc="left", pad=16 if floors else 6)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.text(0.01, -0.03, beneath, fontsize=6, color="#555555", wrap=True)
+    figure.text(0.01, -0.02, textwrap.fill(beneath, CHARACTERS), fontsize=6, color="#555555", va="top")
     for suffix, more in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": DOTS_PER_INCH})):
         figure.savefig(path.with_suffix(suffix), bbox_inches="tight", **more)
     plt.close(figure)
