@@ -16,6 +16,7 @@ MOST_OF_SERVER = 150.0
 MOST_OF_RENDERER = 40.0
 """MB."""
 SECONDS_TO_SETTLE = 2.0
+KB_PER_MB = 1000
 
 
 async def measure(folder: Path, *, quick: bool) -> Result:
@@ -40,7 +41,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         Amount("a server that waits, before it has done anything", tuple(idle), "MB"),
         Amount("the same after 32 creates", (busy,), "MB"),
         Amount("a warm renderer, with what it shares by its share", tuple(renderers), "MB"),
-        Amount("a connection over HTTP, after it has listed the tools", (connection,), "MB"),
+        Amount("a connection over HTTP, after it has listed the tools", (connection * KB_PER_MB,), "kB"),
     )
     claims = (
         Claim(f"a server that waits has less than {MOST_OF_SERVER:g} MB", f"{busy:.0f} MB", busy < MOST_OF_SERVER),
