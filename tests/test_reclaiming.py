@@ -421,6 +421,7 @@ class TestOtherPlaces:
             (opened.home.path / "compiled" / ("a" * 64), outside / GHOST / "folder" / "file"),
             (opened.home.path / "spares", outside),
         ):
+            shutil.rmtree(link, ignore_errors=True)  # an empty folder of the home
             link.symlink_to(target)
             aged(link, 1000 * DAY)
         orphan = checkouts / ("2" * 32)

@@ -81,7 +81,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 parts = _compose(settings, store, confining, renderers, environments)
                 if settings.serves:
                     tasks.start_soon(warm, parts.registry, parts.environments, confining, renderers)
-                tasks.start_soon(parts.reclaiming.watch)
+                    tasks.start_soon(parts.reclaiming.watch)
                 yield parts
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error

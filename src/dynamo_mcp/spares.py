@@ -72,6 +72,7 @@ class Spares:
             # What another process has claimed meanwhile is not there; the next one may be.
             with suppress(OSError):
                 if self._fits(spare, base):
+                    os.utime(spare)  # whatever has waited for long is used from now on (`uses`)
                     rename_new(spare, target)  # not brought to the disk: what a crash takes away is made again
                     return True
         return False
