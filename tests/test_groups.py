@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from conftest import Listener
@@ -269,7 +270,7 @@ async def test_an_add_that_has_written_its_records_is_not_cancelled_any_more(
 
             def on_record(event: str, arguments: tuple[Any, ...]) -> None:
                 if event == "os.rename" and str(arguments[1]).endswith("/templates/web.api.json"):
-                    scope.cancel()
+                    anyio.from_thread.run_sync(scope.cancel)
 
             audited.append(on_record)
             whole = await dynamo.add_template(str(folder))
