@@ -13,7 +13,7 @@ import msgspec
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.types import Template
-from dynamo_mcp.watch import HEARTBEAT_MILLISECONDS, WatchfilesRustInternalError, changes
+from dynamo_mcp.watch import HEARTBEAT_MILLISECONDS, changes
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class News:
                         yield names
                     if self._live() != live:
                         break
-            except (OSError, WatchfilesRustInternalError):
+            except OSError:
                 # There may be no watcher left for this user, or no descriptor: look again after a while.
                 await anyio.sleep(HEARTBEAT_MILLISECONDS / 1000)
                 names = self._compare()

@@ -12,8 +12,8 @@ from integration.places import Place, write_template
 
 pytestmark = pytest.mark.anyio
 
-HEAVY = ("mcp", "starlette", "uvicorn", "httpx2", "packaging", "urllib.request", "rich")
-"""What serving, fetching, resolving and a terminal need."""
+HEAVY = ("mcp", "starlette", "uvicorn", "httpx2", "packaging", "urllib.request", "rich", "watchfiles")
+"""What serving, watching, fetching, resolving and a terminal need."""
 
 WATCHED = """
 import atexit, sys

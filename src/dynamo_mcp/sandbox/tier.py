@@ -144,7 +144,7 @@ def _seccomp(kernel: _Kernel) -> str:
 async def _ask_kernel(python: Path) -> _Kernel | None:
     """Ask what the kernel offers; None where there is no Python that could."""
     try:
-        answer = await run([python, "-I", "-B", CODE / "confine.py"], env={}, seconds=PROBE_SECONDS)
+        answer = await run([python, "-I", "-S", "-B", CODE / "confine.py"], env={}, seconds=PROBE_SECONDS)
         return msgspec.json.decode(answer.stdout, type=_Kernel)
     except (Failed, TimedOut, msgspec.DecodeError):
         return None
