@@ -55,9 +55,9 @@ async def measure(folder: Path, *, quick: bool) -> Result:
                 Subject(COMMAND, partial(served.command, kind)),
             ]
             await _check(subjects, folder / kind)
-            samples = await interleave(subjects, rounds=7 if quick else 40, folder=folder / kind)
+            samples = await interleave(subjects, rounds=2 if quick else 40, folder=folder / kind)
             comparisons[kind] = compare(f"a create {kind}, warm", samples, baseline=COMMAND)
-        start = compare("a renderer's start", await _starts(served, 3 if quick else 15), baseline=IN_PLACE)
+        start = compare("a renderer's start", await _starts(served, 1 if quick else 15), baseline=IN_PLACE)
         found = (*comparisons.values(), start)
         return Result("confinement", found, await served.confinement(), claims=claims(comparisons))
 

@@ -20,7 +20,7 @@ XARGS = "xargs -P 8 cookiecutter"
 AT_ONCE = 8
 LEAST_TIMES = 20.0
 CONCURRENCIES = (1, 8, 64, 256)
-CONCURRENCIES_QUICK = (1, 64)
+CONCURRENCIES_QUICK = (1, 16)
 JUDGED = 64
 MOST_OF_MEAN = 3.0
 """How many times the mean wait that the throughput implies the wait of one in a hundred may be."""
