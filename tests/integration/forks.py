@@ -21,7 +21,7 @@ SECONDS = 60
 
 SCRIPT = """
 import contextlib, json, os, runpy, selectors, signal, socket, sys
-import asyncio, pydantic, typer.rich_utils  # what is imported when it is needed, which is nearly always
+import asyncio, typer.rich_utils  # what is imported when it is needed, which is nearly always
 import dynamo_mcp.cli, dynamo_mcp.dynamo
 
 def listen(asked):

@@ -12,7 +12,7 @@ from integration.places import Place, write_template
 
 pytestmark = pytest.mark.anyio
 
-HEAVY = ("mcp", "starlette", "uvicorn", "httpx2", "packaging", "urllib.request", "rich", "watchfiles")
+HEAVY = ("mcp", "starlette", "uvicorn", "httpx2", "packaging", "urllib.request", "rich", "watchfiles", "pydantic")
 """What serving, watching, fetching, resolving and a terminal need."""
 
 WATCHED = """
