@@ -18,9 +18,10 @@ import uv
 
 from child import SECONDS, python
 from conftest import Listener
-from dynamo_mcp.environments import Environments, health, packages_of, python_of
+from dynamo_mcp.environments import Environments, health, python_of
 from dynamo_mcp.errors import EnvironmentFailed, StorageFailed
 from dynamo_mcp.process import run
+from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.spares import MARKER
 from dynamo_mcp.store import Store, open_store
@@ -456,7 +457,7 @@ async def test_nothing_that_was_installed_runs_while_an_environment_is_made_or_c
     (packages / "evil.pth").write_text(f"import pathlib; pathlib.Path({str(flag)!r}).touch()\n")
     try:
         assert await opened.environments.works(made)
-        await opened.environments._uv._compile(made.base)  # noqa: SLF001 - the step of a make that starts its Python
+        await opened.environments._uv.compile(made.base / "lib")  # noqa: SLF001 - the step of a make that starts its Python
         assert not flag.exists()
     finally:
         (packages / "evil.pth").unlink()

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from conftest import Listener
-from dynamo_mcp.environments import Environments, packages_of
+from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import EnvironmentFailed
+from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import open_store
 from homes import give

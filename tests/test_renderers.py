@@ -10,10 +10,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from dynamo_mcp import confining
 from dynamo_mcp.errors import DynamoError, Refused, RendererFailed, RenderFailed, TimedOut
 from dynamo_mcp.sandbox.policy import policy
+from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.types import Trust
+from dynamo_mcp.types import Confinement, Trust
 from homes import SECONDS, SLUG, Home, base_environments, hooks_running, processes_of, until, workers
 
 pytestmark = pytest.mark.anyio
@@ -243,3 +245,41 @@ async def test_a_worker_starts_ahead_of_need_and_the_create_waits_for_that_one(h
         await until(lambda: len(own_workers(home)) == 2)
         await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
         assert len(own_workers(home)) == 2
+
+
+async def test_the_first_create_has_its_worker_started_while_the_machine_is_still_probed(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+    ahead: set[int] = set()
+
+    async def late(settings: Settings, *, python: Path) -> Confinement:
+        await until(lambda: own_workers(home))
+        ahead.update(own_workers(home))
+        return await probe(settings, python=python)
+
+    monkeypatch.setattr(confining, "probe", late)
+    async with home.open() as dynamo:
+        await dynamo.create_project("one", str(home.outputs))
+        assert own_workers(home) == ahead
+    assert len(ahead) == 1
+
+
+async def test_a_worker_that_was_started_for_another_machine_than_this_does_no_job(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+
+    async def late(_settings: Settings, *, python: Path) -> Confinement:
+        assert python.exists()
+        await until(lambda: own_workers(home))
+        return Confinement("none", (), "nothing works here")
+
+    monkeypatch.setattr(confining, "probe", late)
+    async with home.open() as dynamo:
+        with pytest.raises(Refused, match="nothing works here"):
+            await dynamo.create_project("one", str(home.outputs))
+    assert own_workers(home) == set()
+    assert home.made == []

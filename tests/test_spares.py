@@ -16,7 +16,8 @@ import pytest
 from child import python
 from conftest import Listener
 from dynamo_mcp.dynamo import open_dynamo
-from dynamo_mcp.environments import Environments, health, packages_of
+from dynamo_mcp.environments import Environments, health
+from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.spares import MARKER, QUIET_SECONDS
 from dynamo_mcp.store import open_store

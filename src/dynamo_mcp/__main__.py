@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -14,7 +15,10 @@ def main() -> None:
         return
     from dynamo_mcp.cli import main as run  # noqa: PLC0415 - see this module's question
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # what is left goes with the process, and nobody waits until it was looked through
 
 
 if __name__ == "__main__":

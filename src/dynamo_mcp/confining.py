@@ -25,6 +25,7 @@ class Confining:
         self._settings = settings
         self._again_seconds = again_seconds
         self._once = anyio.Lock()
+        self._asking = anyio.Lock()
         self._confinement: Confinement | None = None
         self._identity: tuple[str, str] | None = None
         self._probed = 0.0
@@ -33,6 +34,11 @@ class Confining:
         """Return what this machine offers, as it was when it was last probed."""
         async with self._once:
             return self._confinement or await self._probe()
+
+    @property
+    def probed(self) -> bool:
+        """It is known what this machine offers."""
+        return self._confinement is not None
 
     async def permitted(self, decide: Callable[[Confinement], Permission]) -> Permission:
         """Decide by what is known of this machine, and refuse by what is there now.
@@ -50,7 +56,7 @@ class Confining:
 
     async def git_identity(self) -> tuple[str, str]:
         """Return the name and email that Git in hooks gets."""
-        async with self._once:
+        async with self._asking:
             if self._identity is None:
                 self._identity = await git_identity(self._settings)
             return self._identity

@@ -7,12 +7,9 @@ made in milliseconds, or made before (`spares`). All are built in scratch and re
 
 from __future__ import annotations
 
-import base64
-import csv
 import hashlib
 import os
 import platform
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,11 +21,12 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import EnvironmentFailed
 from dynamo_mcp.once import OnceMap
 from dynamo_mcp.pins import Pins
+from dynamo_mcp.recorded import all_intact, intact, packages_of, refuse_intruders
 from dynamo_mcp.requirements import COOKIECUTTER
+from dynamo_mcp.sandbox import CODE
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.spares import MARKER, Spares, clone
 from dynamo_mcp.store import Store
-from dynamo_mcp.text import plain
 from dynamo_mcp.types import Environment
 from dynamo_mcp.uses import Uses
 from dynamo_mcp.uv import Uv
@@ -139,7 +137,7 @@ class Environments:
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
-        return await anyio.to_thread.run_sync(_all_intact, {environment.base, environment.plain})
+        return await anyio.to_thread.run_sync(all_intact, {environment.base, environment.plain})
 
     async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
         """Make a template's environment and its base anew: what looks whole turned out not to work.
@@ -151,7 +149,7 @@ class Environments:
         path = self.path(template, requirements)
         plain = self.key(())
         with self._spares.awaited():
-            if plain != key and not await anyio.to_thread.run_sync(_intact, self._base(plain)):
+            if plain != key and not await anyio.to_thread.run_sync(intact, self._base(plain)):
                 await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
             await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
             return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
@@ -201,14 +199,21 @@ class Environments:
                 return _read_marker(base)
             async with self._store.staged() as staged:
                 await self._install(staged, key, (COOKIECUTTER, *requirements))
+                # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
+                await self._uv.compile(CODE)
                 with words("make an environment", base):
                     marker = _survey(staged, key)
-                    _refuse_intruders(packages_of(staged), self._base(self.key(())), requirements)
+                    self._refuse_intruders(staged, requirements)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
                 old = await anyio.to_thread.run_sync(self._replace, staged, base)
             await self._store.discard(old)
         return marker
+
+    def _refuse_intruders(self, staged: Path, requirements: tuple[str, ...]) -> None:
+        plain = self._base(self.key(()))
+        if requirements:
+            refuse_intruders(packages_of(staged), plain, _read_marker(plain).packages, requirements)
 
     async def _install(self, staged: Path, key: str, requirements: tuple[str, ...]) -> None:
         """Make an environment of what is pinned; what the index no longer has is resolved anew, once."""
@@ -264,95 +269,11 @@ def added_to(environment: Path) -> bool:
         return False  # it is not whole
 
 
-def packages_of(environment: Path) -> Path:
-    """Return an environment's `site-packages`."""
-    library = environment / "lib"
-    for name in os.listdir(library):
-        if name.startswith("python3."):
-            return library / name / "site-packages"
-    raise FileNotFoundError(library)
-
-
 def _survey(environment: Path, key: str) -> _Marker:
     entries = sorted(entry for entry in os.listdir(packages_of(environment)) if entry != "__pycache__")
     suffix = ".dist-info"
     packages = tuple(entry.removesuffix(suffix).replace("-", "==") for entry in entries if entry.endswith(suffix))
     return _Marker(key, packages, tuple(entries))
-
-
-def _refuse_intruders(packages: Path, without: Path, requirements: tuple[str, ...]) -> None:
-    """Refuse packages that put files among those of cookiecutter or of what that needs.
-
-    Nothing is overwritten by it, and still `cookiecutter/exceptions/` is imported in the place of `exceptions.py`.
-
-    Args:
-        packages: The `site-packages` of an environment that is being made.
-        without: The base without requirements.
-        requirements: What was asked for.
-
-    Raises:
-        EnvironmentFailed: There is such a file.
-    """
-    if not requirements:
-        return
-    theirs = {package.partition("==")[0] for package in _read_marker(without).packages}
-    recorded: set[str] = set()
-    for record in packages.glob("*.dist-info/RECORD"):
-        if record.parent.name.partition("-")[0] in theirs:
-            # Where it is the same version, what it holds is known from where no other package could say it.
-            known = packages_of(without) / record.parent.name / "RECORD"
-            recorded.update(name for name, *_ in _recorded(known if known.exists() else record))
-    modules = {name.partition("/")[0].partition(".")[0] for name in recorded if ".dist-info/" not in name}
-    for entry in packages.iterdir():
-        if entry.name.partition(".")[0] not in modules - {"", "__pycache__"}:
-            continue
-        for path in entry.rglob("*") if entry.is_dir() else [entry]:
-            name = str(path.relative_to(packages))
-            if path.is_file() and path.parent.name != "__pycache__" and name not in recorded:
-                asked = ", ".join(f"`{each}`" for each in requirements)
-                raise EnvironmentFailed(
-                    f"What is installed for {asked} puts `{plain(name)}` among the files of cookiecutter and its like",
-                    hint="such a package changes what they do, and is not installed: name another one",
-                )
-
-
-def _recorded(record: Path) -> list[list[str]]:
-    """Read which files a package has (PyPA, Recording installed projects)."""
-    return [line for line in csv.reader(record.read_text("utf-8").splitlines()) if line]
-
-
-def _all_intact(environments: set[Path]) -> bool:
-    return all(map(_intact, environments))
-
-
-def _intact(environment: Path) -> bool:
-    """Compare files with the RECORD of their packages."""
-    try:
-        packages = packages_of(environment)
-        inside = os.path.realpath(environment) + os.sep
-        for record in packages.glob("*.dist-info/RECORD"):
-            # The last word of a file that is named again and again.
-            given = {os.path.realpath(packages / name): hashed for name, hashed, *_ in _recorded(record)}
-            for path, hashed in given.items():
-                algorithm, _, wanted = hashed.partition("=")
-                # A package may say what it likes: what lies elsewhere is none of its files.
-                if algorithm == "sha256" and path.startswith(inside) and _sha256(path) != wanted:
-                    return False
-    except (OSError, ValueError, csv.Error):
-        return False
-    return True
-
-
-def _sha256(path: str) -> str:
-    """Hash a regular file as a RECORD has it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a pipe would make us wait
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError(path)
-        return base64.urlsafe_b64encode(hashlib.file_digest(file, "sha256").digest()).rstrip(b"=").decode()
 
 
 def _read_marker(environment: Path) -> _Marker:

@@ -21,7 +21,7 @@ from dynamo_mcp.configuration import (
     nested,
     read,
 )
-from dynamo_mcp.environments import Environments, modules, packages_of
+from dynamo_mcp.environments import Environments, modules
 from dynamo_mcp.errors import DynamoError, EnvironmentFailed, InvalidTemplate, StorageFailed
 from dynamo_mcp.examples import Examples
 from dynamo_mcp.holds import Holds
@@ -30,6 +30,7 @@ from dynamo_mcp.nesting import none_usable
 from dynamo_mcp.parsing import parse
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.reading import read as read_code
+from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, installed, obtainable, packages, verified
 from dynamo_mcp.store import Store

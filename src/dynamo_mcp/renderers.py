@@ -66,6 +66,20 @@ class Renderers:
         """
         self._pool.ahead(await self._starting.key(template, plain, permission))
 
+    def likely(self, template: Template, plain: Path) -> None:
+        """Have a worker started that a job of a template will likely need, while this machine is still probed.
+
+        Args:
+            template: Which.
+            plain: The base environment of cookiecutter alone, which has to be there.
+
+        Raises:
+            UsageError: Something that the template was granted is not there.
+        """
+        key = self._starting.likely(template, plain)
+        if key is not None:
+            self._pool.ahead(key)
+
     @asynccontextmanager
     async def render(
         self, job: Job, decide: Decide, progress: Progress

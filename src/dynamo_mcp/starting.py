@@ -60,6 +60,25 @@ class Starting:
             confinement.backend if permission.confined else None,
         )
 
+    def likely(self, template: Template, plain: Path) -> Key | None:
+        """Return which workers will fit a contained template's jobs, if this machine is what most of them are.
+
+        Args:
+            template: Whose.
+            plain: The base environment of cookiecutter alone.
+
+        Returns:
+            None where nobody has to guess, since it is known what this machine offers, or where nothing is likely.
+
+        Raises:
+            UsageError: Something that the template was granted is not there.
+        """
+        if self._confining.probed or template.trust != "contained" or bubblewrap(self._settings) is None:
+            return None
+        live = template.checkout if template.location.live else None
+        grants = granted(template.name, template.grants, self._settings)
+        return Key(plain, confined=True, live=live, template=None, full=False, grants=grants, backend="bubblewrap")
+
     async def start(self, key: Key) -> Worker:
         """Start a worker, and return it when it is warm.
 

@@ -13,8 +13,9 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from dynamo_mcp.environments import KEY_LENGTH, packages_of
+from dynamo_mcp.environments import KEY_LENGTH
 from dynamo_mcp.inventory import BASE, COMPILED, ENVIRONMENT, Entry, Size, archives, held, identity, listed, measure
+from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.spares import MARKER
 from dynamo_mcp.uses import RECENT_SECONDS

@@ -92,7 +92,7 @@ class Uv:
             # uv asks the environment's interpreter, which would run the `.pth` file of a package that is there by now.
             await self.create(path)
             _check(await self._run(command, offline=False), "install the requirements")
-        await self._compile(path)
+        await self.compile(path / "lib")
 
     async def resolve(self, folder: Path, requirements: tuple[str, ...]) -> bytes:
         """Return what is installed for requirements, in every version, with the hashes that the index has.
@@ -149,13 +149,13 @@ class Uv:
         completed = await self._run(command, offline=True)
         return completed if completed.code == 0 else await self._run(command, offline=False)
 
-    async def _compile(self, path: Path) -> None:
+    async def compile(self, folder: Path) -> None:
         """Compile bytecode, and run nothing of what was installed.
 
         Without `site` (`-S`) no `.pth` file of a package runs, as it would with uv's option. A wheel may also replace
         `pyvenv.cfg`, by which the environment's own interpreter finds its standard library; another one is asked.
         """
-        command: list[str | Path] = [self._settings.python, "-I", "-S", "-m", "compileall", "-q", path / "lib"]
+        command: list[str | Path] = [self._settings.python, "-I", "-S", "-m", "compileall", "-q", folder]
         # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
         await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))
 

@@ -1,4 +1,4 @@
-"""Which renderer will a server need first? The one that fits most of its templates is started before anybody asks."""
+"""Which renderer will be needed first? It is started before anybody asks, or while the machine is still probed."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ async def warm(registry: Registry, environments: Environments, confining: Confin
         if plain and found:
             permission, fitting = max(found.items(), key=lambda each: len(each[1]))
             await renderers.ahead(fitting[0], plain, permission)
+
+
+def likely(environments: Environments, renderers: Renderers, template: Template) -> None:
+    """Have one started that the first call will likely need; what stands in its way is told when it does."""
+    with suppress(DynamoError):
+        if plain := environments.plain():
+            renderers.likely(template, plain)
