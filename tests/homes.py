@@ -181,10 +181,15 @@ def processes_of(folder: Path) -> list[int]:
 
 def hooks_running(home: Home) -> list[int]:
     """Return the processes that hooks run in: of this home, and printing to where hooks print."""
+    return hooks_of(home.path)
+
+
+def hooks_of(path: Path) -> list[int]:
+    """Return the same of the home at a path."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
-            if (entry / "fd" / "1").readlink().name == ".hook" and str(home.path) in " ".join(command(int(entry.name))):
+            if (entry / "fd" / "1").readlink().name == ".hook" and str(path) in " ".join(command(int(entry.name))):
                 found.append(int(entry.name))
     return found
 

@@ -42,7 +42,7 @@ EXTENSIONS: dict[str, tuple[str, type[DynamoError], list[str]]] = {
     "exits": ("import sys\nsys.exit(3)", InvalidTemplate, ["SystemExit: 3 (local.py, line 2)"]),
     "ends its job": ("import os\nos._exit(3)", RenderFailed, ["exit status 3, while computing the answers"]),
     "kills its job": ("import os\nos.kill(os.getpid(), 9)", RenderFailed, ["while computing the answers"]),
-    "never ends": ("while True: pass", TimedOut, ["more than 4 seconds", "while computing the answers"]),
+    "never ends": ("while True: pass", TimedOut, ["more than 4 seconds", "while compiling the template"]),
     "has no such class": ("x = 1", InvalidTemplate, ["module 'local' has no attribute 'Extension'"]),
     "is no extension": ("def Extension(): pass", InvalidTemplate, ["TypeError"]),
 }

@@ -101,7 +101,7 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
-        await self._compile(job)
+        await self._compile(job, progress)
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at, output, self._settings)
@@ -110,14 +110,16 @@ class Renderers:
         if heard.last.get("event") != "done":
             raise heard.refusal or failures.failure(job, heard.last, self._settings)
 
-    async def _compile(self, job: Job) -> None:
+    async def _compile(self, job: Job, progress: Progress) -> None:
         """Have a template compiled that is not yet, by a job that is told nothing which later ones must not know."""
         place = self._compiled.place(job)
         if place is None or self._compiled.found(place):
             return
         untold = msgspec.structs.replace(job, answers={}, variables={}, hooks=False)
-        async with self._done(untold, None, Progress(()), action="compile") as (_, worker, output):
-            await self._compiled.keep(place, worker.seen(worker.at.temporary / output.name))
+        await progress.detail("compiling the template")
+        with suppress(RendererFailed):  # what is wrong is told when the job itself meets it
+            async with self._done(untold, None, Progress(()), action="compile") as (_, worker, output):
+                await self._compiled.keep(place, worker.seen(worker.at.temporary / output.name))
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from homes import until
+from homes import hooks_of, until
 from integration.places import SECONDS, Place, write_template
 
 pytestmark = pytest.mark.anyio
@@ -107,9 +107,13 @@ async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_o
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(create)
                 await running.wait()
+                assert hooks_of(place.home)
                 tasks.cancel_scope.cancel()
-        await until(lambda: not any("renderer-" in name for name in place.scratch))
-        await until(lambda: not any("worker.py" in p for p in processes_of(place)))
+        await until(lambda: not hooks_of(place.home))
+        # Renderers wait for more, and nothing else is left.
+        await until(
+            lambda: all("renderer-" in name or name.endswith("journal") for name in place.scratch if "/" in name)
+        )
         assert place.made == []
         (folder / "hooks" / "post_gen_project.py").write_text("print('quick')")
         await client.call_tool("update_template", {"template_name": "slow"})

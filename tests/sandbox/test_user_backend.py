@@ -396,10 +396,10 @@ async def test_what_survives_a_server_and_its_worker_is_ended_by_the_next_server
     try:
         await until(lambda: len(users(alone.home.path)) > 0)
         (number,) = users(alone.home.path)
-        await until(lambda: _count(number) >= 3)  # the job, its hook, the daemon
+        await until(lambda: _without_parents(number) >= 2)  # the job, and the daemon that it has let go
     finally:
         # Frozen, neither of the two can bury anything before both are dead.
-        workers = workers_of(alone.home.path)
+        workers = [worker for worker in workers_of(alone.home.path) if worker not in _of(number)]
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
         server.kill()
@@ -412,13 +412,22 @@ async def test_what_survives_a_server_and_its_worker_is_ended_by_the_next_server
         assert not runs(number)
 
 
-def _count(number: int) -> int:
-    count = 0
+def _without_parents(number: int) -> int:
+    """Count the processes of a user whose parents are of another."""
+    parents = _of(number)
+    return sum(parent not in parents for parent in parents.values())
+
+
+def _of(number: int) -> dict[int, int]:
+    """Return the processes of a user, each with its parent."""
+    parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                count += f"Uid:\t{number}\t" in (entry / "status").read_text("utf-8", "replace")
-    return count
+                status = (entry / "status").read_text("utf-8", "replace")
+                if f"Uid:\t{number}\t" in status:
+                    parents[int(entry.name)] = int(status.partition("PPid:\t")[2].partition("\n")[0])
+    return parents
 
 
 async def test_as_default_docker_root_creates_contained(alone: Walled) -> None:
