@@ -209,6 +209,42 @@ async def test_history_and_bytecode_are_left_out_as_of_a_folder(fetch: Fetch, tm
     )
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+async def test_a_zip_whose_pieces_have_no_bound_is_refused(method: int, fetch: Fetch, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as made:
+        made.writestr("cookiecutter.json", FILES["cookiecutter.json"])
+    with pytest.raises(FetchFailed, match=f"method {method} of zip") as caught:
+        await fetch(at(tmp_path / "a.zip"))
+    assert "deflate" in str(caught.value.hint)
+
+
+async def test_nobody_else_may_write_into_what_is_unpacked(fetch: Fetch, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as made:
+        info = tarfile.TarInfo("cookiecutter.json")
+        info.size, info.mode = len(FILES["cookiecutter.json"]), 0o666
+        made.addfile(info, io.BytesIO(FILES["cookiecutter.json"].encode()))
+    checkout = await fetch(at(tmp_path / "a.tar"))
+    assert stat.S_IMODE((checkout.path / "cookiecutter.json").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(("kind", "headers", "records"), [(b"x", 1, 2000), (b"g", 1, 2000), (b"x", 20, 900)])
+async def test_what_a_tar_says_of_one_entry_is_bounded(
+    kind: bytes, headers: int, records: int, fetch: Fetch, tmp_path: Path
+) -> None:
+    said = b"".join(b"106 %06d=%s\n" % (number, b"x" * 94) for number in range(records))
+    with tarfile.open(tmp_path / "a.tar", "w") as made:
+        for _ in range(headers):
+            header = tarfile.TarInfo("header")
+            header.type, header.size = kind, len(said)
+            made.addfile(header, io.BytesIO(said))
+        for name, text in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            made.addfile(info, io.BytesIO(text.encode()))
+    with pytest.raises(FetchFailed, match="a header says"):
+        await fetch(at(tmp_path / "a.tar"))
+
+
 async def test_set_uid_bits_are_dropped_and_told(fetch: Fetch, tmp_path: Path) -> None:
     with tarfile.open(tarred(tmp_path / "a.tar", "w"), "a") as more:
         info = tarfile.TarInfo("template-1.0/{{cookiecutter.slug}}/tool")

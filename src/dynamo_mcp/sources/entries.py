@@ -32,7 +32,9 @@ from dynamo_mcp.sources.wording import shown
 PASSWORD = "set `DYNAMO_MCP_ARCHIVE_PASSWORD` to its password; `dynamo-mcp add` asks for it in a terminal"  # noqa: S105
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 1 << 20
-"""Bytes that a tar archive may say of one entry: tarfile reads them at once."""
+"""Bytes that a tar archive may say of one entry, in however many headers: tarfile keeps them all meanwhile."""
+_MOST_RECORDS = 1000
+"""Of PAX that one entry may have, with those of all entries, which tarfile copies for each."""
 _RATIO = 250
 _FREE_BYTES = 8 << 20
 """Bytes that may come of anything: what is all zeros shrinks a thousandfold, and a template may hold a little of it."""
@@ -40,6 +42,8 @@ _BLOCK = 512
 _HEADERS = 3
 """Blocks that a tar archive takes for an entry besides its content, most of the time."""
 _ZIP_ENTRY = b"PK\x01\x02"
+_BOUNDED_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Methods that zipfile unpacks in pieces; of the others one piece, of a few bytes, may become gigabytes in memory."""
 _ENCRYPTED = 0x1
 _UNIX = 3
 
@@ -187,9 +191,14 @@ def _grows(where: str) -> InvalidTemplate:
 class _Bounded(io.BufferedReader):
     """A file of which nobody reads much at once, whatever an archive says of the length of a header."""
 
+    left: int | None = _LONGEST_HEADER
+    """Bytes that may still be read of headers; None while content is."""
+
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _LONGEST_HEADER:
+        if size is None or not 0 <= size <= (_LONGEST_HEADER if self.left is None else self.left):
             raise tarfile.ReadError("a header says that it is longer than any is")
+        if self.left is not None:
+            self.left -= size
         return super().read(size)
 
 
@@ -201,7 +210,7 @@ class _Tar:
 
     def members(self) -> Iterator[Member]:
         files: dict[str, tarfile.TarInfo] = {}
-        for info in self._opened:
+        while (info := self._next()) is not None:
             path = _bare(info.name)
             mode = info.mode
             if info.issym():
@@ -219,6 +228,16 @@ class _Tar:
                     hint="ask the template's author to remove it",
                 )
         self._check_end()
+
+    def _next(self) -> tarfile.TarInfo | None:
+        self._file.left = _LONGEST_HEADER
+        info = self._opened.next()
+        self._file.left = None
+        if info is not None:
+            if max(len(info.pax_headers), len(self._opened.pax_headers)) > _MOST_RECORDS:
+                raise tarfile.ReadError("a header says more than any does")
+            info.pax_headers = {}  # tarfile would keep them of every entry
+        return info
 
     def _source(self, info: tarfile.TarInfo) -> Open:
         def source() -> IO[bytes]:
@@ -249,6 +268,8 @@ class _Zip:
         if size > _FREE_BYTES and size > packed * _RATIO:
             raise _grows(self._where)
         for info in self._opened.infolist():
+            if info.compress_type not in _BOUNDED_METHODS:
+                raise NotImplementedError(f"method {info.compress_type} of zip")
             if "\0" in info.orig_filename:
                 raise zipfile.BadZipFile("a name has a NUL")
             mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
@@ -303,7 +324,7 @@ def _words(where: str) -> Iterator[None]:
             hint="pack it with the methods that every program knows (deflate; for a password, ZipCrypto), "
             "or unpack it yourself and give the folder's path",
         ) from error
-    except (*damaged, gzip.BadGzipFile, OverflowError, RuntimeError) as error:
+    except (*damaged, gzip.BadGzipFile, OverflowError, RuntimeError, MemoryError) as error:
         raise _damaged(where, error) from error
     except OSError as error:
         if error.errno is None:  # bz2 and zstd say so of damage

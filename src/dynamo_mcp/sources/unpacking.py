@@ -128,5 +128,5 @@ def _write(member: Member, tree: Path) -> None:
             left -= len(chunk)
         if left or reader.read(1):
             raise EOFError(f"{member.entry.path} is not of the size that it says")
-        mode = 0o644 if member.mode is None else member.mode & 0o777 | stat.S_IRUSR
+        mode = 0o644 if member.mode is None else member.mode & 0o755 | stat.S_IRUSR
         os.fchmod(writer.fileno(), mode)
