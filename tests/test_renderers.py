@@ -247,7 +247,7 @@ async def test_a_worker_starts_ahead_of_need_and_the_create_waits_for_that_one(h
         assert len(own_workers(home)) == 2
 
 
-async def test_the_first_create_has_its_worker_started_while_the_machine_is_still_probed(
+async def test_a_create_that_is_expected_has_its_worker_started_while_the_machine_is_still_probed(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with home.open() as dynamo:
@@ -261,6 +261,7 @@ async def test_the_first_create_has_its_worker_started_while_the_machine_is_stil
 
     monkeypatch.setattr(confining, "probe", late)
     async with home.open() as dynamo:
+        dynamo.expect("one")
         await dynamo.create_project("one", str(home.outputs))
         assert own_workers(home) == ahead
     assert len(ahead) == 1
@@ -279,6 +280,8 @@ async def test_a_worker_that_was_started_for_another_machine_than_this_does_no_j
 
     monkeypatch.setattr(confining, "probe", late)
     async with home.open() as dynamo:
+        dynamo.expect("nothing of this name")
+        dynamo.expect("one")
         with pytest.raises(Refused, match="nothing works here"):
             await dynamo.create_project("one", str(home.outputs))
     assert own_workers(home) == set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp import catalogue, scripts, sources
+from dynamo_mcp import catalogue, scripts, sources, warming
 from dynamo_mcp.errors import TemplateBroken, UsageError
 from dynamo_mcp.news import News
 from dynamo_mcp.parts import Parts, open_parts
@@ -255,6 +255,10 @@ class Dynamo:
     async def category(self, name: str) -> Category:
         """Return the templates and the catalogue's entries of one category; raises NotFound if there is no such one."""
         return catalogue.category(name, self._parts.registry.all(), await self.list_templates())
+
+    def expect(self, template_name: str) -> None:
+        """Have a renderer started for a template that is asked for next, while this machine is still probed."""
+        warming.expect(template_name, self._parts.registry, self._parts.environments, self._parts.renderers)
 
     async def create_project(
         self,

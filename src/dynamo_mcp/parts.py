@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import anyio
 import msgspec
@@ -33,7 +32,7 @@ from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.turns import Turns
 from dynamo_mcp.updates import Updates
 from dynamo_mcp.values import Values
-from dynamo_mcp.warming import likely, warm
+from dynamo_mcp.warming import warm
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -156,7 +155,6 @@ def _compose(
             defaults=given,
             confining=confining,
             trusting=trusting,
-            likely=partial(likely, environments, renderers),
         ),
         projects=Projects(settings, store, renderers),
         previews=Previews(settings, store, renderers),

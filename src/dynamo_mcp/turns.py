@@ -56,9 +56,8 @@ class Turns:
         defaults: Defaults,
         confining: Confining,
         trusting: Trusting,
-        likely: Callable[[Template], None],
     ) -> None:
-        """Begin with nobody waiting; `likely` has a renderer started for a template before it is known what may run."""
+        """Begin with nobody waiting."""
         self._settings = settings
         self._attempts = attempts
         self._registration = registration
@@ -66,7 +65,6 @@ class Turns:
         self._defaults = defaults
         self._confining = confining
         self._trusting = trusting
-        self._likely = likely
 
     async def take(self, wanted: Wanted, progress: Progress, work: Work[Result], doing: str) -> Result:
         """Do something that needs a renderer; an environment that proves broken is made anew once.
@@ -88,8 +86,6 @@ class Turns:
         # From here on neither an update nor a removal takes away what is read.
         async with self._registration.using(template):
             trust = wanted.trust or template.trust
-            if trust == "contained":
-                self._likely(template)
             # Nobody waits for what this machine can't confine.
             await self._permitted(wanted, template)
             folder = output_folder(self._settings, wanted.output_dir)

@@ -29,8 +29,8 @@ async def warm(registry: Registry, environments: Environments, confining: Confin
             await renderers.ahead(fitting[0], plain, permission)
 
 
-def likely(environments: Environments, renderers: Renderers, template: Template) -> None:
-    """Have one started that the first call will likely need; what stands in its way is told when it does."""
+def expect(name: str, registry: Registry, environments: Environments, renderers: Renderers) -> None:
+    """Have one started that a template will likely need; what stands in its way is told when that is asked for."""
     with suppress(DynamoError):
         if plain := environments.plain():
-            renderers.likely(template, plain)
+            renderers.likely(registry.get(name), plain)

@@ -44,6 +44,8 @@ def create(
     """Create a project."""
 
     async def operation(dynamo: Dynamo) -> Project:
+        if trust is None:
+            dynamo.expect(name)
         asked = await dynamo.get_template_variables(name)
         replayed, unknown = replays.read(replay, asked) if replay else ({}, ())
         for left in unknown:

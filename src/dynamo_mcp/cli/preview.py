@@ -40,6 +40,7 @@ def preview(
     """Show what a create would make, and make nothing."""
 
     async def operation(dynamo: Dynamo) -> Preview:
+        dynamo.expect(name)
         variables = collect(answers, assignments, await dynamo.get_template_variables(name))
         with bar(f"preview {name}") as sink:
             return await dynamo.preview_project(
