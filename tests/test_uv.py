@@ -68,6 +68,29 @@ async def test_no_file_of_a_template_changes_where_packages_come_from(
     assert not ran.exists()
 
 
+async def test_what_no_network_has_is_told_with_the_setting_that_says_so(home: Home) -> None:
+    async with home.open({"UV_OFFLINE": "1"}) as dynamo:
+        await home.add(dynamo, "one")
+        with pytest.raises(EnvironmentFailed) as raised:
+            await dynamo.add_template(str(home.templates / "one"), name="other", requirements=("not-in-the-cache",))
+    assert "`UV_OFFLINE`" in raised.value.hint
+
+
+@pytest.mark.parametrize("said", ["No space left on device (os error 28)", "Disk quota exceeded (os error 122)"])
+async def test_a_disk_that_is_full_is_not_told_as_the_index_s_fault(
+    said: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = home.root / "uv"
+    fake.write_text(f"#!/bin/sh\necho 'error: {said}' >&2\nexit 2\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(fake))
+    async with home.open() as dynamo:
+        await home.add(dynamo, "one")
+        with pytest.raises(EnvironmentFailed) as raised:
+            await dynamo.add_template(str(home.templates / "one"), name="other", requirements=("not-in-the-cache",))
+    assert "free some space" in raised.value.hint
+
+
 async def test_nothing_is_built_from_source(home: Home) -> None:
     ran = home.root / "ran"
     index = home.root / "index"

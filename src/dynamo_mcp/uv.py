@@ -5,6 +5,7 @@ No file of a template is ever handed to it: names and specifiers are parsed by u
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable
@@ -19,6 +20,14 @@ from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.text import plain
 
 PINNED = "requirements.txt"
+
+_UNKNOWN = "check the template's requirements, and that the package index can be reached"
+_FULL = "free some space on the disk of the home, or choose another with `DYNAMO_MCP_HOME`"
+_HINTS = {
+    f"(os error {errno.ENOSPC})": _FULL,
+    f"(os error {errno.EDQUOT})": _FULL,
+    "the network was disabled": "unset `UV_OFFLINE` until it is installed once; the wheels are kept from then on",
+}
 
 
 class Uv:
@@ -178,9 +187,9 @@ def _pinned(folder: Path) -> bytes:
         return (folder / PINNED).read_bytes()
 
 
-def _check(completed: Completed, doing: str, hint: str = "") -> None:
+def _check(completed: Completed, doing: str, hint: str = _UNKNOWN) -> None:
     if completed.code != 0:
         raise EnvironmentFailed(
             f"uv could not {doing}; it says:\n{completed.error}",
-            hint=hint or "check the template's requirements, and that the package index can be reached",
+            hint=next((known for sign, known in _HINTS.items() if sign in completed.error), hint),
         )
