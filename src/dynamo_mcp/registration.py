@@ -33,6 +33,7 @@ from dynamo_mcp.reading import read as read_code
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.requirements import derive, installed, obtainable, packages, verified
+from dynamo_mcp.sources import display
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Environment, Needs, Template
 from dynamo_mcp.undeclared import with_undeclared
@@ -172,7 +173,7 @@ class Registration:
         """Read a fetched template's questions, as its `pre_prompt` hook leaves them where it has one."""
         permission = await self._inspection.permission(template) if has_pre_prompt(template.path) else None
         if permission is None:
-            schema = await anyio.to_thread.run_sync(read, template.path)
+            schema = await anyio.to_thread.run_sync(read, template.path, f"`{display(template.location)}`")
             check_project_folder(template.path, schema.configuration)
             plain = msgspec.structs.replace(template, configuration=None, configured_from=None)
             return await self._asking(plain, schema)

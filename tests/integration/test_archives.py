@@ -35,11 +35,21 @@ async def test_an_archive_is_added_created_from_and_updated(place: Place) -> Non
     assert added["url"] == str(archive)
     await place.run("create", "one", "-o", "made")
     assert list((place.root / "made").iterdir())
-    (folder / "cookiecutter.json").write_text('{"slug": "another"}')
+    asked = (folder / "cookiecutter.json").read_text()
+    (folder / "cookiecutter.json").write_text(json.dumps({**json.loads(asked), "another": "x"}))
     pack()
     change = json.loads((await place.run("update", "one", "--json"))[0])
     assert change["from_revision"] == added["revision"]
     assert change["to_revision"] != added["revision"]
+    (folder / "cookiecutter.json").unlink()
+    pack()
+    said = (await place.run("update", "one", code=1))[1]
+    assert f"There is no `cookiecutter.json` in `{archive}`" in " ".join(said.split())
+    archive.unlink()
+    assert "put it back" in " ".join((await place.run("update", "one", code=1))[1].split())
+    await place.run("create", "one", "-o", "again")  # from what was added
+    (folder / "cookiecutter.json").write_text(asked)
+    pack()
     said = (await place.run("add", "one.tar.gz", "--name", "two", "--checkout", "v1", code=2))[1]
     assert "is an archive, which has no revision `v1`" in " ".join(said.split())
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
+import os
 import stat
 import struct
 import sys
@@ -18,7 +20,7 @@ import anyio
 import msgspec
 import pytest
 
-from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, InvalidTemplate, PasswordNeeded
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, InvalidTemplate, PasswordNeeded, StorageFailed
 from dynamo_mcp.progress import Step
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import default_name, parse
@@ -402,8 +404,38 @@ async def test_an_encrypted_archive_needs_its_password_which_is_kept_nowhere(
 async def test_a_file_that_became_a_link_or_a_pipe_is_not_read(fetch: Fetch, tmp_path: Path) -> None:
     real = tarred(tmp_path / "real.tar", "w")
     (tmp_path / "a.tar").symlink_to(real)
-    with pytest.raises(FetchFailed, match="Can't take in"):
+    with pytest.raises(FetchFailed, match="Can't read"):
         await fetch(at(tmp_path / "a.tar"))
+
+
+async def test_an_archive_that_is_gone_is_told_with_what_to_do(fetch: Fetch, tmp_path: Path) -> None:
+    with pytest.raises(FetchFailed, match=r"Can't read .*No such file") as raised:
+        await fetch(at(tmp_path / "gone.tar"))
+    assert "put it back" in raised.value.hint
+    assert "disk" not in raised.value.hint
+
+
+async def test_a_disk_that_is_full_is_not_told_as_the_archive_s_fault(
+    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tarred(tmp_path / "a.tar", "w")
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r") -> object:
+        if mode == "xb":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(StorageFailed, match="No space left") as raised:
+        await fetch(at(archive))
+    assert "free some space" in raised.value.hint
+
+
+async def test_a_path_that_leads_elsewhere_is_named_once(fetch: Fetch, tmp_path: Path) -> None:
+    with pytest.raises(InvalidTemplate) as raised:
+        await fetch(at(entries(tmp_path / "a.tar", ("/etc/x", None, ""), ("y", None, ""))))
+    assert raised.value.message == f"`{tmp_path / 'a.tar'}` can't be used: `/etc/x` is not a path inside the tree"
 
 
 @pytest.mark.parametrize("ending", [*KINDS, "ZIP", "tbz2", "txz"])
@@ -439,6 +471,13 @@ def test_the_name_is_that_of_what_it_was_made_of(address: str, name: str) -> Non
 async def test_a_path_that_names_an_archive_and_is_none_is_told(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(InvalidLocation, match="is not there"):
         parse(str(tmp_path / "a.zip"), settings=settings)
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(InvalidLocation, match="is neither a folder nor a file"):
+        parse(str(tmp_path / "pipe.zip"), settings=settings)
+    (tmp_path / "a.7z").write_bytes(b"7z")
+    with pytest.raises(InvalidLocation, match="is a file, not a folder") as raised:
+        parse(str(tmp_path / "a.7z"), settings=settings)
+    assert "zip; tar" in raised.value.hint
     (tmp_path / "folder.zip").mkdir()
     assert parse(str(tmp_path / "folder.zip"), settings=settings).kind == "local"
 

@@ -7,10 +7,12 @@ import os
 import stat
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio.from_thread
 import anyio.to_thread
 
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
@@ -43,6 +45,7 @@ async def fetch(
         InvalidLocation: The file, or the directory in it, is not there.
         PasswordNeeded: It is encrypted.
         FetchFailed: It can't be had, or is damaged.
+        StorageFailed: The disk of the home is full, or the like.
     """
     async with store.staged() as folder:
         folder.mkdir(mode=0o700)
@@ -62,24 +65,29 @@ async def fetch(
 
 def _copy(address: str, target: Path, settings: Settings) -> None:
     """Copy a file that somebody may change meanwhile, or put something else in the place of."""
+    with _opened(address) as reader, words("keep a copy of the archive", target), target.open("xb") as writer:
+        written = 0
+        while chunk := reader.read(_CHUNK):
+            anyio.from_thread.check_cancelled()
+            written += len(chunk)
+            if written > settings.template_bytes:
+                raise too_big(address, settings)
+            writer.write(chunk)
+
+
+def _opened(address: str) -> BinaryIO:
     try:
         # Neither through a link, nor waiting for whoever writes into a pipe.
-        source = os.open(address, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(source, "rb") as reader, target.open("xb") as writer:  # noqa: PTH123 - opened by descriptor
-            if not stat.S_ISREG(os.fstat(source).st_mode):
-                raise InvalidLocation(f"`{address}` is no file", hint="give the path of an archive, or of a folder")
-            written = 0
-            while chunk := reader.read(_CHUNK):
-                anyio.from_thread.check_cancelled()
-                written += len(chunk)
-                if written > settings.template_bytes:
-                    raise too_big(address, settings)
-                writer.write(chunk)
+        reader = open(address, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK))  # noqa: SIM115
     except OSError as error:
         raise FetchFailed(
-            f"Can't take in `{address}`: {error.strerror or error}",
-            hint="make the file readable, and see that the disk of the home has room",
+            f"Can't read `{address}`: {error.strerror or error}",
+            hint="make it a readable file or put it back; where it is elsewhere now, add the template from there",
         ) from error
+    if not stat.S_ISREG(os.fstat(reader.fileno()).st_mode):
+        reader.close()
+        raise InvalidLocation(f"`{address}` is no file", hint="give the path of an archive, or of a folder")
+    return reader
 
 
 def _sha256(file: Path) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.wording import ALLOWED
+from dynamo_mcp.sources.wording import ALLOWED, ARCHIVES
 from dynamo_mcp.types import LocationKind
 
 _ARCHIVE = re.compile(r"\.(?:zip|tar|tgz|tbz2?|txz|tzst|tar\.(?:gz|bz2|xz|zst))$", re.IGNORECASE)
@@ -72,9 +72,12 @@ def _allowed_folder(path: str, settings: Settings) -> str:
     """Return a folder's real path."""
     real = _allowed(path, settings)
     if not os.path.isdir(real):  # noqa: PTH112 - a str like its neighbours
-        what = "is a file, not a folder" if os.path.exists(real) else "is not there"  # noqa: PTH110 - likewise
+        what = "is not there"
+        if os.path.exists(real):  # noqa: PTH110 - likewise
+            what = f"is {'a file, not a folder' if os.path.isfile(real) else 'neither a folder nor a file'}"  # noqa: PTH113
         raise InvalidLocation(
-            f"`{path}` {what}", hint="give a folder that holds a `cookiecutter.json`, a repository, or an archive"
+            f"`{path}` {what}",
+            hint=f"give a folder that holds a `cookiecutter.json`, a repository, or an archive ({ARCHIVES})",
         )
     return real
 

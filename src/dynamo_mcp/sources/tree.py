@@ -89,7 +89,7 @@ class Lint:
             raise too_many(self._where, self._settings)
         if self._bytes > self._settings.template_bytes:
             raise too_big(self._where, self._settings)
-        if problem := _name_problem(entry.path):
+        if problem := name_problem(entry.path):
             self.refuse(f"{shown(entry.path)} {problem}")
         if entry.kind == "link":
             self._links[entry.path] = entry.target
@@ -264,7 +264,8 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _name_problem(path: str) -> str | None:
+def name_problem(path: str) -> str | None:
+    """Tell why nothing in a tree may have a path, as in "is too long"; None where it may."""
     parts = path.split("/")
     if any(part in {"", ".", ".."} for part in parts):
         return "is not a path inside the tree"

@@ -15,7 +15,7 @@ import msgspec
 from dynamo_mcp.disk import ignores_case
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.entries import Member, opened
-from dynamo_mcp.sources.tree import Entry, Lint, is_beside, is_rendered
+from dynamo_mcp.sources.tree import Entry, Lint, is_beside, is_rendered, name_problem
 from dynamo_mcp.sources.wording import shown
 
 _CHUNK = 1 << 20
@@ -74,6 +74,9 @@ def _linted(every: list[Member], lint: Lint) -> tuple[list[Member], list[str]]:
             continue
         if path.count("/") >= _DEPTH:
             lint.refuse(f"{shown(path)} lies more than {_DEPTH} folders deep")
+            continue
+        if problem := name_problem(path):  # told once, not again of the folders above
+            lint.refuse(f"{shown(path)} {problem}")
             continue
         member = msgspec.structs.replace(given, entry=msgspec.structs.replace(given.entry, path=path))
         if _has_room(member.entry, lint):

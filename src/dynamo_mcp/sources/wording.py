@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+ARCHIVES = "zip; tar, also gz, bz2, xz, zst"
 ALLOWED = (
     "give `https://host/owner/repository`, `ssh://git@host/owner/repository`, `git@host:owner/repository`, "
     "`gh:owner/repository` (also `gl:`, `bb:`), `file:///path/to/repository`, the path of a folder, or the path or "
-    "https address of an archive (zip; tar, also gz, bz2, xz, zst)"
+    f"https address of an archive ({ARCHIVES})"
 )
 SIGN_IN = (
     "use `git@host:owner/repository` with a key in your ssh agent, "
