@@ -125,9 +125,7 @@ class Home:
     def scratch(self) -> list[str]:
         """What is in scratch folders, besides what living renderers need."""
         living = {room for room in (self.path / "scratch").glob("*/renderer-*") if processes_of(room)}
-        return sorted(
-            str(path) for path in (self.path / "scratch").glob("*/*") if path not in living and path.name != "journal"
-        )
+        return sorted(str(path) for path in (self.path / "scratch").glob("*/*") if path not in living)
 
     @property
     def made(self) -> list[str]:

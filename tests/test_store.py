@@ -196,10 +196,30 @@ class TestStaging:
         async with store.staged(beside=small_disk) as staged:
             assert staged.parent == small_disk
             assert staged.name.startswith(HIDDEN)
-            assert str(staged) in (store.scratch / "journal").read_text()
+            assert [str(staged) in path.read_text() for path in store.scratch.iterdir()] == [True]
             staged.mkdir()
             store.publish(staged, small_disk / "target")
         assert _everything(small_disk) == {"target"}
+
+    @pytest.mark.parametrize("published", [False, True])
+    async def test_what_is_no_longer_beside_its_target_is_no_longer_in_the_journal(
+        self, published: bool, store: Store, tmp_path: Path
+    ) -> None:
+        async with store.staged(beside=tmp_path) as staged:
+            staged.mkdir()
+            if published:
+                store.publish(staged, tmp_path / "target")
+        assert list(store.scratch.iterdir()) == []
+
+    @needs_root
+    async def test_what_can_not_be_removed_stays_in_the_journal(self, store: Store, tmp_path: Path) -> None:
+        async with store.staged(beside=tmp_path) as staged:
+            staged.mkdir()
+            await anyio.run_process(["mount", "-t", "tmpfs", "none", str(staged)])
+        try:
+            assert [str(staged) in path.read_text() for path in store.scratch.iterdir()] == [True]
+        finally:
+            await anyio.run_process(["umount", str(staged)])
 
     @needs_root
     async def test_what_is_staged_on_another_file_system_is_removed_too(self, store: Store, small_disk: Path) -> None:

@@ -1,7 +1,7 @@
 """How do things appear all at once? Scratch folders, publishing by rename, locks and records.
 
 Whatever is made in a home is made in the scratch folder of the server that makes it and renamed to its place. A target
-on another file system is staged in a hidden sibling instead, which the scratch folder's journal names first.
+on another file system is staged in a hidden sibling instead, which a file of the scratch folder names for as long.
 A server holds a lock on its scratch folder for as long as it lives, so a sweep knows what nobody holds.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -23,6 +23,8 @@ from dynamo_mcp.disk import exchange, remove, rename_new, sync_folder, words
 from dynamo_mcp.errors import Busy, StorageFailed
 
 HIDDEN = ".dynamo-mcp-"
+_JOURNAL = "journal"
+"""Begins the name of a file in a server's scratch folder, which names what must not outlive the server elsewhere."""
 FOLDERS = (
     "templates",
     "checkouts",
@@ -41,7 +43,7 @@ _POLL_SECONDS = 0.02
 
 
 class _Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a journal: a hidden sibling, and the folder that it must become again if that one is gone."""
+    """What a journal says: a hidden sibling, and the folder that it must become again if that one is gone."""
 
     path: str
     restores: str | None = None
@@ -69,18 +71,19 @@ class Store:
                 near = beside.is_relative_to(self.home) and beside.stat().st_dev == self.scratch.stat().st_dev
                 beside.stat()
                 beside = None if near else beside
-        if beside is None:
-            path = self.scratch / uuid.uuid4().hex
-        else:
-            path = beside / f"{HIDDEN}{uuid.uuid4().hex}"
-            # Not forced to the disk: after a power cut at worst a hidden folder stays, of which nobody knows.
-            self._journal(_Entry(str(path)), force=False)
-        try:
-            yield path
-        finally:
-            if os.path.lexists(path):
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove, path)
+        with contextlib.ExitStack() as journal:
+            if beside is None:
+                path = self.scratch / uuid.uuid4().hex
+            else:
+                path = beside / f"{HIDDEN}{uuid.uuid4().hex}"
+                # Not forced to the disk: after a power cut at worst a hidden folder stays, of which nobody knows.
+                journal.enter_context(self._announced(_Entry(str(path)), force=False))
+            try:
+                yield path
+            finally:
+                if os.path.lexists(path):
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(remove, path)
 
     def publish(self, staged: Path, target: Path, *, force: bool = True) -> None:
         """Rename `staged` to `target`, which must not exist.
@@ -116,15 +119,15 @@ class Store:
                 return
             # Without an exchange the target is away for a moment; a sweep after a crash puts it back.
             old = target.parent / f"{HIDDEN}{uuid.uuid4().hex}"
-            self._journal(_Entry(str(old), restores=str(target)), force=True)
-            target.rename(old)
-            try:
-                staged.rename(target)
-            except OSError:
-                old.rename(target)
-                raise
-            old.rename(staged)
-            sync_folder(target.parent)
+            with self._announced(_Entry(str(old), restores=str(target)), force=True):
+                target.rename(old)
+                try:
+                    staged.rename(target)
+                except OSError:
+                    old.rename(target)
+                    raise
+                old.rename(staged)
+                sync_folder(target.parent)
 
     def set_aside(self, path: Path) -> Path:
         """Take a folder of the home out of everybody's sight; return where it is, to be removed."""
@@ -186,18 +189,23 @@ class Store:
         finally:
             lock.release()
 
-    def _journal(self, entry: _Entry, *, force: bool) -> None:
+    @contextmanager
+    def _announced(self, entry: _Entry, *, force: bool) -> Iterator[None]:
+        """Say what is about to be outside the scratch folder, and take it back when it is not there any more."""
         try:
             line = msgspec.json.encode(entry) + b"\n"
         except UnicodeEncodeError as error:
             raise StorageFailed(
                 f"The path {entry.path!r} is not UTF-8", hint="choose a folder whose name is"
             ) from error
-        with words("write the journal", self.scratch), (self.scratch / "journal").open("ab") as file:
-            file.write(line)
-            if force:
-                file.flush()
-                os.fsync(file.fileno())
+        journal = self.scratch / f"{_JOURNAL}-{uuid.uuid4().hex}"
+        self.write(journal, line, force=force)
+        try:
+            yield
+        finally:
+            if not os.path.lexists(entry.path):
+                with contextlib.suppress(OSError):
+                    journal.unlink()
 
 
 @asynccontextmanager
@@ -244,7 +252,8 @@ def sweep(home: Path) -> list[str]:
         if not _try(lock):
             continue
         try:
-            _mend(scratch / "journal")
+            for journal in scratch.glob(f"{_JOURNAL}*"):
+                _mend(journal)
             remove(scratch)
             swept.append(scratch.name)
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -254,6 +263,7 @@ def sweep(home: Path) -> list[str]:
 
 
 def _mend(journal: Path) -> None:
+    """Do what a journal asks for; servers of before wrote all of theirs into one, a line each."""
     try:
         lines = journal.read_bytes().splitlines()
     except OSError:
