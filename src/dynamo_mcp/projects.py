@@ -62,7 +62,7 @@ class Projects:
 
         Raises:
             TargetExists: Its folder exists, and `if_exists` is `error`, or nobody asked for it.
-        OutputRefused: It may not be written.
+            OutputRefused: It may not be written.
             RenderFailed: The template is at fault, and so are HookFailed, InvalidTemplate, InvalidAnswers.
             RendererFailed: A renderer is.
             StorageFailed: The disk is.

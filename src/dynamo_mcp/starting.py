@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.confining import Confining
-from dynamo_mcp.disk import remove
+from dynamo_mcp.disk import remove, words
 from dynamo_mcp.errors import RendererFailed
 from dynamo_mcp.sandbox.grants import granted
 from dynamo_mcp.sandbox.launch import START_SECONDS, Launch, bubblewrap, launched, needed, packages
@@ -84,43 +84,50 @@ class Starting:
 
         Raises:
             RendererFailed: It can't be started.
+            StorageFailed: The disk is full, or the like.
         """
         room = self._store.scratch / f"renderer-{uuid.uuid4().hex}"
-        room.mkdir()
-        room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
-        home = self._settings.home
         stack = AsyncExitStack()
         stack.push_async_callback(anyio.to_thread.run_sync, remove, room)
         try:
-            launch = Launch(
-                python=key.plain / "bin" / "python",
-                packages=packages(key.plain),
-                visible=(
-                    home / "bases",
-                    home / "venvs",
-                    home / "checkouts",
-                    self._compiled,
-                    *([key.live] if key.live else []),
-                ),
-                room=room,
-                bubblewrap=bubblewrap(self._settings) if key.backend == "bubblewrap" else None,
-                git_identity=await self._confining.git_identity(),
-                own=self._settings.environment if key.full else None,
-                grants=key.grants,
-            )
-            launch = await self._with_user(launch, key.backend, stack)
-            at = await stack.enter_async_context(launched(launch, self._settings))
-            worker = Worker(key, at, stack, self._settings)
-            with anyio.fail_after(START_SECONDS):
-                await worker.greet()
-        except BaseException as error:
+            with words("start a renderer", room):
+                worker = await self._start(key, room, stack)
+        except BaseException:
             with anyio.CancelScope(shield=True):
                 await stack.aclose()
-            if isinstance(error, TimeoutError):
-                raise RendererFailed(
-                    f"A renderer was not ready after {START_SECONDS:g} seconds", hint="try again on a less busy machine"
-                ) from error
             raise
+        return worker
+
+    async def _start(self, key: Key, room: Path, stack: AsyncExitStack) -> Worker:
+        room.mkdir()
+        room.chmod(0o700)  # nobody else gets at what a template makes, and it inherits no set-gid bit
+        home = self._settings.home
+        launch = Launch(
+            python=key.plain / "bin" / "python",
+            packages=packages(key.plain),
+            visible=(
+                home / "bases",
+                home / "venvs",
+                home / "checkouts",
+                self._compiled,
+                *([key.live] if key.live else []),
+            ),
+            room=room,
+            bubblewrap=bubblewrap(self._settings) if key.backend == "bubblewrap" else None,
+            git_identity=await self._confining.git_identity(),
+            own=self._settings.environment if key.full else None,
+            grants=key.grants,
+        )
+        launch = await self._with_user(launch, key.backend, stack)
+        at = await stack.enter_async_context(launched(launch, self._settings))
+        worker = Worker(key, at, stack, self._settings)
+        try:
+            with anyio.fail_after(START_SECONDS):
+                await worker.greet()
+        except TimeoutError as error:
+            raise RendererFailed(
+                f"A renderer was not ready after {START_SECONDS:g} seconds", hint="try again on a less busy machine"
+            ) from error
         return worker
 
     async def _with_user(self, launch: Launch, backend: Backend | None, stack: AsyncExitStack) -> Launch:

@@ -90,11 +90,13 @@ class Worker:
         """
         try:
             line = await self._stdout.receive_until(b"\n", 2 * self._settings.message_bytes)
-            message: dict[str, Any] = orjson.loads(line)
+            message: object = orjson.loads(line)
         except _GONE as error:
             raise jobs.died(self.at) from error
         except (anyio.DelimiterNotFound, orjson.JSONDecodeError) as error:
             raise jobs.nonsense() from error
+        if not isinstance(message, dict):
+            raise jobs.nonsense()
         return message
 
     async def ended(self) -> None:
