@@ -35,7 +35,7 @@ class Fake:
         self.dead = anyio.Event()
         self.closed = False
         self.stack = self
-        self.hangs = False
+        self.faulty = False
 
     async def tell(self, message: dict[str, Any]) -> None:
         assert message == {"action": "ping"}
@@ -54,6 +54,8 @@ class Fake:
         await anyio.lowlevel.checkpoint()
         assert not self.closed, "it was ended twice"
         self.closed = True
+        if self.faulty:
+            raise ValueError("a fault while it ends")
 
     def bytes(self) -> int:
         return 1
@@ -67,6 +69,7 @@ class Workers:
         self.may_start = anyio.Event()
         self.may_start.set()
         self.fails = False
+        self.faulty = False
         settings = Settings(Path("/home"), **{"renderers": 8, "concurrent_creates": 2, **chosen})
         self.pool = Pool(self._start, settings, tasks, lambda: free)
 
@@ -75,6 +78,8 @@ class Workers:
         await anyio.lowlevel.checkpoint()
         if self.fails:
             raise RendererFailed("A renderer can't be started", hint="try again")
+        if self.faulty:
+            raise ValueError("a fault of the program")
         self.started.append(Fake(key, len(self.started)))
         return self.started[-1]
 
@@ -311,3 +316,46 @@ async def test_who_leaves_while_a_worker_is_asked_whether_it_lives_ends_it() -> 
             await workers.pool.take(KEY)
         assert worker.closed
         assert workers.living == []
+
+
+async def test_a_fault_while_one_is_started_ahead_of_need_is_logged_and_ends_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened() as workers:
+        first = await workers.take()
+        workers.faulty = True
+        workers.pool.ahead(OTHER)
+        await settled(lambda: "a fault of the program" in caplog.text)
+        assert "a fault of the program" in caplog.text
+        workers.faulty = False
+        await workers.pool.end(await workers.take(OTHER))
+        await workers.pool.end(first)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_a_fault_while_one_is_cleared_ends_that_one_alone_and_who_waits_for_it_gets_another(
+    closing: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened() as workers:
+        first = await workers.take()
+        may_clear = anyio.Event()
+
+        async def clear() -> bool:
+            await may_clear.wait()
+            first.faulty = closing
+            raise ValueError("a fault of the program")
+
+        workers.pool.give_back(first, clear)
+        taken: list[Any] = []
+
+        async def take() -> None:
+            taken.append(await workers.take())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            await settled()
+            may_clear.set()
+        assert taken == [workers.started[1]]
+        assert first.closed
+        assert "a fault of the program" in caplog.text
+        await workers.pool.end(taken[0])

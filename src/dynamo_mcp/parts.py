@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import msgspec
 
-from dynamo_mcp import defaults
+from dynamo_mcp import background, defaults
 from dynamo_mcp.attempts import Attempts
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.defaults import Defaults
@@ -75,13 +75,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         async with anyio.create_task_group() as tasks:
             environments = Environments(settings, store, tasks)
             if settings.serves:
-                tasks.start_soon(environments.keep_spares)
+                background.start(tasks, "keeping spare environments", environments.keep_spares)
             try:
                 renderers = Renderers(settings, store, confining, tasks)
                 parts = _compose(settings, store, confining, renderers, environments)
                 if settings.serves:
-                    tasks.start_soon(warm, parts.registry, parts.environments, confining, renderers)
-                    tasks.start_soon(parts.reclaiming.watch)
+                    background.start(tasks, "warming", warm, parts.registry, parts.environments, confining, renderers)
+                    background.start(tasks, "reclaiming", parts.reclaiming.watch)
                 yield parts
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error

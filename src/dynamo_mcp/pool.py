@@ -14,6 +14,7 @@ from contextlib import suppress
 import anyio
 from anyio.abc import TaskGroup
 
+from dynamo_mcp import background
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.memory import free_bytes
 from dynamo_mcp.settings import Settings
@@ -89,7 +90,7 @@ class Pool:
         """
         self._coming[worker.key] += 1
         self._busy[worker.key] -= 1
-        self._tasks.start_soon(self._rest, worker, clear)
+        background.start(self._tasks, "clearing a renderer", self._rest, worker, clear)
 
     async def end(self, worker: Worker) -> None:
         """End a worker that was taken."""
@@ -116,7 +117,7 @@ class Pool:
         there = len(self._idle) + self._coming.total() + self._busy.total()
         if there < self._settings.renderers and self._free() >= SPARE * self._bytes:
             self._coming[key] += 1
-            self._tasks.start_soon(self._prepare, key)
+            background.start(self._tasks, "starting a renderer ahead of need", self._prepare, key)
 
     async def _prepare(self, key: Key) -> None:
         worker = None
@@ -135,9 +136,11 @@ class Pool:
             # Its answer says that it has forked the process that will hear of the next job.
             ready = await clear() and await self._answers(worker)
         finally:
-            if not ready:
-                await _end(worker)
-            self._come(worker.key)
+            try:
+                if not ready:
+                    await _end(worker)
+            finally:
+                self._come(worker.key)
         if ready:
             await self._wait_for_work(worker)
 

@@ -15,6 +15,7 @@ rename into the server's scratch folder, so a server that is killed meanwhile le
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -44,6 +45,8 @@ AGAIN_SECONDS = 6 * 3600.0
 """Seconds after which what has grown old is looked for, also where no template was added, updated or removed."""
 NAMED = 5
 """Records that a note names."""
+
+_log = logging.getLogger(__name__)
 
 
 class Reclaiming:
@@ -90,8 +93,10 @@ class Reclaiming:
         while True:
             seen = self._changed()
             # What is in the way, a full disk or a lock that is held for long, may be gone the next time.
-            with contextlib.suppress(DynamoError, OSError):
+            try:
                 await self.run()
+            except (DynamoError, OSError) as error:
+                _log.warning("Nothing was reclaimed, or not all: %s", error)
             deadline = anyio.current_time() + again
             while anyio.current_time() < deadline:
                 await anyio.sleep(look)
