@@ -258,7 +258,7 @@ async def _live(machine: str, place: Place) -> Life:
 
 async def _happen(client: Client, place: Place, fault: Fault, name: str) -> Happened:
     if fault.strike is not None and fault.earlier:
-        fault.strike(worker_of(place))
+        fault.strike(await worker_of(place))
     error = await _create(client, place, name, name, None if fault.earlier else fault.strike)
     with suppress(TimeoutError):
         await until(lambda: not hooks_of(place), SOON)
@@ -276,7 +276,7 @@ async def _create(client: Client, place: Place, name: str, slug: str, strike: St
         if strike is not None and not struck and "running the hook" in (message or ""):
             struck = True
             await until(lambda: hooks_of(place), SECONDS)
-            await anyio.to_thread.run_sync(strike, worker_of(place))
+            await anyio.to_thread.run_sync(strike, await worker_of(place))
 
     arguments = {"template_name": name, "output_dir": str(place.outputs), "variables": {"slug": slug}}
     result: Any = await client.call_tool("create_project", arguments, progress_callback=progress)
@@ -294,15 +294,25 @@ def hooks_of(place: Place) -> list[str]:
     return found
 
 
-def worker_of(place: Place) -> int:
-    """Return the process number of the worker; there is one at most."""
+async def worker_of(place: Place) -> int:
+    """Return the process number of the worker, as soon as it is the only one: another may be about to end."""
+    found: list[int] = []
+
+    def one() -> bool:
+        found[:] = _workers_of(place)
+        return len(found) == 1
+
+    await until(one, SECONDS)
+    return found[0]
+
+
+def _workers_of(place: Place) -> list[int]:
     numbers = {
         number: words
         for number in _numbers()
         if (words := command(number)) and words[0].startswith(str(place.home / "bases")) and "--packages" in words
     }
-    (worker,) = [number for number in numbers if _parent(number) not in numbers]
-    return worker
+    return [number for number in numbers if _parent(number) not in numbers]
 
 
 def _numbers() -> list[int]:
