@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import shutil
 import signal
@@ -47,10 +48,10 @@ def main() -> int:
     """Run what is asked for; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure dynamo-mcp against its peers.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(NAMES)}; all when none is given")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there too")
+    parser.add_argument("--json", type=_file, metavar="FILE", help="write everything that was measured there too")
     parser.add_argument("--quick", action="store_true", help="few rounds: two minutes instead of an hour and a half")
     parser.add_argument(
-        "--seconds", type=float, metavar="N", help="how long `soak` loads a server; ten minutes if not given"
+        "--seconds", type=_seconds, metavar="N", help="how long `soak` loads a server; ten minutes if not given"
     )
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -77,6 +78,26 @@ def main() -> int:
     if document is None:
         return 1
     return code(document.results, quick=asked.quick)
+
+
+def _file(given: str) -> Path:
+    """Look at once whether a file can be there: what was measured for an hour would be lost."""
+    path = Path(given)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"`{path}` is a folder; name a file")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"`{path.parent}` is no folder; make it, or name a file in one that is there")
+    return path
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"`{given}` is not a number above zero")
+    return seconds
 
 
 def code(results: Sequence[Result], *, quick: bool) -> int:

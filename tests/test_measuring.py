@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from benchmarks import confinement, measuring, peers, processes, report, served, soak, templates
-from benchmarks.__main__ import MISSED, code
+from benchmarks.__main__ import MISSED, code, main
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300
@@ -222,6 +222,26 @@ def test_an_unknown_benchmark_is_wrong_usage(tmp_path: Path) -> None:
     ran = benchmarks(tmp_path, "nothing")
     assert ran.returncode == 2
     assert "there are environment, packages, add, create" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--json", "/no/such/folder/x.json"], "`/no/such/folder` is no folder"),
+        (["--json", "/"], "`/` is a folder"),
+        (["--seconds", "-1"], "`-1` is not a number above zero"),
+        (["--seconds", "nan"], "`nan` is not a number above zero"),
+    ],
+)
+def test_what_would_fail_after_an_hour_is_refused_before_anything_is_measured(
+    wrong: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "startup", *wrong])
+    monkeypatch.setattr("benchmarks.__main__._run", lambda *_: pytest.fail("it was measured"))
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_benchmark_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> None:
