@@ -131,6 +131,20 @@ async def test_a_version_that_the_index_no_longer_has_is_found_out_anew(settings
     assert "strange-thing==1.0" in pins.read_text()
 
 
+async def test_what_is_pinned_stays_where_the_index_is_away(settings: Settings) -> None:
+    async with _open(settings) as environments:
+        assert await environments.lacks(("strange-thing",)) is None
+        pinned = _pins(settings).read_bytes()
+        index = Path(settings.passed["UV_INDEX"].removeprefix("file://"))
+        index.rename(index.with_name("away"))
+        with pytest.raises(EnvironmentFailed):
+            await environments.ensure("one", ("strange-thing",))
+        assert _pins(settings).read_bytes() == pinned
+        index.with_name("away").rename(index)
+        assert "strange_thing==1.0" in (await environments.ensure("one", ("strange-thing",))).packages
+    assert _pins(settings).read_bytes() == pinned
+
+
 async def test_a_file_that_is_another_one_than_was_pinned_is_not_installed(settings: Settings) -> None:
     async with _open(settings) as environments:
         assert await environments.lacks(("strange-thing",)) is None

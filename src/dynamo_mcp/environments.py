@@ -226,8 +226,9 @@ class Environments:
             # A file that is another one now is somebody's mistake or attack, and never taken without a word.
             if not known or "ash mismatch" in error.message:
                 raise
-            self._pins.forget(key)
-            await self._install(staged, key, requirements)
+            await self._pins.renew(key, requirements)
+            await self._uv.create(staged)
+            await self._uv.install(staged, pinned)
 
 
 def python_of(environment: Path) -> Path:

@@ -33,9 +33,18 @@ class Pins:
         """
         path = self.path(key)
         if not path.exists():
-            async with self._store.staged() as folder:
-                self._keep(key, await self._uv.resolve(_made(folder), requirements))
+            await self.renew(key, requirements)
         return path
+
+    async def renew(self, key: str, requirements: tuple[str, ...]) -> None:
+        """Find out anew what the list of a base holds; where that fails, what is known stays.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+            StorageFailed: The disk did not take it.
+        """
+        async with self._store.staged() as folder:
+            self._keep(key, await self._uv.resolve(_made(folder), requirements))
 
     async def lacks(self, key: str, requirements: tuple[str, ...]) -> str | None:
         """Say why there can be no such list, or None; then it is kept.
@@ -51,11 +60,6 @@ class Pins:
                 return found
             self._keep(key, found)
         return None
-
-    def forget(self, key: str) -> None:
-        """Have it found out anew next time."""
-        with words("remove", self.path(key)):
-            self.path(key).unlink(missing_ok=True)
 
     def _keep(self, key: str, pinned: bytes) -> None:
         self._store.write(self.path(key), pinned)
