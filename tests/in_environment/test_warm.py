@@ -87,7 +87,7 @@ ALIKE = {
     "    child = multiprocessing.get_context('spawn').Process(target=f, args=[1])\n"
     "    child.start(); child.join(); print(child.exitcode)",
     "a pool": "from concurrent.futures import ProcessPoolExecutor\nif __name__ == '__main__':\n"
-    "    print(list(ProcessPoolExecutor(2).map(abs, [-1, -2])))",
+    "    with ProcessPoolExecutor(2) as pool:\n        print(list(pool.map(abs, [-1, -2])))",
     "what it may use": "import os, resource; print(os.umask(0o22), os.nice(0))\n"
     "print([resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith('RLIMIT_')])",
     "its environment": "import os, sys; print(sorted(os.environ.items()), sys.path[1:], len(sys.orig_argv))",
