@@ -262,7 +262,7 @@ async def _happen(client: Client, place: Place, fault: Fault, name: str) -> Happ
     error = await _create(client, place, name, name, None if fault.earlier else fault.strike)
     with suppress(TimeoutError):
         await until(lambda: not hooks_of(place), SOON)
-    left = hooks_of(place)
+    left = list(hooks_of(place).values())
     after = await _create(client, place, "good", f"after-{name}")
     return Happened(error, left, after, [made for made in place.made if made.endswith(name)])
 
@@ -276,7 +276,7 @@ async def _create(client: Client, place: Place, name: str, slug: str, strike: St
         if strike is not None and not struck and "running the hook" in (message or ""):
             struck = True
             await until(lambda: hooks_of(place), SECONDS)
-            await anyio.to_thread.run_sync(strike, await worker_of(place))
+            await anyio.to_thread.run_sync(strike, _worker_above(place, min(hooks_of(place))))
 
     arguments = {"template_name": name, "output_dir": str(place.outputs), "variables": {"slug": slug}}
     result: Any = await client.call_tool("create_project", arguments, progress_callback=progress)
@@ -284,13 +284,14 @@ async def _create(client: Client, place: Place, name: str, slug: str, strike: St
     return "\n".join(block.text for block in result.content) if result.is_error else None
 
 
-def hooks_of(place: Place) -> list[str]:
-    """Return the command lines of living hooks of this place, and of what they have started."""
-    found = []
-    for words in filter(None, map(command, _numbers())):
-        own = words[0].startswith(str(place.home / "venvs"))
-        if own or (words[-1] == MARK and any(str(place.home) in word for word in words)):
-            found.append(" ".join(words))
+def hooks_of(place: Place) -> dict[int, str]:
+    """Return the command lines of living hooks of this place, and of what they have started, by process number."""
+    found = {}
+    for number in _numbers():
+        words = command(number)
+        own = bool(words) and words[0].startswith(str(place.home / "venvs"))
+        if own or (words and words[-1] == MARK and any(str(place.home) in word for word in words)):
+            found[number] = " ".join(words)
     return found
 
 
@@ -307,12 +308,27 @@ async def worker_of(place: Place) -> int:
 
 
 def _workers_of(place: Place) -> list[int]:
-    numbers = {
-        number: words
-        for number in _numbers()
-        if (words := command(number)) and words[0].startswith(str(place.home / "bases")) and "--packages" in words
-    }
+    numbers = _with_packages(place)
     return [number for number in numbers if _parent(number) not in numbers]
+
+
+def _worker_above(place: Place, hook: int) -> int:
+    """Return the process number of the worker whose job a hook is of."""
+    workers, above = _workers_of(place), hook
+    while above > 1 and above not in workers:
+        above = _parent(above)
+    assert above in workers, (hook, workers)
+    return above
+
+
+def _with_packages(place: Place) -> set[int]:
+    """Return the process numbers of workers, and of what they forked."""
+    lines = {number: command(number) for number in _numbers()}
+    return {
+        number
+        for number, words in lines.items()
+        if words and words[0].startswith(str(place.home / "bases")) and "--packages" in words
+    }
 
 
 def _numbers() -> list[int]:

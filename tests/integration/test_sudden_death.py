@@ -107,7 +107,7 @@ async def test_a_cancelled_create_leaves_no_process_and_no_folder_and_the_next_o
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(create)
                 await running.wait()
-                assert hooks_of(place.home)
+                await until(lambda: hooks_of(place.home))  # what is said is said before the hook has begun
                 tasks.cancel_scope.cancel()
         await until(lambda: not hooks_of(place.home))
         # Renderers wait for more, and nothing else is left.
