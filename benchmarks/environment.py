@@ -13,8 +13,9 @@ import msgspec
 from benchmarks import peers
 from benchmarks.measuring import Comparison, Result, Subject, compare, faster, interleave
 from dynamo_mcp import settings
-from dynamo_mcp.environments import Environments, health
+from dynamo_mcp.environments import Environments
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.soundness import health
 from dynamo_mcp.store import open_store
 
 DYNAMO = "Dynamo"

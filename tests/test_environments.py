@@ -18,11 +18,12 @@ import uv
 
 from child import SECONDS, python
 from conftest import Listener
-from dynamo_mcp.environments import Environments, health, python_of
+from dynamo_mcp.environments import Environments, python_of
 from dynamo_mcp.errors import EnvironmentFailed, StorageFailed
 from dynamo_mcp.process import run
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.soundness import health
 from dynamo_mcp.spares import MARKER
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Environment

@@ -17,11 +17,11 @@ from child import python
 from conftest import Listener
 from dynamo_mcp import sources
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.environments import health
 from dynamo_mcp.parts import Parts, open_parts
 from dynamo_mcp.progress import Progress, ignore
 from dynamo_mcp.reclaiming import Reclaiming
 from dynamo_mcp.recorded import packages_of
+from dynamo_mcp.soundness import health
 from dynamo_mcp.store import open_store
 from dynamo_mcp.views import Reclaimed
 from homes import SECONDS, Home, base_environments, give, until, write_template

@@ -16,9 +16,10 @@ import pytest
 from child import python
 from conftest import Listener
 from dynamo_mcp.dynamo import open_dynamo
-from dynamo_mcp.environments import Environments, health
+from dynamo_mcp.environments import Environments
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.soundness import health
 from dynamo_mcp.spares import MARKER, QUIET_SECONDS
 from dynamo_mcp.store import open_store
 from homes import Home, base_environments, give, until

@@ -25,6 +25,7 @@ from dynamo_mcp.recorded import all_intact, intact, packages_of, refuse_intruder
 from dynamo_mcp.requirements import COOKIECUTTER
 from dynamo_mcp.sandbox import CODE
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
+from dynamo_mcp.soundness import Marker, Soundness, health, read_marker, survey
 from dynamo_mcp.spares import MARKER, Spares, clone
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Environment
@@ -32,18 +33,6 @@ from dynamo_mcp.uses import Uses
 from dynamo_mcp.uv import Uv
 
 KEY_LENGTH = 16
-
-
-class _Marker(msgspec.Struct, frozen=True):
-    """What is written into an environment when it is whole.
-
-    Attributes:
-        entries: The names in `site-packages` when it was made.
-    """
-
-    key: str
-    packages: tuple[str, ...]
-    entries: tuple[str, ...]
 
 
 class Environments:
@@ -63,8 +52,9 @@ class Environments:
         self._uses = Uses(store)
         self._plain: set[Path] = set()
         self._pins = Pins(store, self._uv)
-        self._bases: OnceMap[str, _Marker] = OnceMap(tasks)
+        self._bases: OnceMap[str, Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
+        self._soundness = Soundness()
         self._seen: tuple[int, ...] = ()
         self._interpreter: tuple[str, ...] = ()
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
@@ -98,7 +88,7 @@ class Environments:
             StorageFailed: There is no such interpreter.
         """
         base = self._base(self.key(()))
-        return base if health(base) is None else None
+        return base if self._soundness.whole(base) else None
 
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
@@ -121,9 +111,13 @@ class Environments:
         base, plain = self._base(key), self._base(self.key(()))
         await self._uses.note(path, base, plain)
         self._plain.add(plain)
-        sound = health(base) is None and (plain == base or health(plain) is None)
-        if sound and (health(path) is None or (plain == base and self._spares.claim(base, path))):
-            return _environment(path, base, plain, _read_marker(path))
+        whole = self._soundness.whole
+        if whole(base) and (plain == base or whole(plain)):
+            marker = whole(path)
+            if marker is None and plain == base and self._spares.claim(base, path):
+                marker = read_marker(path)
+            if marker is not None:
+                return _environment(path, base, plain, marker)
         with self._spares.awaited():
             return await self._clones.get(path, lambda: self._clone(path, key, requirements))
 
@@ -186,23 +180,23 @@ class Environments:
             self._store.publish(staged, path)
         return old
 
-    async def _made(self, key: str, requirements: tuple[str, ...]) -> _Marker:
+    async def _made(self, key: str, requirements: tuple[str, ...]) -> Marker:
         base = self._base(key)
         if health(base) is None:
-            return _read_marker(base)
+            return read_marker(base)
         return await self._bases.get(key, lambda: self._make(key, requirements))
 
-    async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> _Marker:
+    async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Marker:
         base = self._base(key)
         async with self._store.lock(f"base-{key}"):
             if not anew and health(base) is None:  # another process was faster
-                return _read_marker(base)
+                return read_marker(base)
             async with self._store.staged() as staged:
                 await self._install(staged, key, (COOKIECUTTER, *requirements))
                 # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
                 await self._uv.compile(CODE)
                 with words("make an environment", base):
-                    marker = _survey(staged, key)
+                    marker = survey(staged, key)
                     self._refuse_intruders(staged, requirements)
                     (staged / MARKER).write_bytes(msgspec.json.encode(marker))
                 # What was there, if anything, serves until the new one is whole.
@@ -213,7 +207,7 @@ class Environments:
     def _refuse_intruders(self, staged: Path, requirements: tuple[str, ...]) -> None:
         plain = self._base(self.key(()))
         if requirements:
-            refuse_intruders(packages_of(staged), plain, _read_marker(plain).packages, requirements)
+            refuse_intruders(packages_of(staged), plain, read_marker(plain).packages, requirements)
 
     async def _install(self, staged: Path, key: str, requirements: tuple[str, ...]) -> None:
         """Make an environment of what is pinned; what the index no longer has is resolved anew, once."""
@@ -246,40 +240,5 @@ def modules(environment: Path) -> frozenset[str]:
         return frozenset(entry.partition(".")[0] for entry in os.listdir(packages_of(environment)))
 
 
-def health(environment: Path) -> str | None:
-    """Say what is wrong with an environment, or None."""
-    if not os.path.isdir(environment):  # noqa: PTH112 - every create asks this, of three environments
-        return "it is not there"
-    try:
-        marker = _read_marker(environment)
-        present = set(os.listdir(packages_of(environment)))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return "it is not whole"
-    if not os.path.exists(python_of(environment)):  # noqa: PTH110
-        return "the Python that it was made from is gone"
-    missing = [entry for entry in marker.entries if entry not in present]
-    return f"`{missing[0]}` is missing from it" if missing else None
-
-
-def added_to(environment: Path) -> bool:
-    """Tell whether somebody has installed something into an environment since it was made."""
-    try:
-        present = {*os.listdir(packages_of(environment))} - {"__pycache__"}
-        return not present <= {*_read_marker(environment).entries}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False  # it is not whole
-
-
-def _survey(environment: Path, key: str) -> _Marker:
-    entries = sorted(entry for entry in os.listdir(packages_of(environment)) if entry != "__pycache__")
-    suffix = ".dist-info"
-    packages = tuple(entry.removesuffix(suffix).replace("-", "==") for entry in entries if entry.endswith(suffix))
-    return _Marker(key, packages, tuple(entries))
-
-
-def _read_marker(environment: Path) -> _Marker:
-    return msgspec.json.decode((environment / MARKER).read_bytes(), type=_Marker)
-
-
-def _environment(path: Path, base: Path, plain: Path, marker: _Marker) -> Environment:
+def _environment(path: Path, base: Path, plain: Path, marker: Marker) -> Environment:
     return Environment(path, base, plain, marker.key, marker.packages)

@@ -26,12 +26,13 @@ import anyio.to_thread
 
 from dynamo_mcp import inventory, leftovers
 from dynamo_mcp.disk import remove, words
-from dynamo_mcp.environments import KEY_LENGTH, Environments, added_to
+from dynamo_mcp.environments import KEY_LENGTH, Environments
 from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.inventory import Entry, listed, measure
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import SUFFIX, Registry
 from dynamo_mcp.settings import PREFIX, Settings
+from dynamo_mcp.soundness import added_to
 from dynamo_mcp.stock import DAY, Stock, paced, take_stock
 from dynamo_mcp.store import Store, sweep
 from dynamo_mcp.types import Template
