@@ -36,11 +36,14 @@ class Fake:
         self.closed = False
         self.stack = self
         self.faulty = False
+        self.mute = False
+        self.told: list[dict[str, Any]] = []
 
-    async def tell(self, message: dict[str, Any]) -> None:
-        assert message == {"action": "ping"}
+    async def tell(self, *messages: dict[str, Any]) -> None:
+        assert messages[0] == {"action": "ping"}
+        self.told += messages[1:]
         await anyio.lowlevel.checkpoint()
-        if self.dead.is_set():
+        if self.dead.is_set() or self.mute:
             raise RendererFailed("A renderer died", hint="try again")
 
     async def hear(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Workers:
         self.may_start.set()
         self.fails = False
         self.faulty = False
+        self.mute = False
         settings = Settings(Path("/home"), **{"renderers": 8, "concurrent_creates": 2, **chosen})
         self.pool = Pool(self._start, settings, tasks, lambda: free)
 
@@ -81,6 +85,7 @@ class Workers:
         if self.faulty:
             raise ValueError("a fault of the program")
         self.started.append(Fake(key, len(self.started)))
+        self.started[-1].mute = self.mute
         return self.started[-1]
 
     @property
@@ -89,7 +94,11 @@ class Workers:
 
     async def take(self, key: Key = KEY) -> Any:
         with anyio.fail_after(SECONDS):
-            return await self.pool.take(key)
+            return await self.pool.take(key, asked)
+
+
+def asked(worker: Any) -> dict[str, Any]:
+    return {"action": "create", "of": worker.number}
 
 
 @asynccontextmanager
@@ -203,6 +212,31 @@ async def test_the_worker_that_was_used_last_is_taken_first() -> None:
         workers.pool.give_back(one, cleared)
 
 
+async def test_each_is_told_what_to_do_once_and_where_one_turns_out_to_be_dead_another_is() -> None:
+    async with opened() as workers:
+        first = await workers.take()
+        assert first.told == [{"action": "create", "of": 0}]
+        workers.pool.give_back(first, cleared)
+        await settled()
+        first.mute = True
+        second = await workers.take()
+        assert first.closed
+        assert second.told == [{"action": "create", "of": 1}]
+        workers.pool.give_back(second, cleared)
+        await settled()
+        assert await workers.take() is second
+        assert second.told == [{"action": "create", "of": 1}] * 2
+        await workers.pool.end(second)
+
+
+async def test_one_that_dies_as_soon_as_it_has_started_is_told_to_who_needs_it() -> None:
+    async with opened() as workers:
+        workers.mute = True
+        with pytest.raises(RendererFailed, match="died before it had heard"):
+            await workers.take()
+        assert workers.living == []
+
+
 async def test_of_idle_workers_the_one_that_was_used_last_stays_when_time_has_passed() -> None:
     async with opened(renderer_seconds=0.05) as workers:
         one, two = await workers.take(), await workers.take(OTHER)
@@ -313,7 +347,7 @@ async def test_who_leaves_while_a_worker_is_asked_whether_it_lives_ends_it() -> 
 
         worker.hear = forever
         with anyio.move_on_after(0.05):
-            await workers.pool.take(KEY)
+            await workers.pool.take(KEY, asked)
         assert worker.closed
         assert workers.living == []
 

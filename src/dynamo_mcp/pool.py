@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,6 +28,7 @@ TAKEN_BYTES = 40 << 20
 """What one is taken to need as long as none has been started."""
 
 Clear = Callable[[], Awaitable[bool]]
+Ask = Callable[[Worker], dict[str, Any]]
 
 
 class Pool:
@@ -61,19 +63,27 @@ class Pool:
         self._bytes = TAKEN_BYTES
         self._free = free
 
-    async def take(self, key: Key) -> Worker:
-        """Return a worker that fits, which is the caller's until it is given back or ended.
+    async def take(self, key: Key, ask: Ask) -> Worker:
+        """Return a worker that fits and was told what to do; it is the caller's until it is given back or ended.
+
+        Args:
+            key: What it must fit.
+            ask: Returns what a worker is told; called for each that may turn out to be dead.
 
         Raises:
             RendererFailed: None can be started.
         """
         while True:
             if worker := self._unoccupied(key):
-                if await self._lives(worker):
+                if await self._begins(worker, ask):
                     break
             elif self._coming[key] <= self._waiting[key]:
                 worker = await self._start(key)
-                break
+                if await self._begins(worker, ask):
+                    break
+                raise RendererFailed(
+                    "A renderer died before it had heard what to do", hint="try again; if it stays so, report it"
+                )
             else:
                 await self._wait(key)
         self._busy[key] += 1
@@ -185,19 +195,20 @@ class Pool:
             self._idle.pop(found).cancel()
         return found
 
-    async def _lives(self, worker: Worker) -> bool:
-        """Tell whether an idle worker still answers; end it if not, or if the caller leaves."""
+    async def _begins(self, worker: Worker, ask: Ask) -> bool:
+        """Tell a worker what to do, and whether it has heard it; end it if not, or if the caller leaves."""
         alive = False
         try:
-            alive = await self._answers(worker)
+            alive = await self._answers(worker, ask(worker))
         finally:
             if not alive:
                 await _end(worker)
         return alive
 
-    async def _answers(self, worker: Worker) -> bool:
+    async def _answers(self, worker: Worker, *messages: dict[str, Any]) -> bool:
         with suppress(RendererFailed), anyio.move_on_after(PONG_SECONDS):
-            await worker.tell({"action": "ping"})
+            # What comes with a ping is begun by the time that this is answered: nobody waits for the answer alone.
+            await worker.tell({"action": "ping"}, *messages)
             return (await worker.hear()).get("event") == "pong"
         return False
 

@@ -154,15 +154,17 @@ class Renderers:
     ) -> AsyncIterator[tuple[_Heard, Worker, Path]]:
         """Have a worker do a job; yields what it said, itself, and the job's output, which is removed afterwards."""
         permission = Permission(job.trust, job.confined, "none", job.grants)
-        worker = await self._pool.take(await self._starting.key(job.template, job.environment.plain, permission))
-        healthy = False
         identity = uuid.uuid4().hex
-        paths = [worker.at.output / identity, worker.at.temporary / identity]
+        place = self._compiled.place(job) if action == "create" else None
+        known = place if self._compiled.found(place) else None
+
+        def ask(worker: Worker) -> dict[str, Any]:
+            return {**self._message(job, identity, worker, known), "action": action}
+
+        worker = await self._pool.take(await self._starting.key(job.template, job.environment.plain, permission), ask)
+        healthy = False
+        paths = _folders(worker, identity)
         try:
-            place = self._compiled.place(job) if action == "create" else None
-            known = place if self._compiled.found(place) else None
-            message = self._message(job, identity, worker, *paths, known=known)
-            await worker.tell({**message, "action": action})
             try:
                 heard = await self._follow(worker, identity, decide, progress)
             except anyio.get_cancelled_exc_class():
@@ -181,9 +183,8 @@ class Renderers:
             else:
                 await self._pool.end(worker)
 
-    def _message(
-        self, job: Job, identity: str, worker: Worker, output: Path, temporary: Path, *, known: Path | None
-    ) -> dict[str, Any]:
+    def _message(self, job: Job, identity: str, worker: Worker, known: Path | None) -> dict[str, Any]:
+        output, temporary = _folders(worker, identity)
         environment, key = job.environment, worker.key
         python = installation.parts(environment.plain / "bin" / "python")
         read = [job.template.checkout, environment.path, environment.plain, *python, CODE]
@@ -250,6 +251,11 @@ class Renderers:
                 worker.readable[template] = said["readable"] is True
             return said.get("event") == "cleared"
         return False
+
+
+def _folders(worker: Worker, identity: str) -> list[Path]:
+    """Return where a worker has a job write: its output, and what is temporary."""
+    return [worker.at.output / identity, worker.at.temporary / identity]
 
 
 async def _refusal(resolved: Resolved, decide: Decide | None) -> DynamoError | None:

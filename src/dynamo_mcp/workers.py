@@ -71,14 +71,14 @@ class Worker:
         if (await self.hear()).get("event") != "ready":
             raise jobs.nonsense()
 
-    async def tell(self, message: dict[str, Any]) -> None:
-        """Send it a message.
+    async def tell(self, *messages: dict[str, Any]) -> None:
+        """Send it messages, at once.
 
         Raises:
             RendererFailed: It is gone.
         """
         try:
-            await self._stdin.send(orjson.dumps(message) + b"\n")
+            await self._stdin.send(b"".join(orjson.dumps(message) + b"\n" for message in messages))
         except _GONE as error:
             raise jobs.died(self.at) from error
 
