@@ -10,6 +10,7 @@ import errno
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import tempfile
@@ -36,6 +37,8 @@ _OWN: list[str] = []
 
 
 PIECE = 1 << 16
+IDLE_SECONDS = 0.05
+"""Seconds without a word after which there is time to rehearse, which takes some milliseconds of a processor."""
 
 
 def prepare() -> None:
@@ -75,10 +78,18 @@ def run(orders: int, replies: int, *, alone: bool, user: int | None = None) -> N
         if not alone:
             os.setsid()
             family.die_with_parent()
+        rehearse_meanwhile(orders)
         message = told(orders)
         return work(message, orders, replies, alone=alone, user=user, readable=message.get("readable", True))
 
     end(replies, begin)
+
+
+def rehearse_meanwhile(orders: int) -> None:
+    """Do what every job does while nobody needs this one: what a fork writes to first is copied, page by page."""
+    with contextlib.suppress(OSError):
+        if not select.select([orders], [], [], IDLE_SECONDS)[0]:
+            render.rehearse()
 
 
 def told(orders: int) -> dict[str, Any]:

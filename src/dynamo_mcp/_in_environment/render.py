@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import sys
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -248,16 +249,22 @@ def _project_folder(repository: str, environment: Any) -> str:
     return found[0]
 
 
-def rehearse(folder: str) -> None:
-    """Render something small, so that all that rendering needs is imported, compiled and warm."""
-    template = os.path.join(folder, "template")
-    os.makedirs(os.path.join(template, "{{cookiecutter.name}}"))
-    with open(os.path.join(template, "{{cookiecutter.name}}", "file"), "w", encoding="utf-8") as file:
-        file.write(
-            "{% if cookiecutter.name %}{{ cookiecutter.name|upper }}{% endif %}{% for x in 'ab' %}{{ x }}{% endfor %}"
-        )
-    context = {"cookiecutter": OrderedDict(name="a", _copy_without_render=["*.raw"])}
-    cookiecutter.generate.generate_files(template, context, os.path.join(folder))
+def rehearse() -> None:
+    """Render something small, so that all that rendering needs is imported, compiled and warm.
+
+    Raises:
+        OSError: There is no room for it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        template = os.path.join(folder, "template")
+        os.makedirs(os.path.join(template, "{{cookiecutter.name}}"))
+        with open(os.path.join(template, "{{cookiecutter.name}}", "file"), "w", encoding="utf-8") as file:
+            file.write(
+                "{% if cookiecutter.name %}{{ cookiecutter.name|upper }}{% endif %}"
+                "{% for x in 'ab' %}{{ x }}{% endfor %}"
+            )
+        context = {"cookiecutter": OrderedDict(name="a", _copy_without_render=["*.raw"])}
+        cookiecutter.generate.generate_files(template, context, folder)
 
 
 def _literal_top(create: Callable[..., Any], output: str, directory: str) -> Callable[..., Any]:

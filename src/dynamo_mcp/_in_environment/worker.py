@@ -74,10 +74,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,9 +128,7 @@ def main() -> None:
 
 def preheat() -> None:
     """Import and run once all that a job will need, then set it aside from the garbage collector: forks share it."""
-    folder = tempfile.mkdtemp()
-    render.rehearse(folder)
-    shutil.rmtree(folder)
+    render.rehearse()
     job.prepare()
     gc.collect()
     gc.freeze()
