@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -18,8 +19,9 @@ import uv
 
 from child import SECONDS, python
 from conftest import Listener
-from dynamo_mcp.environments import Environments, python_of
-from dynamo_mcp.errors import EnvironmentFailed, StorageFailed
+from dynamo_mcp.environments import AT_ONCE, Environments, python_of
+from dynamo_mcp.errors import Busy, EnvironmentFailed, StorageFailed
+from dynamo_mcp.once import Tell
 from dynamo_mcp.process import run
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
@@ -409,6 +411,43 @@ async def test_one_caller_who_leaves_does_not_fail_the_others(own: Settings, tem
             await anyio.lowlevel.checkpoint()
             leaving.cancel()
         assert health(made[0].path) is None
+
+
+async def test_what_is_downloaded_is_told_with_its_size(own: Settings, template: str) -> None:
+    told: list[str] = []
+
+    async def tell(words: str) -> None:
+        told.append(words)
+
+    async with _open(msgspec.structs.replace(own, home=own.home / "cold")) as opened:
+        await opened.environments.ensure(template, (), tell)
+    assert told[0] == "looking up its packages"
+    assert any(re.fullmatch(r"downloading pygments \([\d.]+MiB\)", words) for words in told), told
+    assert told[-1] == "compiling its packages"
+
+
+async def test_who_waits_for_others_is_told_the_place_and_not_for_ever(ready: Settings, template: str) -> None:
+    told: list[str] = []
+
+    async def tell(words: str) -> None:
+        told.append(words)
+
+    async with _open(msgspec.structs.replace(ready, environment_seconds=0.5)) as opened:
+        turns = opened.environments._turns  # noqa: SLF001 - of which every one is taken
+        for number in range(AT_ONCE):
+            turns.acquire_on_behalf_of_nowait(number)
+        async with anyio.create_task_group() as tasks:
+            for name in ("one", "two"):
+                tasks.start_soon(_refused, opened, f"{template}-{name}", (f"nothing-{name}",), tell)
+        for number in range(AT_ONCE):
+            turns.release_on_behalf_of(number)
+    waiting = "waiting for other environments to be made, {} more before this one"
+    assert sorted(told) == [waiting.format(before) for before in (0, 1)]
+
+
+async def _refused(opened: Opened, template: str, requirements: tuple[str, ...], tell: Tell) -> None:
+    with pytest.raises(Busy, match="other environments have been in the making for"):
+        await opened.environments.ensure(template, requirements, tell)
 
 
 async def test_uv_that_takes_too_long_leaves_nothing(own: Settings, template: str) -> None:

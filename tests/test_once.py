@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from dynamo_mcp.once import OnceMap
+from dynamo_mcp.once import OnceMap, Say
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ class Work:
         self.cancelled = anyio.Event()
         self.runs = 0
 
-    async def __call__(self) -> int:
+    async def __call__(self, _say: Say = print) -> int:
         self.runs += 1
         self.begun.set()
         try:
@@ -113,7 +113,7 @@ async def test_the_last_caller_who_leaves_takes_the_work_along(tasks: TaskGroup,
 async def test_the_last_caller_is_gone_only_when_the_work_has_ended(tasks: TaskGroup, work: Work) -> None:
     ended = anyio.Event()
 
-    async def tidy() -> int:
+    async def tidy(_say: Say) -> int:
         try:
             return await work()
         finally:
@@ -152,7 +152,7 @@ async def test_an_error_is_told_to_every_caller_and_not_kept(tasks: TaskGroup, w
     once: OnceMap[str, int] = OnceMap(tasks)
     broken = Work()
 
-    async def fail() -> int:
+    async def fail(_say: Say) -> int:
         await broken()
         raise ZeroDivisionError
 
@@ -208,3 +208,60 @@ async def test_who_comes_after_the_owner_went_away_does_not_wait_for_ever(work: 
     for _ in range(2):
         with anyio.fail_after(1), pytest.raises(RuntimeError):
             await once.get("key", work)
+
+
+async def test_what_the_work_says_is_told_to_all_who_wait_and_a_slow_one_keeps_nobody_waiting(tasks: TaskGroup) -> None:
+    once: OnceMap[str, int] = OnceMap(tasks)
+    go = anyio.Event()
+    told: list[str] = []
+    slow: list[str] = []
+
+    async def work(say: Say) -> int:
+        say("begins")
+        await go.wait()
+        for words in ("goes on", "ends"):
+            say(words)
+            await settled(told, words)
+        return 1
+
+    async def tell(words: str) -> None:
+        told.append(words)
+
+    async def tell_slowly(words: str) -> None:
+        slow.append(words)
+        await anyio.sleep_forever()
+
+    tasks.start_soon(once.get, "key", work, tell_slowly)
+    tasks.start_soon(once.get, "key", work, tell)
+    await settled(told, "begins")
+    go.set()
+    assert await once.get("key", work) == 1
+    assert told == ["begins", "goes on", "ends"]
+    assert slow == ["begins"]
+
+
+async def settled(told: list[str], words: str) -> None:
+    with anyio.fail_after(SECONDS):
+        while words not in told:  # noqa: ASYNC110 - a list tells nobody what is added to it
+            await anyio.sleep(0.001)
+
+
+async def test_who_can_not_be_told_leaves_and_the_work_goes_on_for_the_others(tasks: TaskGroup) -> None:
+    once: OnceMap[str, int] = OnceMap(tasks)
+    told: list[str] = []
+
+    async def work(say: Say) -> int:
+        say("begins")
+        await settled(told, "left")
+        return 1
+
+    async def broken(_words: str) -> None:
+        raise ConnectionError
+
+    async def leave() -> None:
+        with pytest.raises(ConnectionError):
+            await once.get("key", work, broken)
+        told.append("left")
+
+    tasks.start_soon(leave)
+    assert await once.get("key", work) == 1

@@ -60,7 +60,7 @@ class Attempts:
         async with self._slots.one(waiting):
             await begin()
             requirements = installed(template, trust)
-            environment = await self._environments.ensure(template.name, requirements)
+            environment = await self._environments.ensure(template.name, requirements, progress.detail)
             try:
                 return await self._in_time(work(environment), progress, trust, doing)
             except RendererFailed:

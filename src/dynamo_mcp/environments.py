@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp.disk import words
-from dynamo_mcp.errors import EnvironmentFailed
-from dynamo_mcp.once import OnceMap
+from dynamo_mcp.errors import Busy, EnvironmentFailed
+from dynamo_mcp.once import OnceMap, Say, Tell, untold
 from dynamo_mcp.pins import Pins
 from dynamo_mcp.recorded import all_intact, intact, packages_of, refuse_intruders
 from dynamo_mcp.requirements import COOKIECUTTER
@@ -33,6 +35,8 @@ from dynamo_mcp.uses import Uses
 from dynamo_mcp.uv import Uv
 
 KEY_LENGTH = 16
+AT_ONCE = max(1, os.cpu_count() or 1)
+"""Bases that are made at a time: it takes a processor all of the time (`benchmarks packages`)."""
 
 
 class Environments:
@@ -55,6 +59,7 @@ class Environments:
         self._bases: OnceMap[str, Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._soundness = Soundness()
+        self._turns = anyio.CapacityLimiter(AT_ONCE)
         self._seen: tuple[int, ...] = ()
         self._interpreter: tuple[str, ...] = ()
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
@@ -98,8 +103,13 @@ class Environments:
         """Return where the base of the environments that hold these requirements is, or will be."""
         return self._base(self.key(requirements))
 
-    async def ensure(self, template: str, requirements: tuple[str, ...]) -> Environment:
+    async def ensure(self, template: str, requirements: tuple[str, ...], tell: Tell = untold) -> Environment:
         """Return a template's environment, making or mending it and its base first if need be.
+
+        Args:
+            template: Whose.
+            requirements: What it holds besides cookiecutter.
+            tell: Is told how far it is, in words, while it is made.
 
         Raises:
             EnvironmentFailed: uv failed, with its message.
@@ -119,7 +129,7 @@ class Environments:
             if marker is not None:
                 return _environment(path, base, plain, marker)
         with self._spares.awaited():
-            return await self._clones.get(path, lambda: self._clone(path, key, requirements))
+            return await self._clones.get(path, lambda say: self._clone(path, key, requirements, say), tell)
 
     async def keep_spares(self) -> None:
         """Have clones of the plain base ready, made while nobody waits, for as long as this runs."""
@@ -144,9 +154,9 @@ class Environments:
         plain = self.key(())
         with self._spares.awaited():
             if plain != key and not await anyio.to_thread.run_sync(intact, self._base(plain)):
-                await self._bases.get(plain, lambda: self._make(plain, (), anew=True))
-            await self._bases.get(key, lambda: self._make(key, requirements, anew=True))
-            return await self._clones.get(path, lambda: self._clone(path, key, requirements, anew=True))
+                await self._bases.get(plain, lambda say: self._make(plain, (), say, anew=True))
+            await self._bases.get(key, lambda say: self._make(key, requirements, say, anew=True))
+            return await self._clones.get(path, lambda say: self._clone(path, key, requirements, say, anew=True))
 
     async def lacks(self, requirements: tuple[str, ...]) -> str | None:
         """Say why an environment that holds these can't be made, or None; nothing is made.
@@ -159,11 +169,13 @@ class Environments:
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
 
-    async def _clone(self, path: Path, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Environment:
+    async def _clone(
+        self, path: Path, key: str, requirements: tuple[str, ...], say: Say, *, anew: bool = False
+    ) -> Environment:
         base, plain = self._base(key), self._base(self.key(()))
         if plain != base:
-            await self._made(plain.name, ())
-        marker = await self._made(key, requirements)
+            await self._made(plain.name, (), say)
+        marker = await self._made(key, requirements, say)
         async with self._store.lock(f"venv-{path.name}"):
             if anew or health(path) is not None:
                 async with self._store.staged() as staged:
@@ -180,19 +192,23 @@ class Environments:
             self._store.publish(staged, path)
         return old
 
-    async def _made(self, key: str, requirements: tuple[str, ...]) -> Marker:
+    async def _made(self, key: str, requirements: tuple[str, ...], say: Say) -> Marker:
         base = self._base(key)
         if health(base) is None:
             return read_marker(base)
-        return await self._bases.get(key, lambda: self._make(key, requirements))
 
-    async def _make(self, key: str, requirements: tuple[str, ...], *, anew: bool = False) -> Marker:
+        async def tell(words: str) -> None:
+            say(words)
+
+        return await self._bases.get(key, lambda say: self._make(key, requirements, say), tell)
+
+    async def _make(self, key: str, requirements: tuple[str, ...], say: Say, *, anew: bool = False) -> Marker:
         base = self._base(key)
-        async with self._store.lock(f"base-{key}"):
+        async with self._turn(say), self._store.lock(f"base-{key}"):
             if not anew and health(base) is None:  # another process was faster
                 return read_marker(base)
             async with self._store.staged() as staged:
-                await self._install(staged, key, (COOKIECUTTER, *requirements))
+                await self._install(staged, key, (COOKIECUTTER, *requirements), say)
                 # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
                 await self._uv.compile(CODE)
                 with words("make an environment", base):
@@ -204,25 +220,51 @@ class Environments:
             await self._store.discard(old)
         return marker
 
+    @asynccontextmanager
+    async def _turn(self, say: Say) -> AsyncIterator[None]:
+        """Wait until few enough make bases: more at a time only make each of them slower.
+
+        Raises:
+            Busy: For too long.
+        """
+        if not self._turns.available_tokens:
+            before = self._turns.statistics().tasks_waiting
+            say(f"waiting for other environments to be made, {before} more before this one")
+        seconds = self._settings.environment_seconds
+        try:
+            with anyio.fail_after(seconds):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Busy(
+                f"{AT_ONCE} other environments have been in the making for {seconds:g} seconds",
+                hint="try again later",
+            ) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
     def _refuse_intruders(self, staged: Path, requirements: tuple[str, ...]) -> None:
         plain = self._base(self.key(()))
         if requirements:
             refuse_intruders(packages_of(staged), plain, read_marker(plain).packages, requirements)
 
-    async def _install(self, staged: Path, key: str, requirements: tuple[str, ...]) -> None:
+    async def _install(self, staged: Path, key: str, requirements: tuple[str, ...], say: Say) -> None:
         """Make an environment of what is pinned; what the index no longer has is resolved anew, once."""
         known = self._pins.path(key).exists()
         await self._uv.create(staged)
+        if not known:
+            say("looking up its packages")
         pinned = await self._pins.ensure(key, requirements)
         try:
-            await self._uv.install(staged, pinned)
+            await self._uv.install(staged, pinned, say)
         except EnvironmentFailed as error:
             # A file that is another one now is somebody's mistake or attack, and never taken without a word.
             if not known or "ash mismatch" in error.message:
                 raise
             await self._pins.renew(key, requirements)
             await self._uv.create(staged)
-            await self._uv.install(staged, pinned)
+            await self._uv.install(staged, pinned, say)
 
 
 def python_of(environment: Path) -> Path:

@@ -93,7 +93,7 @@ class Examples:
             return Computed(notes=(LATE,))
         try:
             schema = self._schemas.get(template)
-            environment = await self._environments.ensure(template.name, template.requirements)
+            environment = await self._environments.ensure(template.name, template.requirements, progress.detail)
             given, _ = self._defaults.check(template.name, schema, {})
             request = Request(template, schema, environment, permission, given, self._settings.outputs)
             answers = await self._resolve(request, progress, min(seconds, SECONDS))

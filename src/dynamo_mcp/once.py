@@ -1,14 +1,15 @@
 """How is shared work done once?
 
 The work belongs to the map's task group, not to the first caller: a caller that leaves never fails the others,
-and when the last one leaves the work is cancelled, and has ended when that one is gone.
+and when the last one leaves the work is cancelled, and has ended when that one is gone. What the work says on its way
+is told to each caller in that caller's own time: a slow one keeps nobody waiting.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,6 +17,12 @@ from anyio.abc import TaskGroup
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 Item = TypeVar("Item")
+Say: TypeAlias = Callable[[str], None]
+Tell: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+async def untold(_words: str) -> None:
+    """Tell nobody."""
 
 
 def as_before(now: Iterable[Item], before: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -31,6 +38,29 @@ class _Job(Generic[Value]):
         self.waiters = 0
         self.value: list[Value] = []
         self.error: Exception | None = None
+        self._said = ""
+        self._news = anyio.Event()
+
+    def say(self, words: str) -> None:
+        """Say how far it is; who has not heard the last words hears these only."""
+        self._said = words
+        self._news.set()
+        self._news = anyio.Event()
+
+    def end(self) -> None:
+        """Have everybody go on."""
+        self.done.set()
+        self._news.set()
+
+    async def follow(self, tell: Tell) -> None:
+        """Wait for the end, and tell what is said until then."""
+        told = ""
+        while not self.done.is_set():
+            if self._said == told:
+                await self._news.wait()
+            else:
+                told = self._said
+                await tell(told)
 
 
 class OnceMap(Generic[Key, Value]):
@@ -45,8 +75,13 @@ class OnceMap(Generic[Key, Value]):
         self._tasks = tasks
         self._jobs: dict[Key, _Job[Value]] = {}
 
-    async def get(self, key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
+    async def get(self, key: Key, work: Callable[[Say], Awaitable[Value]], tell: Tell = untold) -> Value:
         """Return what `work` returns, starting it unless it runs already for this key.
+
+        Args:
+            key: Which work it is.
+            work: Does it; is given what says how far it is, in words.
+            tell: Is told those words, also where somebody else has started the work.
 
         Raises:
             Exception: What the work raised, to every caller that waits for it.
@@ -58,7 +93,7 @@ class OnceMap(Generic[Key, Value]):
             self._jobs[key] = job
         job.waiters += 1
         try:
-            await job.done.wait()
+            await job.follow(tell)
         finally:
             job.waiters -= 1
             if not job.waiters and not job.done.is_set():
@@ -71,18 +106,18 @@ class OnceMap(Generic[Key, Value]):
             raise job.error
         return job.value[0]
 
-    async def _run(self, key: Key, job: _Job[Value], work: Callable[[], Awaitable[Value]]) -> None:
+    async def _run(self, key: Key, job: _Job[Value], work: Callable[[Say], Awaitable[Value]]) -> None:
         try:
             with job.scope:
                 try:
-                    job.value.append(await work())
+                    job.value.append(await work(job.say))
                 except Exception as error:  # noqa: BLE001 - it is handed to every waiter, who raises it
                     job.error = error
         finally:
             self._forget(key, job)
             if not job.value and job.error is None:
                 job.error = anyio.ClosedResourceError()
-            job.done.set()
+            job.end()
 
     def _forget(self, key: Key, job: _Job[Value]) -> None:
         if self._jobs.get(key) is job:

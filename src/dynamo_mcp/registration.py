@@ -219,13 +219,13 @@ class Registration:
         )
         return msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
 
-    async def _equip(self, template: Template, _progress: Progress) -> Template:
+    async def _equip(self, template: Template, progress: Progress) -> Template:
         """Make a template's environment; what only a higher trust needs is installed when that is first used."""
         if template.trust == "inert":
-            await self._environments.ensure(template.name, installed(template, "inert"))
+            await self._environments.ensure(template.name, installed(template, "inert"), progress.detail)
             return template
         try:
-            template, environment = await self._obtained(template)
+            template, environment = await self._obtained(template, progress)
             for _ in range(ROUNDS):
                 more = await self._undeclared(template, environment, install=True)
                 if more.requirements == template.requirements:
@@ -234,7 +234,7 @@ class Registration:
                     break
                 old, template = template, more
                 try:
-                    environment = await self._environments.ensure(template.name, template.requirements)
+                    environment = await self._environments.ensure(template.name, template.requirements, progress.detail)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self.release(old)
@@ -244,17 +244,17 @@ class Registration:
                 await self.release(template)
             raise
 
-    async def _obtained(self, template: Template) -> tuple[Template, Environment]:
+    async def _obtained(self, template: Template, progress: Progress) -> tuple[Template, Environment]:
         """Make an environment of what can be had: the rest of the template works without, and this is told."""
         try:
-            return template, await self._environments.ensure(template.name, template.requirements)
+            return template, await self._environments.ensure(template.name, template.requirements, progress.detail)
         except EnvironmentFailed:
             needs = await obtainable(template.needs, self._environments.lacks)
             if needs == template.needs:
                 raise
         without = msgspec.structs.replace(template, requirements=packages(needs), needs=needs)
         try:
-            return without, await self._environments.ensure(without.name, without.requirements)
+            return without, await self._environments.ensure(without.name, without.requirements, progress.detail)
         except BaseException:  # the caller knows nothing of this environment
             with anyio.CancelScope(shield=True):
                 await self.release(without)

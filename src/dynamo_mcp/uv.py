@@ -8,19 +8,22 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import uv
 
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import EnvironmentFailed
+from dynamo_mcp.once import Say
 from dynamo_mcp.process import Completed, run
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
 from dynamo_mcp.text import plain
 
 PINNED = "requirements.txt"
 
+_DOWNLOADING = re.compile(r"Downloading ([\w.-]{1,100}) \(([\d.]+ ?[KMG]?i?B)\)")
 _UNKNOWN = "check the template's requirements, and that the package index can be reached"
 _FULL = "free some space on the disk of the home, or choose another with `DYNAMO_MCP_HOME`"
 _HINTS = {
@@ -82,7 +85,7 @@ class Uv:
             ANOTHER_PYTHON,
         )
 
-    async def install(self, path: Path, pinned: Path) -> None:
+    async def install(self, path: Path, pinned: Path, say: Say) -> None:
         """Install wheels into an empty environment and compile their bytecode; nothing is built from source.
 
         What the cache holds is installed without asking the index. No interpreter is started that could load what was
@@ -91,16 +94,21 @@ class Uv:
         Args:
             path: The environment.
             pinned: All that is installed (`resolve`); where it has hashes, a wheel must have one of them.
+            say: Is told what is done, and what is downloaded with its size.
 
         Raises:
             EnvironmentFailed: With uv's message.
         """
         command = ["pip", "install", "--python", str(path), "--no-build", "--no-deps", "--requirements", str(pinned)]
+        say("installing its packages")
         cached = await self._run(command, offline=True)
         if cached.code != 0:
             # uv asks the environment's interpreter, which would run the `.pth` file of a package that is there by now.
             await self.create(path)
-            _check(await self._run(command, offline=False), "install the requirements")
+            say("downloading its packages")
+            downloaded = await self._run(command, offline=False, on_error_line=partial(_say_download, say))
+            _check(downloaded, "install the requirements")
+        say("compiling its packages")
         await self.compile(path / "lib")
 
     async def resolve(self, folder: Path, requirements: tuple[str, ...]) -> bytes:
@@ -168,7 +176,14 @@ class Uv:
         # What does not compile is a template's or an old Python's, and harms nobody who does not import it.
         await run(command, env={}, seconds=self._settings.environment_seconds, cwd=Path(os.sep))
 
-    async def _run(self, command: list[str], *, offline: bool, seconds: float | None = None) -> Completed:
+    async def _run(
+        self,
+        command: list[str],
+        *,
+        offline: bool,
+        seconds: float | None = None,
+        on_error_line: Callable[[str], None] | None = None,
+    ) -> Completed:
         environment = dict(self._environment)
         if offline:
             # Certificates are not read offline; hundreds of them cost a seventh of a uv process.
@@ -179,7 +194,14 @@ class Uv:
             env=environment,
             seconds=seconds or self._settings.environment_seconds,
             cwd=Path(os.sep),
+            on_error_line=on_error_line,
         )
+
+
+def _say_download(say: Say, line: str) -> None:
+    """Say what uv says of a wheel of more than a megabyte; several are on their way at a time."""
+    if found := _DOWNLOADING.fullmatch(line.strip()):
+        say(f"downloading {found[1]} ({found[2]})")
 
 
 def _pinned(folder: Path) -> bytes:
