@@ -19,6 +19,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
+from dynamo_mcp.bytecode import share
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import Busy, EnvironmentFailed
 from dynamo_mcp.once import OnceMap, Say, Tell, untold
@@ -209,6 +210,11 @@ class Environments:
                 return read_marker(base)
             async with self._store.staged() as staged:
                 await self._install(staged, key, (COOKIECUTTER, *requirements), say)
+                say("compiling its packages")
+                if requirements:
+                    with words("make an environment", base):
+                        await anyio.to_thread.run_sync(share, self._base(self.key(())), staged)
+                await self._uv.compile(staged / "lib")
                 # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
                 await self._uv.compile(CODE)
                 with words("make an environment", base):

@@ -86,7 +86,7 @@ class Uv:
         )
 
     async def install(self, path: Path, pinned: Path, say: Say) -> None:
-        """Install wheels into an empty environment and compile their bytecode; nothing is built from source.
+        """Install wheels into an empty environment; nothing is built from source, or compiled.
 
         What the cache holds is installed without asking the index. No interpreter is started that could load what was
         installed: wheels bring `.pth` files and may replace `pyvenv.cfg`.
@@ -108,8 +108,6 @@ class Uv:
             say("downloading its packages")
             downloaded = await self._run(command, offline=False, on_error_line=partial(_say_download, say))
             _check(downloaded, "install the requirements")
-        say("compiling its packages")
-        await self.compile(path / "lib")
 
     async def resolve(self, folder: Path, requirements: tuple[str, ...]) -> bytes:
         """Return what is installed for requirements, in every version, with the hashes that the index has.
