@@ -13,7 +13,7 @@ import msgspec
 from benchmarks import peers
 from benchmarks.measuring import Comparison, Result, Subject, compare, faster, interleave
 from dynamo_mcp import settings
-from dynamo_mcp.environments import Environments
+from dynamo_mcp.environments import AT_ONCE, Environments
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.soundness import health
 from dynamo_mcp.store import open_store
@@ -124,11 +124,11 @@ async def _spare(folder: Path, known: _Known, *, rounds: int) -> Comparison:
 
 
 @asynccontextmanager
-async def environments(home: Path, **more: str) -> AsyncIterator[Environments]:
-    """Open a home's environments, with more environment variables if need be."""
+async def environments(home: Path, at_once: int = AT_ONCE, **more: str) -> AsyncIterator[Environments]:
+    """Open a home's environments, with more environment variables if need be; so many bases are made at a time."""
     chosen = _settings(home, **more)
     async with open_store(home, lock_seconds=chosen.lock_seconds) as store, anyio.create_task_group() as tasks:
-        yield Environments(chosen, store, tasks)
+        yield Environments(chosen, store, tasks, at_once)
 
 
 def _cache(path: Path) -> Path:

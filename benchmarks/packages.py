@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,12 @@ from benchmarks.measuring import Comparison, Result, Subject, compare, interleav
 
 VIRTUALENV = "virtualenv + pip"
 LINKING = "hard-linking a ready environment"
+ROUNDS = 5
 PACKAGES = (10, 20, 50, 100)
 AT_ONCE = (1, 8, 32)
 AT_ONCE_QUICK = (2,)
+LIMITS = (1, 2, 4, 8)
+"""How many of as many new sets of requirements as the last says are made at a time."""
 MODULES = 10
 """Modules of each package; those of the index have about as many in the middle."""
 MOST_OF_PIP = 8
@@ -41,12 +44,16 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         (folder / each).mkdir()
     sizes = PACKAGES[:1] if quick else PACKAGES
     names = [publish(folder / "index", f"measured_{number}") for number in range(max(sizes))]
+    sets = 0 if quick else ROUNDS * len(LIMITS) * LIMITS[-1]
+    new = [publish(folder / "index", f"new_{number}") for number in range(sets)]
     measuring = _Measuring(folder, (folder / "index").as_uri())
     measuring.virtualenv = await peers.tool(folder.parent / "virtualenv", peers.VIRTUALENV)
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else ROUNDS
     found = [await measuring.of(tuple(names[:size]), rounds=rounds, quick=quick) for size in sizes]
     counts = AT_ONCE_QUICK if quick else AT_ONCE
     found += [await measuring.at_once(count, rounds=rounds, pip=not quick) for count in counts]
+    if new:
+        found.append(await measuring.limited(iter(new)))
     return Result("packages", tuple(found))
 
 
@@ -121,6 +128,23 @@ class _Measuring:
                 await subject.run(folder / f"first-{place}")
             samples = await interleave(subjects, rounds=rounds, folder=folder)
         return compare(f"{count} environments at once, warm", samples, baseline=samples[-1].name)
+
+    async def limited(self, requirements: Iterator[str]) -> Comparison:
+        """Measure bases of requirements that are new, asked for at once, by how many are made at a time."""
+        folder = self._folder / "limited"
+        folder.mkdir()
+
+        async def several(limit: int, path: Path) -> None:
+            async with environment.environments(self._folder / "home", limit, UV_INDEX=self._index) as ours:
+
+                async def one(path: Path) -> None:
+                    await ours.ensure(f"limited-{path.name}", (next(requirements),))
+
+                await _several(one, LIMITS[-1], path)
+
+        subjects = [Subject(f"Dynamo, {limit} at a time", partial(several, limit)) for limit in LIMITS]
+        samples = await interleave(subjects, rounds=ROUNDS, folder=folder)
+        return compare(f"{LIMITS[-1]} new sets of requirements at once", samples, baseline=samples[0].name)
 
 
 async def _several(one: Callable[[Path], Coroutine[Any, Any, None]], count: int, path: Path) -> None:

@@ -36,20 +36,22 @@ from dynamo_mcp.uses import Uses
 from dynamo_mcp.uv import Uv
 
 KEY_LENGTH = 16
-AT_ONCE = max(1, os.cpu_count() or 1)
-"""Bases that are made at a time: it takes a processor all of the time (`benchmarks packages`)."""
+AT_ONCE = 2 * (os.cpu_count() or 1)
+"""Bases that are made at a time: fewer leave processors idle while a disk writes, more only make each of them slower
+(`python -m benchmarks packages`)."""
 
 
 class Environments:
     """The environments of one home."""
 
-    def __init__(self, settings: Settings, store: Store, tasks: TaskGroup) -> None:
+    def __init__(self, settings: Settings, store: Store, tasks: TaskGroup, at_once: int = AT_ONCE) -> None:
         """Make nothing yet.
 
         Args:
             settings: The interpreter, and how long uv may take.
             store: The home.
             tasks: Runs the work that several callers share.
+            at_once: Bases that are made at a time.
         """
         self._settings = settings
         self._store = store
@@ -60,7 +62,7 @@ class Environments:
         self._bases: OnceMap[str, Marker] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._soundness = Soundness()
-        self._turns = anyio.CapacityLimiter(AT_ONCE)
+        self._turns = anyio.CapacityLimiter(at_once)
         self._seen: tuple[int, ...] = ()
         self._interpreter: tuple[str, ...] = ()
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
@@ -242,7 +244,7 @@ class Environments:
                 await self._turns.acquire()
         except TimeoutError as error:
             raise Busy(
-                f"{AT_ONCE} other environments have been in the making for {seconds:g} seconds",
+                f"{self._turns.total_tokens:g} other environments have been in the making for {seconds:g} seconds",
                 hint="try again later",
             ) from error
         try:
