@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.settings import LEAST, NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
+from dynamo_mcp.settings import LEAST, NONE, NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
 
 FIELDS = [field for field in msgspec.structs.fields(Settings) if field.name not in NOT_CHOSEN]
 REAL_HOME = Path.home()
@@ -45,8 +45,15 @@ def test_an_empty_variable_is_as_good_as_none(name: str) -> None:
     assert msgspec.structs.replace(found, environment={}) == load({})
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("text", ["many", "0", "-1", "1 2", "nan", "1,5", "0x10", "-inf", "true", "null", "\x00"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (name, text)
+        for name in NUMBERS
+        for text in ["many", "0", "-1", "1 2", "nan", "1,5", "0x10", "-inf", "true", "null", "\x00"]
+        if not (text == "0" and name in NONE)
+    ],
+)
 def test_a_number_that_is_none_or_not_above_zero_is_refused_with_its_variable(name: str, text: str) -> None:
     variable = f"DYNAMO_MCP_{name.upper()}"
     with pytest.raises(UsageError) as caught:
@@ -61,6 +68,12 @@ def test_a_count_is_a_whole_number(text: str) -> None:
     with pytest.raises(UsageError, match="which is not a whole number above zero") as caught:
         load({"DYNAMO_MCP_RENDERERS": text})
     assert "set it to a whole number" in caught.value.hint
+
+
+def test_there_may_be_no_spare_environments() -> None:
+    assert load({"DYNAMO_MCP_SPARE_ENVIRONMENTS": "0"}).spare_environments == 0
+    with pytest.raises(UsageError, match="`-1`, which is not a whole number, or 0 for none"):
+        load({"DYNAMO_MCP_SPARE_ENVIRONMENTS": "-1"})
 
 
 @pytest.mark.parametrize("name", LEAST)

@@ -47,7 +47,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp import __version__, callers, prompts, resources, slots
+from dynamo_mcp import __version__, background, callers, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
@@ -166,12 +166,18 @@ class DynamoServer(Server[dict[str, Any]]):
         async with self._dynamo.changes() as changes, anyio.create_task_group() as telling:
             task_status.started()
             async for names in changes:
-                for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
-                    await self._bus.publish(event)
-                for uri in await resources.uris(self._dynamo, names):
-                    await self._bus.publish(ResourceUpdated(uri=uri))
+                try:
+                    await self._publish(names)
+                except Exception:  # noqa: BLE001 - the next change is told, and calls are served
+                    _log.exception("what has changed could not be told to clients")
                 for connection in list(self._handshaken):
-                    telling.start_soon(_tell, connection)
+                    background.start(telling, "telling a client what has changed", _tell, connection)
+
+    async def _publish(self, names: frozenset[str]) -> None:
+        for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
+            await self._bus.publish(event)
+        for uri in await resources.uris(self._dynamo, names):
+            await self._bus.publish(ResourceUpdated(uri=uri))
 
     async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.method == "notifications/initialized":

@@ -42,6 +42,8 @@ LEAST: dict[str, int] = {
     "processes": 2,
 }
 """Below it no job gets as far as its template, so that nothing of what it says would tell of the limit."""
+NONE = frozenset({"spare_environments"})
+"""Settings that may be 0: there are none then."""
 
 _TRUSTED = re.compile(
     r"(?:gh|gl|bb):[\w.-]+/[\w./-]*"
@@ -246,12 +248,13 @@ def _number(name: str, wanted: object, text: str) -> int | float:
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
-        number = 0
-    if not 0 < number < math.inf:
+        number = -1
+    if not 0 < number < math.inf and not (number == 0 and name in NONE):
         kind = "a whole number" if wanted is int else "a number"
+        kind += ", or 0 for none" if name in NONE else " above zero"
         raise UsageError(
-            f"`{variable}` is `{text}`, which is not {kind} above zero",
-            hint=f"set it to {kind} above zero, or unset it to use its default",
+            f"`{variable}` is `{text}`, which is not {kind}",
+            hint=f"set it to {kind}, or unset it to use its default",
         )
     if isinstance(number, int) and number > sys.maxsize:
         raise UsageError(

@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest, PromptReference, ResourceTemplateReference, TextContent
 
+from dynamo_mcp import resources
 from dynamo_mcp.errors import StorageFailed
 from dynamo_mcp.server import build
 from edge.joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
@@ -211,6 +212,32 @@ async def test_a_client_hears_what_another_did(tmp_path: Path) -> None:
         fake.register("gamma")
         with anyio.fail_after(5):
             await told.wait()
+
+
+async def test_a_change_that_can_not_be_told_is_logged_and_the_next_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeDynamo(tmp_path)
+    told = anyio.Event()
+
+    async def note(message: object) -> None:
+        if type(message).__name__ == "ToolListChangedNotification":
+            told.set()
+
+    async def broken(*_: object) -> None:
+        raise ValueError("a fault of the program")
+
+    async with join("memory", "legacy", tmp_path, fake=fake, message_handler=note) as client:
+        with monkeypatch.context() as patched, anyio.fail_after(5):
+            patched.setattr(resources, "uris", broken)
+            fake.register("gamma")
+            while "a fault of the program" not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
+                await anyio.sleep(0.01)
+        told = anyio.Event()
+        fake.register("delta")
+        with anyio.fail_after(5):
+            await told.wait()
+        assert "create_delta" in {tool.name for tool in (await client.list_tools()).tools}
 
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_what_others_are_told(tmp_path: Path) -> None:
