@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dynamo_mcp import errors, tools
-from dynamo_mcp.cli import app
+from dynamo_mcp.cli import application
 from dynamo_mcp.cli.wording import COMMANDS, FLAGS, typed
 
 SOURCE = Path(inspect.getfile(errors)).parent
@@ -36,7 +36,7 @@ def _hints() -> list[tuple[str, str]]:
 
 def test_every_tool_has_its_command() -> None:
     assert sorted(TOOLS) == sorted(COMMANDS)
-    known = {command.name for command in app.registered_commands}
+    known = {command.name for command in application().registered_commands}
     assert {command.split()[0] for command in COMMANDS.values()} <= known
 
 

@@ -10,7 +10,6 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -36,7 +35,7 @@ class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def entries() -> tuple[CatalogueEntry, ...]:
     """Return every entry, sorted by name."""
-    content = files("dynamo_mcp").joinpath("catalogue.json").read_bytes()
+    content = (Path(__file__).parent / "catalogue.json").read_bytes()
     return msgspec.json.decode(content, type=_Catalogue).entries
 
 

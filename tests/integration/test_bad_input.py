@@ -152,7 +152,8 @@ async def test_a_home_that_cannot_be_written_is_said_in_words(tmp_path: Path) ->
     # Root may write anywhere, so somebody else tries, who may not even look where the interpreter lies.
     program = (
         "import os, sys, anyio\n"
-        "from dynamo_mcp.cli import app\n"
+        "from dynamo_mcp.cli import application\n"
+        "app = application()\n"
         f"app(['--home', {str(tmp_path / 'first')!r}, 'list'], standalone_mode=False)  # imports all that is needed\n"
         f"os.setgid({NOBODY}); os.setuid({NOBODY})\n"
         "app(['list', '--json'], prog_name='dynamo-mcp')\n"

@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 from dynamo_mcp import __version__
-from dynamo_mcp.cli import app
+from dynamo_mcp.cli import application
 from homes import until
 from integration.places import Place, write_template
 
@@ -274,7 +274,7 @@ async def test_the_program_says_its_version_and_is_also_a_module(place: Place) -
 
 
 async def test_every_flag_has_a_variable_that_its_help_names(place: Place) -> None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(application())
     for name, command in group.commands.items():
         said = " ".join((await place.run(name, "--help"))[0].split())
         for parameter in command.params:

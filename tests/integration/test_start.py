@@ -12,7 +12,7 @@ import anyio
 import pytest
 import typer.main
 
-from dynamo_mcp.cli import app
+from dynamo_mcp.cli import COMMANDS, application
 from homes import processes_of, until
 from integration.forks import Forks
 from integration.places import Place, write_template
@@ -24,7 +24,7 @@ AT_ONCE = 2
 
 async def test_every_command_starts_by_itself(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    commands: Any = typer.main.get_command(app)
+    commands: Any = typer.main.get_command(application())
     places = anyio.CapacityLimiter(AT_ONCE)
     said: dict[str, str] = {}
 
@@ -64,3 +64,13 @@ async def test_a_command_that_nobody_waits_for_any_more_is_ended(place: Place, c
         await until(lambda: processes_of(place.root))
         tasks.cancel_scope.cancel()
     await until(lambda: not processes_of(place.root))
+
+
+def test_each_command_is_there_where_the_command_line_begins_with_it_and_all_are_otherwise() -> None:
+    every = [command.name for command in application().registered_commands]
+    assert every == list(COMMANDS)
+    for command in every:
+        assert command in [found.name for found in application(command).registered_commands]
+    assert [found.name for found in application("create").registered_commands] == ["create"]
+    for word in (None, "--home", "cretae", ""):
+        assert [found.name for found in application(word).registered_commands] == every

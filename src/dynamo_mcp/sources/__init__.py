@@ -19,7 +19,7 @@ import anyio.to_thread
 from dynamo_mcp.errors import InvalidName, TimedOut
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources import git, local
+from dynamo_mcp.sources import local
 from dynamo_mcp.sources.addresses import parse
 from dynamo_mcp.sources.tree import digest
 from dynamo_mcp.sources.wording import safe_address
@@ -69,9 +69,11 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
         listed = True
         left_out: tuple[str, ...] = ()
         if location.kind == "git":
+            from dynamo_mcp.sources import git  # noqa: PLC0415 - most commands fetch nothing, and start sooner without
+
             revision, listed = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
         elif location.kind == "archive":
-            from dynamo_mcp.sources import archive  # noqa: PLC0415 - few come so, and starting up would pay for it
+            from dynamo_mcp.sources import archive  # noqa: PLC0415 - likewise
 
             revision, left_out = await archive.fetch(location, tree, store=store, settings=settings, progress=progress)
             # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
