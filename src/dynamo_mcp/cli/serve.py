@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -73,10 +74,17 @@ def _serve(chosen: Settings, transport: Callable[[Dynamo], Awaitable[None]]) -> 
 async def _stdio(dynamo: Dynamo) -> None:
     from dynamo_mcp.transports import stdio as transport  # noqa: PLC0415 - it imports the SDK, which takes most of a second
 
+    _settle()
     await transport.serve(dynamo)
+
+
+def _settle() -> None:
+    """Have the garbage collector leave alone what was imported, which is there to the end: it looks through it else."""
+    gc.freeze()
 
 
 async def _http(dynamo: Dynamo, host: str, port: int) -> None:
     from dynamo_mcp.transports import http as transport  # noqa: PLC0415 - likewise
 
+    _settle()
     await transport.serve(dynamo, host, port)
