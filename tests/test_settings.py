@@ -36,6 +36,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         text, expected = str(LEAST[name]), LEAST[name]
     if name == "trusted":
         text, expected = "gh:me/ /srv/x", ("gh:me/", "/srv/x")
+    if name == "abbreviations":
+        text, expected = "me=https://x.example/{0}", {"me": "https://x.example/{}"}
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
 
 
@@ -130,11 +132,37 @@ def test_what_locations_begin_with_is_one_s_own() -> None:
     own: tuple[str, ...] = (
         "gh:me/",
         "gl:me/one",
+        "cb:me/",
+        "sr:~me/",
         "https://git.example.com/",
         "https://git.example.com:8443/me/one.git",
     )
     own += ("ssh://git@git.example.com/me/", "git@git.example.com:me/", "file:///srv/one", "/srv/t", "~/t/", "~me/t")
     assert load({"DYNAMO_MCP_TRUSTED": " ".join(own)}).trusted == own
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("work", "is no abbreviation"),
+        ("Work=https://x.example/{}", "is no abbreviation"),
+        ("w=https://x.example/{}", "is no abbreviation"),
+        ("gh=https://x.example/{}", "means something else already"),
+        ("https=https://x.example/{}", "means something else already"),
+        ("pypi=https://x.example/{}", "means something else already"),
+        ("work=https://x.example/", "no `{}` behind it"),
+        ("work=https://{}/x", "no `{}` behind it"),
+        ("work=http://x.example/{}", "no `{}` behind it"),
+        ("work=ext::sh/{}", "no `{}` behind it"),
+        ("work=https://x.example/{}/{}", "no `{}` behind it"),
+        ("work=https://me:pw@x.example/{}", "no `{}` behind it"),
+    ],
+)
+def test_an_abbreviation_that_can_mean_nothing_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load({"DYNAMO_MCP_ABBREVIATIONS": f"fine=git@x.example:{{}} {text}"})
+    assert caught.value.message.startswith("`DYNAMO_MCP_ABBREVIATIONS` holds `")
+    assert said in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["output_roots", "source_roots"])

@@ -94,9 +94,12 @@ class AddTemplate(msgspec.Struct, frozen=True):
         str | None, msgspec.Meta(description="What to call it: lower case letters, digits, `.`, `_`, `-`")
     ] = None
     description: Annotated[str | None, msgspec.Meta(description="What it makes, in your own words")] = None
-    checkout: Annotated[str | None, msgspec.Meta(description="A branch, tag or commit; the default branch if null")] = (
-        None
-    )
+    checkout: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="A branch, tag or commit, or `latest`: the newest version tag; the default branch if null"
+        ),
+    ] = None
     directory: Annotated[
         str | None, msgspec.Meta(description="The template's folder inside the repository, if not its root")
     ] = None

@@ -17,7 +17,8 @@ from dynamo_mcp.sandbox.machine import Machine, this_machine
 from dynamo_mcp.sandbox.remedies import as_root, installation
 from dynamo_mcp.sandbox.tier import probe
 from dynamo_mcp.sandbox.trust import possible
-from dynamo_mcp.settings import ANOTHER_PYTHON, PREFIX, Settings
+from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
+from dynamo_mcp.source_settings import PREFIX
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Primitive, Tier
 from dynamo_mcp.uv import Uv

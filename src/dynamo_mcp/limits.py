@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp.settings import PREFIX, Settings
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.source_settings import PREFIX
 
 
 class _Limit(msgspec.Struct, frozen=True):

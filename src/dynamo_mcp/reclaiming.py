@@ -31,8 +31,9 @@ from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.inventory import Entry, listed, measure
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import SUFFIX, Registry
-from dynamo_mcp.settings import PREFIX, Settings
+from dynamo_mcp.settings import Settings
 from dynamo_mcp.soundness import added_to
+from dynamo_mcp.source_settings import PREFIX
 from dynamo_mcp.stock import DAY, Stock, paced, take_stock
 from dynamo_mcp.store import Store, sweep
 from dynamo_mcp.types import Template

@@ -5,7 +5,6 @@ Every setting has a `DYNAMO_MCP_*` variable and a safe default; a command's own 
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import re
@@ -18,8 +17,7 @@ import msgspec
 import platformdirs
 
 from dynamo_mcp.errors import UsageError
-
-PREFIX = "DYNAMO_MCP_"
+from dynamo_mcp.source_settings import PREFIX, parse_abbreviation, parse_host, parse_trusted
 
 ANOTHER_PYTHON = f"set `{PREFIX}PYTHON` to one of your Pythons, or unset it to use the one that runs dynamo-mcp"
 """What to do where no interpreter answers."""
@@ -44,24 +42,6 @@ LEAST: dict[str, int] = {
 """Below it no job gets as far as its template, so that nothing of what it says would tell of the limit."""
 NONE = frozenset({"spare_environments"})
 """Settings that may be 0: there are none then."""
-
-_TRUSTED = re.compile(
-    r"(?:gh|gl|bb):[\w.-]+/[\w./-]*"
-    r"|(?:https://|ssh://git@)[\w.:\[\]-]+/[^,*?#%@\\{}]*"
-    r"|git@[\w.\[\]:-]+:[^,*?#%@\\{}]+"
-    r"|(?:file://)?/[^,]+"
-    r"|~[^,]*/[^,]+"
-)
-"""What a location is or begins with (`sources/addresses.py`)."""
-_ANYBODYS = re.compile(
-    r"(?:https://|ssh://git@)(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/", re.IGNORECASE
-)
-_PRIVATE_SUFFIXES = frozenset(
-    {"corp", "home", "internal", "intranet", "lan", "local", "localdomain", "private", "test"}
-)
-"""Of one label, and nobody's on the public internet (RFC 6762, appendix G)."""
-_WIDEST = {4: 8, 6: 7}
-"""The shortest prefixes of private networks (RFC 1918, RFC 4193)."""
 
 PROXIES = (
     "ALL_PROXY",
@@ -136,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True):
         archive_password: What encrypted archives are opened with; kept nowhere.
         allowed_hosts: Hosts that others than a person may fetch from though they are not public: names, `*.suffix`, and
             networks such as `10.0.0.0/8`.
+        abbreviations: The operator's own, besides `gh:` and the like: what stands before the colon, and the address,
+            in which `{}` is what stands after it.
     """
 
     home: Path
@@ -178,6 +160,7 @@ class Settings(msgspec.Struct, frozen=True):
     trusted: tuple[str, ...] = ()
     archive_password: str | None = None
     allowed_hosts: tuple[str, ...] = ()
+    abbreviations: dict[str, str] = {}
 
     @property
     def outputs(self) -> Path:
@@ -237,9 +220,11 @@ def _parse(name: str, wanted: object, text: str) -> object:
     if name == "hook_interpreter":
         return _parse_interpreter(text)
     if name == "trusted":
-        return tuple(map(_parse_trusted, text.split()))
+        return tuple(map(parse_trusted, text.split()))
+    if name == "abbreviations":
+        return dict(map(parse_abbreviation, text.split()))
     if name.endswith("_hosts"):
-        return tuple(_host(name, part) for part in re.split(r"[\s,]+", text) if part)
+        return tuple(parse_host(name, part) for part in re.split(r"[\s,]+", text) if part)
     return _number(name, wanted, text)
 
 
@@ -286,50 +271,6 @@ def _parse_interpreter(text: str) -> str:
         f"`{PREFIX}HOOK_INTERPRETER` is `{text}`, which is no way to run Python hooks",
         hint="it is `warm` (in a fork of a renderer) or `own` (each in an interpreter that is started for it)",
     )
-
-
-def _parse_trusted(text: str) -> str:
-    form = "name a host and an owner, such as `https://github.com/me/` or `gh:me/`, or a folder, such as "
-    form += "`/srv/templates/`, with spaces between them; one that ends in `/` is the beginning of many"
-    whole = text.rstrip("/").rpartition(":")[2].strip("/")
-    if not whole or _ANYBODYS.fullmatch(text):
-        raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which is the beginning of every location", hint=form)
-    parts = text.rpartition("://")[2].removesuffix("/").lstrip("/").split("/")
-    owner_alone = re.fullmatch(r"(?:gh|gl|bb):[^/]+", text)
-    if not _TRUSTED.fullmatch(text) or owner_alone or {"", ".", ".."} & set(parts):
-        raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which no location is or begins with", hint=form)
-    return text
-
-
-def _host(name: str, text: str) -> str:
-    """Return a host's name, `*.suffix`, or a network, in small letters."""
-    said = f"`{PREFIX}{name.upper()}` names `{text}`, which"
-    if re.fullmatch(r"(\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?", text, re.IGNORECASE):
-        suffix = text.lower().removeprefix("*.")
-        if text.startswith("*.") and "." not in suffix and suffix not in _PRIVATE_SUFFIXES:
-            raise UsageError(
-                f"{said} lets anybody's host in, and so undoes the check",
-                hint=f"name your own part of it, such as `*.example.{suffix}`",
-            )
-        return text.lower()
-    try:
-        network = ipaddress.ip_network(text.strip("[]"), strict=False)
-    except ValueError as error:
-        raise UsageError(
-            f"{said} is neither a host nor a network",
-            hint="name hosts such as `git.example.com` or `*.example.com`, and networks such as `10.0.0.0/8`",
-        ) from error
-    if network.prefixlen < _WIDEST[network.version]:
-        raise UsageError(
-            f"{said} is most of all addresses, and so undoes the check",
-            hint="name your own networks, such as `10.0.0.0/8`, or hosts such as `git.example.com`",
-        )
-    if "/" in text and ipaddress.ip_interface(text.strip("[]")).ip != network.network_address:
-        raise UsageError(
-            f"{said} is an address within a network",
-            hint=f"name the network `{network}`, or the address alone: `{text.strip('[]').partition('/')[0]}`",
-        )
-    return str(network)
 
 
 def _absolute(name: str, path: Path) -> Path:

@@ -77,6 +77,39 @@ async def test_an_old_commit_is_found_where_only_names_are_offered(
     assert "second" not in files(checkout)
 
 
+async def test_the_newest_version_is_by_number_and_final_if_there_is_one(
+    fetch: Fetch, repository: Repository, steps: list[Step]
+) -> None:
+    for name in ("nightly", "v0.9", "v0.10.0", "1.0rc1", "release-7"):
+        repository.write("version", name)
+        repository.commit(name)
+        repository.git("tag", name)
+    found = await fetch(of(repository, "latest"))
+    assert (found.path / "version").read_text() == "v0.10.0"
+    assert f"the newest version of `{repository.url}` is `v0.10.0`" in [step.message for step in steps]
+    repository.git("tag", "-a", "-m", "x", "v0.11")
+    assert ((await fetch(of(repository, "latest"))).path / "version").read_text() == "release-7"
+
+
+async def test_the_newest_of_versions_that_are_no_final_ones_is_taken_too(fetch: Fetch, repository: Repository) -> None:
+    for name in ("1.0a10", "1.0a9"):
+        repository.write("version", name)
+        repository.commit(name)
+        repository.git("tag", name)
+    assert ((await fetch(of(repository, "latest"))).path / "version").read_text() == "1.0a10"
+
+
+async def test_a_repository_without_versions_has_no_newest_one(fetch: Fetch, repository: Repository) -> None:
+    with pytest.raises(InvalidLocation, match="has no tag that is a version"):
+        await fetch(of(repository, "latest"))
+    repository.git("tag", "nightly")
+    repository.git("branch", "latest")
+    with pytest.raises(InvalidLocation, match="has no tag that is a version") as caught:
+        await fetch(of(repository, "latest"))
+    assert "`nightly`" in caught.value.hint
+    assert (await fetch(of(repository, "refs/heads/latest"))).revision == repository.git("rev-parse", "HEAD")
+
+
 @pytest.mark.parametrize("revision", ["mian", "0123456", "f" * 40, "+main"])
 async def test_an_unknown_revision_is_refused_with_the_names_that_are_most_like_it(
     fetch: Fetch, repository: Repository, revision: str

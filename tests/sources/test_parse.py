@@ -34,10 +34,18 @@ def agent(settings: Settings, tmp_path: Path) -> Settings:
         ("gh:o/r.git", "https://github.com/o/r.git"),
         ("gl:group/sub/r", "https://gitlab.com/group/sub/r.git"),
         ("bb:o/r", "https://bitbucket.org/o/r.git"),
+        ("cb:o/r", "https://codeberg.org/o/r.git"),
+        ("sr:~o/r", "https://git.sr.ht/~o/r"),
+        ("sr:o/r", "https://git.sr.ht/~o/r"),
+        ("work:o/r", "https://git.example.com:8443/team/o/r.git"),
+        ("work:r.git", "https://git.example.com:8443/team/r.git"),
+        ("keys:~o/r", "git@git.example.com:~o/r"),
     ],
 )
 def test_an_address_of_a_repository_is_understood(typed: str, address: str, agent: Settings) -> None:
-    location = parse(typed, settings=agent, revision="v1.0", directory="./a//b/")
+    own = {"work": "https://git.example.com:8443/team/{}.git", "keys": "git@git.example.com:{}"}
+    settings = msgspec.structs.replace(agent, abbreviations=own)
+    location = parse(typed, settings=settings, revision="v1.0", directory="./a//b/")
     assert location == Location("git", address, "v1.0", "a/b")
 
 
@@ -304,3 +312,12 @@ def test_a_package_of_an_index_is_said_to_be_no_location_yet(address: str, tmp_p
 def test_an_owner_and_a_repository_are_no_way_up(address: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidLocation, match="where an owner and a repository belong"):
         parse(address, settings=Settings(home=tmp_path, person=True))
+
+
+def test_an_abbreviation_of_one_s_own_opens_nothing_that_is_closed(tmp_path: Path) -> None:
+    own = {"here": f"file://{tmp_path}/{{}}"}
+    with pytest.raises(InvalidLocation, match="lies outside the folders"):
+        parse("here:secret", settings=Settings(home=tmp_path / "home", abbreviations=own))
+    for wrong in ("here:", "here:/x", "here:a/../b", "here:a b", "here:-x/{y}", "unknown:x"):
+        with pytest.raises(InvalidLocation):
+            parse(wrong, settings=Settings(home=tmp_path / "home", person=True, abbreviations=own))

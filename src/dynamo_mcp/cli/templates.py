@@ -51,7 +51,7 @@ def add(
     *,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     description: Annotated[str | None, typer.Option(help="What it makes.")] = None,
-    checkout: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+    checkout: Annotated[str | None, typer.Option(help="Branch, tag or commit, or `latest`.")] = None,
     directory: Annotated[str | None, typer.Option(help="The template's folder in the repository.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Use a folder in place; every edit counts.")] = False,
     requirement: Annotated[list[str] | None, typer.Option(help="A package that the template needs.")] = None,

@@ -14,17 +14,17 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.source_settings import ABBREVIATIONS
 from dynamo_mcp.sources.folders import is_allowed, is_archive, parse_file_url, parse_path
 from dynamo_mcp.sources.wording import ALLOWED, SIGN_IN, safe_address, shown
 from dynamo_mcp.types import Location, LocationKind
-
-ABBREVIATIONS = {"gh": "github.com", "gl": "gitlab.com", "bb": "bitbucket.org"}
 
 _INDEXES = frozenset({"pypi", "pip", "npm", "conda"})
 """What other tools write before the name of a package."""
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
-_ABBREVIATED = re.compile(r"(gh|gl|bb):([\w.-]+(?:/[\w.-]+)+)/?", re.ASCII)
+_ABBREVIATED = re.compile(r"([\w.-]+(?:/[\w.-]+)+)/?", re.ASCII)
+_OWN_ABBREVIATED = re.compile(r"(~?[\w.-]+(?:/[\w.-]+)*)/?", re.ASCII)
 _SCP = re.compile(r"(?:([^@/:]*(?::[^@/]*)?)@)?([^/:@]+|\[[^\]]*\]):(?!:)(.+)")
 _IN_BROWSER = re.compile(
     r"(https://(?:github\.com/[^/]+/[^/]+(?=/(?:tree|blob)/)|bitbucket\.org/[^/]+/[^/]+(?=/src/)|[^/]+/.+(?=/-/(?:tree|blob)/)))"
@@ -83,12 +83,9 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
         raise InvalidLocation(
             f"`{safe}` names a package of an index, which templates are not added from yet", hint=ALLOWED
         )
-    if found := _ABBREVIATED.fullmatch(address):
-        if {".", ".."} & set(found[2].split("/")):
-            raise InvalidLocation(f"`{safe}` has `.` or `..` where an owner and a repository belong", hint=ALLOWED)
-        return "git", f"https://{ABBREVIATIONS[found[1]]}/{found[2].removesuffix('.git')}.git"
-    if address.split(":", 1)[0] in ABBREVIATIONS and ":" in address:
-        raise InvalidLocation(f"`{safe}` is not of the form `gh:owner/repository`", hint=ALLOWED)
+    short, colon, rest = address.partition(":")
+    if colon and (short in ABBREVIATIONS or short in settings.abbreviations):
+        return _expand(short, rest, settings)
     if address.startswith(("/", "~", ".")):
         return parse_path(address, settings)
     if found := _SCP.fullmatch(address):
@@ -96,6 +93,23 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
     if is_allowed(address, settings) and (Path(address).is_dir() or (is_archive(address) and Path(address).is_file())):
         return parse_path(address, settings)
     raise InvalidLocation(f"`{safe}` is neither an address nor the path of a folder", hint=ALLOWED)
+
+
+def _expand(short: str, rest: str, settings: Settings) -> tuple[LocationKind, str]:
+    """Return what an abbreviation stands for; what the operator's own stands for is looked at as if it were typed."""
+    safe = safe_address(f"{short}:{rest}")
+    own = settings.abbreviations.get(short)
+    form = _ABBREVIATED if own is None else _OWN_ABBREVIATED
+    found = form.fullmatch(rest.removeprefix("~") if short == "sr" else rest)
+    if found is None:
+        wanted = f"{short}:owner/repository" if own is None else f"{short}:repository` or `{short}:owner/repository"
+        raise InvalidLocation(f"`{safe}` is not of the form `{wanted}`", hint=ALLOWED)
+    if {".", ".."} & set(found[1].split("/")):
+        raise InvalidLocation(f"`{safe}` has `.` or `..` where an owner and a repository belong", hint=ALLOWED)
+    named = found[1].removesuffix(".git")
+    return (
+        ("git", ABBREVIATIONS[short].format(named)) if own is None else _kind_and_address(own.format(named), settings)
+    )
 
 
 def _parse_url(address: str, settings: Settings) -> tuple[LocationKind, str]:

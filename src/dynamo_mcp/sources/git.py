@@ -6,20 +6,20 @@ is read, so a repository of a billion names costs no more than one of as many as
 
 from __future__ import annotations
 
-import difflib
 import re
 import subprocess
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from dynamo_mcp import process
 from dynamo_mcp.disk import ignores_case
-from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
+from dynamo_mcp.errors import FetchFailed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources import redirects
+from dynamo_mcp.sources import redirects, revisions
 from dynamo_mcp.sources.git_command import Git, open_git
 from dynamo_mcp.sources.git_errors import explain
 from dynamo_mcp.sources.tree import TARGET_BYTES, Entry, Lint
@@ -34,7 +34,6 @@ _NOT_OFFERED = re.compile(r"couldn't find remote ref|not our ref|unadvertised ob
 _ELSEWHERE = re.compile(r"returned error: 30\d")
 _ASKED_FIRST = "/info/refs?service=git-upload-pack"
 _NOT_SHALLOW = "does not support shallow"
-_SUGGESTED = 5
 _LONGEST_LINE = 1 << 16
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 
@@ -68,7 +67,7 @@ async def fetch(
         except _Redirected as error:
             git = await _follow(git, error)
             commit = await _fetch_commit(git, location, progress)
-        listed = location.revision is None or not settings.trusted or await _is_listed(git, commit, location)
+        listed = location.revision is None or not settings.trusted or await revisions.is_listed(git, commit, location)
         ignoring = await anyio.to_thread.run_sync(ignores_case, store.scratch)
         lint = Lint(location.address, settings, ignores_case=ignoring)
         links = await _list(git, commit, lint)
@@ -95,23 +94,27 @@ async def _follow(git: Git, error: _Redirected) -> Git:
 
 async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str:
     """Fetch what was asked for by name, else by hash, and return its commit."""
+    if location.revision == revisions.LATEST:
+        tag = await revisions.latest(git, location)
+        await progress.detail(f"the newest version of `{location.address}` is `{tag}`")
+        location = msgspec.structs.replace(location, revision=f"refs/tags/{tag}")
     revision = location.revision or "HEAD"
     # The `+` keeps git from reading a branch called `tag` as its own keyword.
     said = await _fetch_shallow(git, location, f"+{revision}", progress)
     if said is None:
-        return await _commit(git, "FETCH_HEAD", location)
+        return await revisions.commit(git, "FETCH_HEAD", location)
     if location.revision is None:
         raise FetchFailed(
             f"`{location.address}` has no commit on its default branch",
             hint="name a branch, a tag or a commit as `checkout`, and check that it is a repository",
         )
     if not _HASH.fullmatch(revision):
-        raise await _unknown(git, location)
+        raise await revisions.unknown(git, location)
     await progress.detail(f"looking for commit `{revision}` in the history of `{location.address}`")
     said = await git.fetch("--", git.url, *_EVERYTHING, progress=progress)
     if said is not None:
         raise explain(location, said)
-    return await _commit(git, revision, location)
+    return await revisions.commit(git, revision, location)
 
 
 async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Progress) -> str | None:
@@ -123,42 +126,6 @@ async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Pr
         error = explain(location, said)
         raise _Redirected(error.message, hint=error.hint) if _ELSEWHERE.search(said) else error
     return said
-
-
-async def _commit(git: Git, name: str, location: Location) -> str:
-    done = await git.run("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
-    if not done.code:
-        return done.stdout.decode().strip()
-    if "ambiguous" in done.error:
-        raise InvalidLocation(
-            f"More than one commit of `{location.address}` begins with `{location.revision}`",
-            hint="give more of the commit's hash",
-        )
-    raise await _unknown(git, location)
-
-
-async def _is_listed(git: Git, commit: str, location: Location) -> bool:
-    """Tell whether a branch or a tag points to a commit, whatever the name was that it was asked for by."""
-    done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--", git.url)
-    if done.code:
-        raise explain(location, done.error)
-    return commit.encode() in {line.partition(b"\t")[0] for line in done.stdout.splitlines()}
-
-
-async def _unknown(git: Git, location: Location) -> DynamoError:
-    """Return the error for a revision that is not there, with the names that are most like it."""
-    done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--refs", "--", git.url)
-    if done.code:
-        return explain(location, done.error)
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    names = [name.split("/", 2)[2] for line in lines if (name := line.partition("\t")[2]).count("/") > 1]
-    wanted = location.revision or ""
-    near = difflib.get_close_matches(wanted, names, _SUGGESTED, 0.4) or names[:_SUGGESTED]
-    known = ", ".join(shown(name) for name in near)
-    return InvalidLocation(
-        f"`{location.address}` has no branch, tag or commit `{wanted}`",
-        hint=f"revisions there: {known}" if known else "it has no branch and no tag",
-    )
 
 
 async def _list(git: Git, commit: str, lint: Lint) -> dict[str, str]:

@@ -120,11 +120,12 @@ class Git(msgspec.Struct, frozen=True):
         env |= {_PROXY: route.proxy} if route.proxy else {}  # on a command line everybody could read its password
         return msgspec.structs.replace(self, prefix=prefix, env=env, url=url)
 
-    async def run(self, *arguments: str) -> process.Completed:
+    async def run(self, *arguments: str, limit: int = 1 << 20) -> process.Completed:
         """Run one command to its end.
 
         Args:
             arguments: The command and its arguments.
+            limit: Bytes that are kept of what it prints.
 
         Raises:
             TimedOut: It took too long.
@@ -135,6 +136,7 @@ class Git(msgspec.Struct, frozen=True):
             env=self.env,
             seconds=self.settings.fetch_seconds,
             cwd=self.repository,
+            limit=limit,
         )
 
     async def fetch(self, *arguments: str, progress: Progress) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
-from dynamo_mcp.sources.addresses import ABBREVIATIONS
+from dynamo_mcp.source_settings import ABBREVIATIONS
 from dynamo_mcp.types import Location
 
 _WITH_SCHEME = re.compile(r"(?:https|ssh)://(?:[^@/]*@)?([^/]+)/(.*)")
@@ -45,7 +45,7 @@ def _spelled(own: str) -> str:
     """Return an operator's location as `Location.address` has it."""
     short, _, rest = own.partition(":")
     if short in ABBREVIATIONS and not rest.startswith("/"):
-        return f"https://{ABBREVIATIONS[short]}/{rest}"
+        return ABBREVIATIONS[short].removesuffix(".git").format(rest.removeprefix("~") if short == "sr" else rest)
     if own.startswith(("/", "~")):
         return os.path.realpath(os.path.expanduser(own)) + ("/" if own.endswith("/") else "")  # noqa: PTH111
     return own
