@@ -10,6 +10,7 @@ import pytest
 
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.settings import LEAST, NONE, NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
+from dynamo_mcp.source_settings import Token
 
 FIELDS = [field for field in msgspec.structs.fields(Settings) if field.name not in NOT_CHOSEN]
 REAL_HOME = Path.home()
@@ -36,6 +37,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         text, expected = str(LEAST[name]), LEAST[name]
     if name == "trusted":
         text, expected = "gh:me/ /srv/x", ("gh:me/", "/srv/x")
+    if name == "tokens":
+        text, expected = "x.example/me=secret", (Token("x.example", 443, "/me", "oauth2", "secret"),)
     if name == "abbreviations":
         text, expected = "me=https://x.example/{0}", {"me": "https://x.example/{}"}
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
@@ -163,6 +166,36 @@ def test_an_abbreviation_that_can_mean_nothing_is_refused(text: str, said: str) 
         load({"DYNAMO_MCP_ABBREVIATIONS": f"fine=git@x.example:{{}} {text}"})
     assert caught.value.message.startswith("`DYNAMO_MCP_ABBREVIATIONS` holds `")
     assert said in caught.value.message
+
+
+def test_a_token_says_where_it_is_for_and_nothing_of_what_it_is() -> None:
+    text = "Git.example.com:8443/a/b/=me:s3=cr:et bitbucket.org=x1"
+    settings = load({"DYNAMO_MCP_TOKENS": text, "DYNAMO_MCP_ARCHIVE_PASSWORD": "pw", "OTHER": "kept"})
+    one, other = settings.tokens
+    assert (one.where, one.user, one.secret) == ("git.example.com:8443/a/b", "me", "s3=cr:et")
+    assert (other.where, other.user, other.secret) == ("bitbucket.org", "x-token-auth", "x1")
+    assert "s3=cr" not in repr(settings)
+    assert settings.environment == {"OTHER": "kept"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "secret",
+        "=secret",
+        "x.example=",
+        "x.example=me:",
+        "https://x.example=secret",
+        "x/../y=secret",
+        "x.example=sécret",
+    ],
+)
+def test_what_is_no_token_is_refused_without_saying_it(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"`DYNAMO_MCP_TOKENS` .* part 2") as caught:
+        load({"DYNAMO_MCP_TOKENS": f"fine.example=t0ken {wrong}"})
+    assert not any(said in str(caught.value) for said in ("secret", "sécret", "t0ken"))
+    with pytest.raises(UsageError, match=r"two tokens for `a\.example`"):
+        load({"DYNAMO_MCP_TOKENS": "a.example=1 A.example:443=2"})
 
 
 @pytest.mark.parametrize("name", ["output_roots", "source_roots"])

@@ -17,7 +17,7 @@ import msgspec
 import platformdirs
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.source_settings import PREFIX, parse_abbreviation, parse_host, parse_trusted
+from dynamo_mcp.source_settings import PREFIX, Token, parse_abbreviation, parse_host, parse_tokens, parse_trusted
 
 ANOTHER_PYTHON = f"set `{PREFIX}PYTHON` to one of your Pythons, or unset it to use the one that runs dynamo-mcp"
 """What to do where no interpreter answers."""
@@ -31,6 +31,9 @@ MOST_HOOKS = 16
 
 NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person", "serves"})
 """Settings that no variable sets."""
+
+SECRET = frozenset({f"{PREFIX}ARCHIVE_PASSWORD", f"{PREFIX}TOKENS"})
+"""Variables that no template gets, whatever its trust."""
 
 LEAST: dict[str, int] = {
     "memory_bytes": 64 << 20,
@@ -109,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True):
         open_files: Files that each process of a job may have open at a time.
         passed: The part of the operator's environment that git and uv get.
         search_path: Where executables are looked up.
-        environment: The operator's whole environment, which only templates of trust `full` get.
+        environment: The operator's whole environment but for secrets of ours, which only templates of trust `full` get.
         trust: What a template that is added may do unless somebody says otherwise: `contained` or `inert`.
         trusted: Locations whose templates are the operator's own, and get trust `full`: one that ends in `/` is the
             beginning of many.
@@ -118,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True):
             networks such as `10.0.0.0/8`.
         abbreviations: The operator's own, besides `gh:` and the like: what stands before the colon, and the address,
             in which `{}` is what stands after it.
+        tokens: What private repositories are fetched with; each goes to its own host alone, and is kept nowhere.
     """
 
     home: Path
@@ -161,6 +165,7 @@ class Settings(msgspec.Struct, frozen=True):
     archive_password: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     abbreviations: dict[str, str] = {}
+    tokens: tuple[Token, ...] = ()
 
     @property
     def outputs(self) -> Path:
@@ -194,7 +199,7 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
             values[field.name] = _parse(field.name, field.type, text)
     values |= {name: value for name, value in chosen.items() if value is not None}
     values["passed"] = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
-    values["environment"] = dict(environ)
+    values["environment"] = {name: value for name, value in environ.items() if name not in SECRET}
     values["search_path"] = environ.get("PATH", os.defpath)
     settings = Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its field's type
     return msgspec.structs.replace(
@@ -221,6 +226,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return _parse_interpreter(text)
     if name == "trusted":
         return tuple(map(parse_trusted, text.split()))
+    if name == "tokens":
+        return parse_tokens(text)
     if name == "abbreviations":
         return dict(map(parse_abbreviation, text.split()))
     if name.endswith("_hosts"):

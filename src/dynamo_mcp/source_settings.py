@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import msgspec
+
 from dynamo_mcp.errors import UsageError
 
 PREFIX = "DYNAMO_MCP_"
@@ -43,6 +45,70 @@ _PRIVATE_SUFFIXES = frozenset(
 """Of one label, and nobody's on the public internet (RFC 6762, appendix G)."""
 _WIDEST = {4: 8, 6: 7}
 """The shortest prefixes of private networks (RFC 1918, RFC 4193)."""
+
+
+_TOKEN_PLACE = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(:\d{1,5})?((?:/[\w.~-]+)*)/?", re.ASCII)
+_USERS = {"bitbucket.org": "x-token-auth"}
+"""Whom a host wants to be told besides a token; elsewhere any name will do."""
+_USER = "oauth2"
+_HTTPS = 443
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A secret that signs in at one host; it says itself to nobody.
+
+    Attributes:
+        host: In small letters.
+        port: Of https there.
+        path: Below which it is for; empty for all of the host.
+        user: Whom the host is told besides.
+        secret: The token.
+    """
+
+    host: str
+    port: int
+    path: str
+    user: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Return where it is for, and nothing of what it is."""
+        return f"Token({self.where!r})"
+
+    @property
+    def where(self) -> str:
+        """Where it is for, for messages."""
+        return f"{self.host}{'' if self.port == _HTTPS else f':{self.port}'}{self.path}"
+
+
+def parse_tokens(text: str) -> tuple[Token, ...]:
+    """Return the tokens of a setting, of which no message says anything.
+
+    Args:
+        text: All of `DYNAMO_MCP_TOKENS`.
+
+    Raises:
+        UsageError: One is not of the form, or two are for one place.
+    """
+    found: dict[str, Token] = {}
+    for number, part in enumerate(text.split(), 1):
+        place, _, secret = part.partition("=")
+        user, colon, password = secret.partition(":")
+        at = _TOKEN_PLACE.fullmatch(place)
+        good = at is not None and secret.isascii() and secret.isprintable() and (password if colon else secret)
+        if at is None or not good or {".", ".."} & set(at[3].split("/")):
+            raise UsageError(
+                f"`{PREFIX}TOKENS` holds nothing that can be a token as its part {number}",
+                hint="write `host=token`, `host=user:token` or `host/owner=token`, such as "
+                "`git.example.com/team=…`, with spaces between them",
+            )
+        host = at[1].lower()
+        port = int(at[2][1:]) if at[2] else _HTTPS
+        token = Token(host, port, at[3], user if colon else _USERS.get(host, _USER), password if colon else secret)
+        if token.where in found:
+            raise UsageError(f"`{PREFIX}TOKENS` holds two tokens for `{token.where}`", hint="leave one of them out")
+        found[token.where] = token
+    return tuple(found.values())
 
 
 def parse_abbreviation(text: str) -> tuple[str, str]:

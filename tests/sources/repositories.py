@@ -98,6 +98,8 @@ class Server(ThreadingHTTPServer):
         self.released = threading.Event()
         self.paths: list[str] = []
         self.authorizations: list[str] = []
+        self.signed: list[tuple[str, str]] = []
+        self.opens = ""
         self.hosts: list[str] = []
         self.leads = ""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -133,12 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.paths.append(self.path)
         self.server.authorizations += filter(None, [self.headers.get("Authorization")])
         self.server.hosts.append(self.headers.get("Host", ""))
+        authorization = self.headers.get("Authorization", "")
+        self.server.signed += [(self.headers.get("Host", "").partition(":")[0], authorization)] if authorization else []
         kind, _, rest = self.path.removeprefix("/").partition("/")
         if kind == "smart":
             self._run_backend(rest)
         elif kind == "dumb" and (self.server.folder / rest.partition("?")[0]).is_file():
             self._send(200, (self.server.folder / rest.partition("?")[0]).read_bytes())
-        elif kind == "private":
+        elif kind == "signed" and authorization == self.server.opens:
+            self._run_backend(rest)
+        elif kind == "private" or (kind == "signed" and not authorization):
             self._send(401, b"", ("WWW-Authenticate", 'Basic realm="x"'))
         elif kind == "moved":
             self._send(302, b"", ("Location", f"{self.server.url}/smart/{rest}"))
@@ -157,7 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_of_files(self, kind: str, rest: str) -> None:
         """Answer as hosts of single files do."""
-        if kind == "query":
+        if kind == "signed":
+            # A host may say back what it was told.
+            body = f"no entry with {self.headers['Authorization']}\n".encode()
+            self._send(403, body, ("Content-Type", "text/plain"))
+        elif kind == "query":
             self._send(302, b"", ("Location", f"/dumb/{rest}?signed=1#part"))
         elif kind == "busy" and self.server.paths.count(self.path) < int(rest.partition("/")[0]):
             self._send(503, b"later")

@@ -21,7 +21,6 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import redirects, revisions
 from dynamo_mcp.sources.git_command import Git, open_git
-from dynamo_mcp.sources.git_errors import explain
 from dynamo_mcp.sources.tree import TARGET_BYTES, Entry, Lint
 from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.store import Store
@@ -113,7 +112,7 @@ async def _fetch_commit(git: Git, location: Location, progress: Progress) -> str
     await progress.detail(f"looking for commit `{revision}` in the history of `{location.address}`")
     said = await git.fetch("--", git.url, *_EVERYTHING, progress=progress)
     if said is not None:
-        raise explain(location, said)
+        raise git.explain(location, said)
     return await revisions.commit(git, revision, location)
 
 
@@ -123,7 +122,7 @@ async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Pr
     if said is not None and _NOT_SHALLOW in said:  # a plain file server
         said = await git.fetch("--", git.url, wanted, progress=progress)
     if said is not None and not _NOT_OFFERED.search(said):
-        error = explain(location, said)
+        error = git.explain(location, said)
         raise _Redirected(error.message, hint=error.hint) if _ELSEWHERE.search(said) else error
     return said
 

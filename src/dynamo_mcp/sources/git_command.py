@@ -23,12 +23,15 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import process
-from dynamo_mcp.errors import FetchFailed, InvalidTemplate
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.source_settings import Token
 from dynamo_mcp.sources import ssh
-from dynamo_mcp.sources.git_errors import last_words
+from dynamo_mcp.sources.git_errors import explain, last_words
 from dynamo_mcp.sources.hosts import Route, route_to
+from dynamo_mcp.sources.tokens import for_git, token_for, without
+from dynamo_mcp.types import Location
 
 SECONDS_BETWEEN_REPORTS = 0.5
 PACK_FACTOR = 4
@@ -65,13 +68,13 @@ _CHOICES = (
     "advice.detachedHead=false",
     "init.defaultBranch=main",
 )
+_CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 _ENVIRONMENT = {
     "HOME": "/nonexistent",
     "LC_ALL": "C",  # `git_errors` reads what it says
     "GIT_ASKPASS": "/bin/false",
     "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
+    **_CONFIGURATION,
     "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -97,6 +100,7 @@ class Git(msgspec.Struct, frozen=True):
         settings: Bound what it may take.
         address: What it fetches from, as it was typed, for messages.
         url: Where that is in the end.
+        token: What it signs in with there.
     """
 
     repository: Path
@@ -105,6 +109,7 @@ class Git(msgspec.Struct, frozen=True):
     settings: Settings
     address: str
     url: str
+    token: Token | None = None
 
     def moved(self, url: str, route: Route) -> Git:
         """Return a git that asks where an address was redirected to, for the same repository.
@@ -118,7 +123,19 @@ class Git(msgspec.Struct, frozen=True):
         prefix = (*self.prefix, "-c", f"http.curloptResolve={pin}")  # an empty one takes back what was said before
         env = {name: value for name, value in self.env.items() if name != _PROXY}
         env |= {_PROXY: route.proxy} if route.proxy else {}  # on a command line everybody could read its password
-        return msgspec.structs.replace(self, prefix=prefix, env=env, url=url)
+        # None that was for where it asked before goes along.
+        token = token_for(url, self.settings.tokens)
+        env = {name: value for name, value in env.items() if not name.startswith("GIT_CONFIG_")} | _CONFIGURATION
+        return msgspec.structs.replace(self, prefix=prefix, env=env | for_git(token), url=url, token=token)
+
+    def explain(self, location: Location, said: str) -> DynamoError:
+        """Return the error for a fetch that failed.
+
+        Args:
+            location: What was fetched.
+            said: What git said, all of it.
+        """
+        return explain(location, without(said, self.token), signed=self.token.where if self.token else None)
 
     async def run(self, *arguments: str, limit: int = 1 << 20) -> process.Completed:
         """Run one command to its end.

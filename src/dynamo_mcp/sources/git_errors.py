@@ -73,14 +73,20 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def explain(location: Location, said: str) -> DynamoError:
+def explain(location: Location, said: str, *, signed: str | None = None) -> DynamoError:
     """Return the error for a fetch that failed.
 
     Args:
         location: What was fetched.
         said: What git said, all of it.
+        signed: What the token is for that was sent.
     """
     words = last_words(said)
+    if signed is not None and re.search(_MEANINGS[0][0], said, re.IGNORECASE):
+        return FetchFailed(
+            f"`{location.address}` does not let the token for `{signed}` in; git said: {words}",
+            hint="check the address's spelling, and that the token in `DYNAMO_MCP_TOKENS` is valid and may read it",
+        )
     for pattern, wrong, hint in _MEANINGS:
         if re.search(pattern, said, re.IGNORECASE):
             return FetchFailed(f"`{location.address}` {wrong}; git said: {words}", hint=hint)

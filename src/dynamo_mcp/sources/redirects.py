@@ -1,7 +1,8 @@
 """Where does an address lead in the end? Each step is asked for here, and each is looked at like a typed address.
 
 Nobody else follows a redirect: it would go wherever a stranger's server says, with whatever it was sent along. Here
-nothing is sent along, every step is https, its host is checked and the connection goes to what was checked.
+every step is https, its host is checked, the connection goes to what was checked, and nothing is sent along but the
+operator's token to the very host that it is for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.addresses import checked_url, parse
 from dynamo_mcp.sources.hosts import Route, route_to
+from dynamo_mcp.sources.tokens import authorization, token_for, without
 from dynamo_mcp.sources.wording import redacted, safe_address
 from dynamo_mcp.text import plain
 
@@ -96,12 +98,14 @@ async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[
     """
     import httpx2  # noqa: PLC0415 - hardly any address leads on, and starting up would pay for it
 
-    host = httpx2.URL(url).netloc
+    headers = {"Host": httpx2.URL(url).netloc.decode(), "Accept-Encoding": "identity"}
+    token = token_for(url, settings.tokens)
+    headers |= {"Authorization": authorization(token)} if token else {}
     said: Exception | None = None
     async with AsyncExitStack() as stack:
         answer: httpx2.Response | None = None
         for address in route.addresses or (route.host,):
-            # The certificate is the host's, whatever the address; nothing is sent along that anybody could keep.
+            # The certificate is the host's, whatever the address.
             asked = httpx2.URL(url, host=address)
             try:
                 client = await stack.enter_async_context(
@@ -116,7 +120,7 @@ async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[
                     client.stream(
                         "GET",
                         asked,
-                        headers={"Host": host.decode(), "Accept-Encoding": "identity"},
+                        headers=headers,
                         extensions={"sni_hostname": route.host},
                     )
                 )
@@ -125,7 +129,7 @@ async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[
                 said = error
         if answer is None:
             raise FetchFailed(
-                f"`{safe_address(url)}` can't be asked: {plain(redacted(str(said)), 200)}",
+                f"`{safe_address(url)}` can't be asked: {plain(redacted(without(str(said), token)), 200)}",
                 hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
             ) from said
         yield answer

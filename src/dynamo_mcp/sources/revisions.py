@@ -8,7 +8,6 @@ from packaging.version import InvalidVersion, Version
 
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.sources.git_command import Git
-from dynamo_mcp.sources.git_errors import explain
 from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.types import Location
 
@@ -72,7 +71,7 @@ async def is_listed(git: Git, commit: str, location: Location) -> bool:
     """Tell whether a branch or a tag points to a commit, whatever the name was that it was asked for by."""
     done = await git.run("ls-remote", "--quiet", "--heads", "--tags", "--", git.url)
     if done.code:
-        raise explain(location, done.error)
+        raise git.explain(location, done.error)
     return commit.encode() in {line.partition(b"\t")[0] for line in done.stdout.splitlines()}
 
 
@@ -95,7 +94,7 @@ async def _names(git: Git, location: Location, *kinds: str) -> list[str]:
     """Return the branches or tags of a repository, without what git writes before them."""
     done = await git.run("ls-remote", "--quiet", *kinds, "--refs", "--", git.url, limit=_NAMES_BYTES)
     if done.code:
-        raise explain(location, done.error)
+        raise git.explain(location, done.error)
     if len(done.stdout) >= _NAMES_BYTES:
         raise FetchFailed(
             f"`{location.address}` has more branches and tags than are read", hint="name a commit by its whole hash"

@@ -11,7 +11,7 @@ ALLOWED = (
     f"or the path or https address of an archive ({ARCHIVES})"
 )
 SIGN_IN = (
-    "use `git@host:owner/repository` with a key in your ssh agent, "
+    "use `git@host:owner/repository` with a key in your ssh agent, set a token for its host in `DYNAMO_MCP_TOKENS`, "
     "or clone the repository yourself and give the folder's path"
 )
 
