@@ -100,6 +100,8 @@ class Server(ThreadingHTTPServer):
         self.authorizations: list[str] = []
         self.signed: list[tuple[str, str]] = []
         self.opens = ""
+        self.breaks: list[str] = []
+        """What becomes of the next requests of git: `503`, `cut`, `stall`, `gone`; nothing of an empty one."""
         self.hosts: list[str] = []
         self.leads = ""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -193,6 +195,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _break_off(self, how: str, body: bytes) -> None:
+        """Fail as networks and hosts do."""
+        if how == "503":
+            self._send(503, b"later")
+        elif how == "cut":
+            kind = f"application/x-git-upload-pack-{'result' if self.command == 'POST' else 'advertisement'}"
+            self._send(200, body[: len(body) // 2], ("Content-Type", kind), ("Content-Length", str(len(body))))
+        elif how == "stall":
+            self.server.asked.set()
+            self.server.released.wait(SECONDS)
+        self.close_connection = True
+
     def _run_backend(self, rest: str) -> None:
         path, _, query = rest.partition("?")
         done = subprocess.run(
@@ -215,6 +229,10 @@ class _Handler(BaseHTTPRequestHandler):
             timeout=SECONDS,
         )
         head, _, body = done.stdout.partition(b"\r\n\r\n")
+        breaks = self.server.breaks.pop(0) if self.server.breaks else ""
+        if breaks:
+            self._break_off(breaks, body)
+            return
         headers = [(name, value) for name, _, value in (line.partition(": ") for line in head.decode().splitlines())]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
         self._send(status, body, *(header for header in headers if header[0] != "Status"))

@@ -12,7 +12,7 @@ from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import redirects
-from dynamo_mcp.sources.git_command import open_git
+from dynamo_mcp.sources.git_opening import open_git
 from dynamo_mcp.sources.hosts import Route
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location

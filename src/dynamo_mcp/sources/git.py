@@ -20,7 +20,8 @@ from dynamo_mcp.errors import FetchFailed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import redirects, revisions
-from dynamo_mcp.sources.git_command import Git, open_git
+from dynamo_mcp.sources.git_command import Git
+from dynamo_mcp.sources.git_opening import open_git
 from dynamo_mcp.sources.tree import TARGET_BYTES, Entry, Lint
 from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.store import Store

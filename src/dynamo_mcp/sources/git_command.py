@@ -1,24 +1,12 @@
-"""How is git asked? One set of flags and one clean environment, for every command.
-
-Nothing of the operator's or the machine's git configuration is read, so no filter, hook, credential helper or rewritten
-address of theirs can run or apply. Only the one protocol that the location needs is allowed, and no redirect is
-followed.
-
-Where a host was looked up to check it (`hosts.py`, `ssh.py`), git does not look it up again: it connects to what was
-checked.
-"""
+"""How is git asked? About one repository of ours, within bounds of time and bytes, again where that may help."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import stat
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import msgspec
 
@@ -27,13 +15,15 @@ from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.source_settings import Token
-from dynamo_mcp.sources import ssh
-from dynamo_mcp.sources.git_errors import explain, last_words
-from dynamo_mcp.sources.hosts import Route, route_to
+from dynamo_mcp.sources.git_errors import explain, last_words, passes
+from dynamo_mcp.sources.hosts import Route
 from dynamo_mcp.sources.tokens import for_git, token_for, without
+from dynamo_mcp.sources.weighing import clear_packs, weigh_files, weigh_packs
 from dynamo_mcp.types import Location
 
 SECONDS_BETWEEN_REPORTS = 0.5
+PAUSES = (0.5, 2.0)
+"""Seconds before a host is asked again, where that may help."""
 PACK_FACTOR = 4
 """Bytes fetched per byte a template may have, at most: an old commit comes with its history when not offered alone."""
 MEMORY_FACTOR = 8
@@ -41,53 +31,8 @@ LEAST_MEMORY_BYTES = 256 << 20
 """Address space that a checkout may have, per byte that a template may have, and at least: `ident` and an encoding make
 a file dozens of times as long, and git does that in memory."""
 
-_CHOICES = (
-    "core.hooksPath=/dev/null",
-    "core.attributesFile=/dev/null",
-    "core.fsmonitor=false",
-    "core.symlinks=false",
-    "core.protectNTFS=true",
-    "core.protectHFS=true",
-    "core.fsync=none",  # a scratch repository need not survive a power cut
-    "submodule.recurse=false",
-    "transfer.fsckObjects=true",
-    "fetch.fsckObjects=true",
-    # Untidy, but harmless, and found in old repositories that people use.
-    "fetch.fsck.zeroPaddedFilemode=ignore",
-    "fetch.fsck.missingSpaceBeforeDate=ignore",
-    "fetch.fsck.badTimezone=ignore",
-    "fetch.fsck.badDate=ignore",
-    "fetch.fsck.missingEmail=ignore",
-    "transfer.unpackLimit=1",  # always a pack: one file to weigh, however many objects
-    "transfer.bundleURI=false",
-    "credential.helper=",
-    "http.followRedirects=false",
-    "http.sslVerify=true",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "advice.detachedHead=false",
-    "init.defaultBranch=main",
-)
-_CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
-_ENVIRONMENT = {
-    "HOME": "/nonexistent",
-    "LC_ALL": "C",  # `git_errors` reads what it says
-    "GIT_ASKPASS": "/bin/false",
-    "GIT_ATTR_NOSYSTEM": "1",
-    **_CONFIGURATION,
-    "GIT_LFS_SKIP_SMUDGE": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-}
+CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 _PROXY = "https_proxy"
-_CERTIFICATES = (
-    ("GIT_SSL_CAINFO", "SSL_CERT_FILE"),
-    ("GIT_SSL_CAINFO", "GIT_SSL_CAINFO"),
-    ("GIT_SSL_CAPATH", "SSL_CERT_DIR"),
-)
-_OLDEST = (2, 37)
-"""The first git that can be told which address a host has."""
 
 
 class Git(msgspec.Struct, frozen=True):
@@ -125,7 +70,7 @@ class Git(msgspec.Struct, frozen=True):
         env |= {_PROXY: route.proxy} if route.proxy else {}  # on a command line everybody could read its password
         # None that was for where it asked before goes along.
         token = token_for(url, self.settings.tokens)
-        env = {name: value for name, value in env.items() if not name.startswith("GIT_CONFIG_")} | _CONFIGURATION
+        env = {name: value for name, value in env.items() if not name.startswith("GIT_CONFIG_")} | CONFIGURATION
         return msgspec.structs.replace(self, prefix=prefix, env=env | for_git(token), url=url, token=token)
 
     def explain(self, location: Location, said: str) -> DynamoError:
@@ -164,13 +109,44 @@ class Git(msgspec.Struct, frozen=True):
             progress: What it is reported to.
 
         Returns:
-            None when it was fetched, else what git said.
+            None when it was fetched, else what git said after it was asked again where that may help.
 
         Raises:
             InvalidTemplate: What comes is more than a template and its history may have; git was stopped.
         """
+        for pause in self._pauses():
+            said = await self._fetch(*arguments, progress=progress)
+            if said is None or not passes(said) or pause is None:
+                return said
+            await progress.detail(f"`{self.address}` broke off; trying again")
+            await anyio.sleep(pause)
+            await anyio.to_thread.run_sync(clear_packs, self.repository)
+        raise AssertionError
+
+    async def ask(self, *arguments: str, limit: int = 1 << 20) -> process.Completed:
+        """Ask the host, again where that may help.
+
+        Args:
+            arguments: The command and its arguments.
+            limit: Bytes that are kept of what it prints.
+
+        Raises:
+            TimedOut: It took too long.
+            Failed: It can't be started.
+        """
+        for pause in self._pauses():
+            done = await self.run(*arguments, limit=limit)
+            if not done.code or not passes(done.error) or pause is None:
+                return done
+            await anyio.sleep(pause)
+        raise AssertionError
+
+    def _pauses(self) -> tuple[float | None, ...]:
+        return (None,) if self.url.startswith("file://") else (*PAUSES, None)
+
+    async def _fetch(self, *arguments: str, progress: Progress) -> str | None:
         command = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance", *arguments]
-        weigh = partial(_weigh_packs, self.repository)
+        weigh = partial(weigh_packs, self.repository)
         before = await anyio.to_thread.run_sync(weigh)
 
         async def tell(size: int) -> None:
@@ -199,7 +175,7 @@ class Git(msgspec.Struct, frozen=True):
         # The shell bounds git's memory.
         memory = max(MEMORY_FACTOR * allowed, LEAST_MEMORY_BYTES)
         shell = ("/bin/sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(memory // 1024))
-        weigh = partial(_weigh_files, tree)
+        weigh = partial(weigh_files, tree)
         said = await self._bounded(command, before=shell, cwd=tree, weigh=weigh, allowed=allowed, what="bytes")
         if said is not None:
             raise FetchFailed(
@@ -256,86 +232,3 @@ class Git(msgspec.Struct, frozen=True):
                         await tell(size)
             said.seek(0)
             return said.read(1 << 20).decode("utf-8", "replace") if child.returncode else None
-
-
-async def open_git(repository: Path, address: str, settings: Settings) -> Git:
-    """Make a scratch repository that may be filled from one address.
-
-    Args:
-        repository: The folder to make.
-        address: Where it will fetch from; its protocol is the only one allowed.
-        settings: Where git is looked up, what it gets of the operator's environment, and how long it may take.
-
-    Raises:
-        FetchFailed: git is not installed, or can't make a repository.
-    """
-    executable = shutil.which("git", path=settings.search_path)
-    if executable is None:
-        raise FetchFailed("git is not installed", hint="install git, or put it on the PATH; or give a folder")
-    protocol = next((name for name in ("https", "file") if address.startswith(f"{name}://")), "ssh")
-    choices = (*_CHOICES, "protocol.allow=never", f"protocol.{protocol}.allow=always")
-    prefix = (executable, *(part for choice in choices for part in ("-c", choice)))
-    # GIT_ALLOW_PROTOCOL also reaches the git that serves a repository on this machine, which the flags do not.
-    env = _ENVIRONMENT | {"PATH": settings.search_path, "GIT_ALLOW_PROTOCOL": protocol}
-    passed = settings.passed
-    if protocol == "https":
-        env |= {name: passed[source] for name, source in _CERTIFICATES if source in passed}
-    if protocol == "ssh":
-        env |= {name: passed[name] for name in ("SSH_AUTH_SOCK",) if name in passed}
-        env |= {"GIT_SSH_COMMAND": await ssh.command(address, settings, env), "GIT_SSH_VARIANT": "ssh"}
-    git = Git(repository, prefix, env, settings, address, address)
-    if protocol == "https":
-        route = await route_to(address, settings)
-        if route.addresses:
-            await _refuse_old(executable, env, settings)
-        git = git.moved(address, route)
-    done = await process.run(
-        [*prefix, "init", "--quiet", "--bare", "--template=", str(repository)],
-        env=env,
-        seconds=settings.fetch_seconds,
-        cwd=repository.parent,
-    )
-    if done.code:
-        raise FetchFailed(f"git could not make a repository: {done.error}", hint="see what git says")
-    await anyio.to_thread.run_sync(_ignore_filters, repository)
-    return git
-
-
-async def _refuse_old(executable: str, env: dict[str, str], settings: Settings) -> None:
-    """Refuse a git that would look a host up again after it was checked."""
-    done = await process.run([executable, "version"], env=env, seconds=settings.fetch_seconds)
-    found = re.search(rb"(\d+)\.(\d+)", done.stdout)
-    if found is None or (int(found[1]), int(found[2])) < _OLDEST:
-        raise FetchFailed(
-            f"This is `{done.stdout.decode('utf-8', 'replace').strip()}`, which can't be told where a host was found",
-            hint="install git 2.37 or newer, or let a person add the template in a shell",
-        )
-
-
-def _ignore_filters(repository: Path) -> None:
-    """Outweigh what a `.gitattributes` says of filters; a clone has none either, and keeps such files as committed."""
-    folder = repository / "info"
-    folder.mkdir(exist_ok=True)
-    (folder / "attributes").write_text("* -filter\n", encoding="ascii")
-
-
-def _weigh_packs(repository: Path) -> int:
-    """Return the bytes of what has been fetched so far, and of what was said meanwhile."""
-    total = 0
-    for path in (repository / "said", *(repository / "objects" / "pack").glob("*")):
-        try:
-            total += path.lstat().st_size
-        except FileNotFoundError:
-            continue  # renamed or removed since it was listed
-    return total
-
-
-def _weigh_files(tree: Path) -> int:
-    """Return the bytes of the files that have been checked out so far."""
-    total = 0
-    for folder, _, files in os.walk(tree):
-        for name in files:
-            with suppress(FileNotFoundError):  # git replaces a file that it has begun
-                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - thousands of them
-                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total

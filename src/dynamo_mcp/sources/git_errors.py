@@ -56,7 +56,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "clone it yourself and give the clone, or give it as a folder",
     ),
     (
-        r"returned error: 5\d\d|HTTP/2 stream|RPC failed|early EOF|unexpected disconnect|hung up unexpectedly",
+        r"too slow|timed out|error: (?:408|425|429|5\d\d)|HTTP/2 stream|RPC failed|early EOF|disconnect|hung up unexp",
         "broke off while it was fetched",
         "try again; the host may be overloaded",
     ),
@@ -71,6 +71,28 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "ask the template's author to repair the repository",
     ),
 )
+
+
+_PASSES = re.compile(
+    r"returned error: (?:408|425|429|500|502|503|504)|early EOF|RPC failed|unexpected disconnect|HTTP/2 stream"
+    r"|hung up unexpectedly|Connection (?:refused|reset|timed out|closed)|Failed to connect|Couldn't connect"
+    r"|Operation too slow|Temporary failure in name resolution|kex_exchange_identification|bad pack header"
+    r"|pack has \d+ unresolved|Empty reply|transfer closed|SSL_ERROR_SYSCALL"
+    r"|TLS connection was non-properly terminated",
+    re.IGNORECASE,
+)
+"""What another try may mend."""
+_STAYS = re.compile(
+    r"could not read (?:Username|Password)|Authentication failed|Permission denied|Host key verification|certificate"
+    r"|fsck|object corrupt|does not support shallow|not our ref",
+    re.IGNORECASE,
+)
+"""What no other try does, whatever git says besides."""
+
+
+def passes(said: str) -> bool:
+    """Tell whether another try may help."""
+    return _PASSES.search(said) is not None and _STAYS.search(said) is None
 
 
 def explain(location: Location, said: str, *, signed: str | None = None) -> DynamoError:

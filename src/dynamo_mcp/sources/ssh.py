@@ -21,7 +21,8 @@ from dynamo_mcp.sources.hosts import check_written, checked
 
 _COMMAND = (
     "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes -oForwardAgent=no -oForwardX11=no "
-    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none"
+    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none "
+    "-oConnectTimeout=20 -oServerAliveInterval=10 -oServerAliveCountMax=3"
 )
 _PORT = 22
 
