@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from child import python
@@ -22,7 +23,9 @@ from dynamo_mcp.progress import Progress, ignore
 from dynamo_mcp.reclaiming import Reclaiming
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.soundness import health
+from dynamo_mcp.sources.mirrors import mirror_path
 from dynamo_mcp.store import open_store
+from dynamo_mcp.types import Location
 from dynamo_mcp.views import Reclaimed
 from homes import SECONDS, Home, base_environments, give, until, write_template
 from wheels import publish
@@ -188,6 +191,30 @@ class TestWhatNothingLeadsTo:
         assert await fetch() == checkout  # and this one has the same content
         assert (await opened.reclaim()).removed == ()
         assert checkout.is_dir()
+
+    async def test_a_mirror_stays_for_as_long_as_a_template_is_of_its_repository_and_then_as_what_is_not_used(
+        self, opened: Opened
+    ) -> None:
+        await opened.home.add(opened.dynamo, "web")
+        location = Location("git", "https://host.invalid/me/web.git")
+        template = opened.parts.registry.get("web")
+        opened.parts.registry.save(msgspec.structs.replace(template, location=location))
+        mirror = mirror_path(location, opened.home.path)
+        other = mirror_path(msgspec.structs.replace(location, address="git@host.invalid:gone"), opened.home.path)
+        assert mirror is not None
+        assert other is not None
+        for path in (mirror, other):
+            (path / "objects").mkdir(parents=True)
+            (path / "objects" / "pack").write_bytes(bytes(9000))
+            aged(path, 2 * HOUR)
+        done = await opened.reclaim()
+        assert [(each.kind, each.name, each.why) for each in done.removed] == [
+            ("mirror", other.name, "nothing leads to it")
+        ]
+        assert done.bytes >= 9000
+        assert mirror.is_dir()
+        assert "mirror" in kinds(await opened.reclaim(at=40 * DAY))
+        assert not mirror.exists()
 
     async def test_nothing_is_an_orphan_while_a_record_can_not_be_read(self, opened: Opened) -> None:
         checkout = await opened.home.add(opened.dynamo, "web")

@@ -25,6 +25,7 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         Path: (str(tmp_path / "x"), tmp_path / "x"),
         int: ("7", 7),
         float: ("7.5", 7.5),
+        bool: ("Yes", True),
         str | None: ("x", "x"),
         Path | None: (str(tmp_path / "x"), tmp_path / "x"),
         tuple[str, ...]: ("x", ("x",)),

@@ -4,9 +4,10 @@ What a registered template can't be used without stays whatever the limits are: 
 any more, and the base of its environment, which offline could not be had again. Its environment is made from that base
 at its next use, by hard links. So there goes
 
-- at once, what nothing leads to: checkouts that no record names, environments of templates that there are not;
+- at once, what nothing leads to: checkouts and mirrors that no record names, environments of templates that there are
+  not;
 - least recently used first, beyond a number, a sum of bytes or an age: environments, bases that no template needs and
-  no environment was cloned from, compiled code, and wheels that no base holds.
+  no environment was cloned from, compiled code, mirrors, and wheels that no base holds.
 
 Never what was made or used within the last hour, nor what any server says that it uses (`uses`). Each is taken by one
 rename into the server's scratch folder, so a server that is killed meanwhile leaves it whole, or to be swept.
@@ -34,6 +35,7 @@ from dynamo_mcp.registry import SUFFIX, Registry
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.soundness import added_to
 from dynamo_mcp.source_settings import PREFIX
+from dynamo_mcp.sources.mirrors import FOLDER, mirror_path
 from dynamo_mcp.stock import DAY, Stock, paced, take_stock
 from dynamo_mcp.store import Store, sweep
 from dynamo_mcp.types import Template
@@ -144,10 +146,11 @@ class Reclaiming:
         return {path.name.removesuffix(SUFFIX) for path in (self._store.home / "templates").glob(f"*{SUFFIX}")}
 
     def _needed(self, templates: Iterable[Template]) -> set[Path]:
-        """Return the checkouts, environments and bases that templates rest on."""
+        """Return the checkouts, environments and bases that templates rest on, and the mirrors that they came from."""
         folders = {folder for template in templates for folder in self._registration.rests_on(template)}
         bases = {self._store.home / "bases" / _key(folder) for folder in folders if folder.parent.name == "venvs"}
-        return folders | bases | {self._environments.base(())}
+        mirrors = (mirror_path(template.location, self._store.home) for template in templates)
+        return folders | bases | {self._environments.base(())} | {path for path in mirrors if path is not None}
 
     async def _orphans(self, names: set[str], needed: set[Path] | None, recent: float) -> list[Removed]:
         """Remove what nothing leads to.
@@ -162,6 +165,8 @@ class Reclaiming:
         if needed is not None:
             checkouts = await paced(listed, home / "checkouts", inventory.CHECKOUT)
             found += [("checkout", entry) for entry in checkouts if entry.path not in needed]
+            mirrors = await paced(listed, home / FOLDER, inventory.CHECKOUT)
+            found += [("mirror", entry) for entry in mirrors if entry.path not in needed]
         environments = await paced(listed, home / "venvs", inventory.ENVIRONMENT)
         found += [("environment", entry) for entry in environments if _template(entry.path) not in names]
         spares = await paced(listed, home / "spares", inventory.BASE)

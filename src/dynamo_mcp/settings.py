@@ -9,7 +9,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,15 @@ import msgspec
 import platformdirs
 
 from dynamo_mcp.errors import UsageError
-from dynamo_mcp.source_settings import PREFIX, Token, parse_abbreviation, parse_host, parse_tokens, parse_trusted
+from dynamo_mcp.source_settings import (
+    PREFIX,
+    Token,
+    parse_abbreviation,
+    parse_host,
+    parse_switch,
+    parse_tokens,
+    parse_trusted,
+)
 
 ANOTHER_PYTHON = f"set `{PREFIX}PYTHON` to one of your Pythons, or unset it to use the one that runs dynamo-mcp"
 """What to do where no interpreter answers."""
@@ -121,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True):
             networks such as `10.0.0.0/8`.
         abbreviations: The operator's own, besides `gh:` and the like: what stands before the colon, and the address,
             in which `{}` is what stands after it.
+        offline: Nothing is fetched: what git repositories had before is used, and packages that are in uv's cache.
         tokens: What private repositories are fetched with; each goes to its own host alone, and is kept nowhere.
     """
 
@@ -166,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     abbreviations: dict[str, str] = {}
     tokens: tuple[Token, ...] = ()
+    offline: bool = False
 
     @property
     def outputs(self) -> Path:
@@ -198,7 +208,8 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
         if text:
             values[field.name] = _parse(field.name, field.type, text)
     values |= {name: value for name, value in chosen.items() if value is not None}
-    values["passed"] = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
+    passed = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
+    values["passed"] = passed | ({"UV_OFFLINE": "1"} if values.get("offline") else {})
     values["environment"] = {name: value for name, value in environ.items() if name not in SECRET}
     values["search_path"] = environ.get("PATH", os.defpath)
     settings = Settings(**values)  # type: ignore[arg-type]  # every value was parsed by its field's type
@@ -226,10 +237,10 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return _parse_interpreter(text)
     if name == "trusted":
         return tuple(map(parse_trusted, text.split()))
-    if name == "tokens":
-        return parse_tokens(text)
-    if name == "abbreviations":
-        return dict(map(parse_abbreviation, text.split()))
+    if wanted is bool:
+        return parse_switch(name, text)
+    if name in _READERS:
+        return _READERS[name](text)
     if name.endswith("_hosts"):
         return tuple(parse_host(name, part) for part in re.split(r"[\s,]+", text) if part)
     return _number(name, wanted, text)
@@ -278,6 +289,15 @@ def _parse_interpreter(text: str) -> str:
         f"`{PREFIX}HOOK_INTERPRETER` is `{text}`, which is no way to run Python hooks",
         hint="it is `warm` (in a fork of a renderer) or `own` (each in an interpreter that is started for it)",
     )
+
+
+_READERS: dict[str, Callable[[str], object]] = {
+    "abbreviations": lambda text: dict(map(parse_abbreviation, text.split())),
+    "hook_interpreter": _parse_interpreter,
+    "tokens": parse_tokens,
+    "trust": _parse_trust,
+    "trusted": lambda text: tuple(map(parse_trusted, text.split())),
+}
 
 
 def _absolute(name: str, path: Path) -> Path:

@@ -52,6 +52,7 @@ _USERS = {"bitbucket.org": "x-token-auth"}
 """Whom a host wants to be told besides a token; elsewhere any name will do."""
 _USER = "oauth2"
 _HTTPS = 443
+_SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -131,6 +132,23 @@ def parse_abbreviation(text: str) -> tuple[str, str]:
     if not _MEANT.fullmatch(found[2]):
         raise UsageError(f"{said}whose address has no host, or no `{{}}` behind it", hint=form)
     return found[1], found[2].replace("{0}", "{}")
+
+
+def parse_switch(name: str, text: str) -> bool:
+    """Return whether something is on.
+
+    Args:
+        name: The setting.
+        text: What it is set to.
+
+    Raises:
+        UsageError: It is neither on nor off.
+    """
+    if text.lower() in _SWITCHES:
+        return _SWITCHES[text.lower()]
+    raise UsageError(
+        f"`{PREFIX}{name.upper()}` is `{text}`, which is neither on nor off", hint="set it to `1` or `0`, or unset it"
+    )
 
 
 def parse_trusted(text: str) -> str:

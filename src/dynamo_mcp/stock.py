@@ -14,7 +14,19 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp.environments import KEY_LENGTH
-from dynamo_mcp.inventory import BASE, COMPILED, ENVIRONMENT, Entry, Size, archives, held, identity, listed, measure
+from dynamo_mcp.inventory import (
+    BASE,
+    CHECKOUT,
+    COMPILED,
+    ENVIRONMENT,
+    Entry,
+    Size,
+    archives,
+    held,
+    identity,
+    listed,
+    measure,
+)
 from dynamo_mcp.recorded import packages_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.spares import MARKER
@@ -31,7 +43,7 @@ class Cached(msgspec.Struct, frozen=True):
     """Something that can be made or fetched again.
 
     Attributes:
-        kind: `environment`, `base`, `compiled` or `wheel`.
+        kind: `environment`, `base`, `compiled`, `mirror` or `wheel`.
         path: Where it is; None for a wheel, which is uv's.
         used: When it was used last, in seconds since the epoch.
         bytes: Bytes on the disk that go with it.
@@ -136,6 +148,10 @@ async def take_stock(home: Path, needed: Collection[Path] | None) -> Stock:
         size = await paced(measure, entry.path, counted)
         stock.bytes += size.new
         stock.add(_cached("compiled", entry, size.own))
+    for entry in await paced(listed, home / "mirrors", CHECKOUT):
+        size = await paced(measure, entry.path, counted)
+        stock.bytes += size.new
+        stock.add(_cached("mirror", entry, size.own))
     await _take_wheels(stock, home / "wheels", counted, holding)
     return stock
 

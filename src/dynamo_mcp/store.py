@@ -28,6 +28,7 @@ _JOURNAL = "journal"
 FOLDERS = (
     "templates",
     "checkouts",
+    "mirrors",
     "requirements",
     "bases",
     "spares",

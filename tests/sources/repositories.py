@@ -100,6 +100,8 @@ class Server(ThreadingHTTPServer):
         self.authorizations: list[str] = []
         self.signed: list[tuple[str, str]] = []
         self.opens = ""
+        self.sent = 0
+        """Bytes that git was answered."""
         self.breaks: list[str] = []
         """What becomes of the next requests of git: `503`, `cut`, `stall`, `gone`; nothing of an empty one."""
         self.hosts: list[str] = []
@@ -233,6 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         if breaks:
             self._break_off(breaks, body)
             return
+        self.server.sent += len(body)
         headers = [(name, value) for name, _, value in (line.partition(": ") for line in head.decode().splitlines())]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)
         self._send(status, body, *(header for header in headers if header[0] != "Status"))

@@ -79,13 +79,23 @@ def root(
             help="Your cookiecutter configuration, whose `default_context` answers where nobody else does.",
         ),
     ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", envvar="DYNAMO_MCP_OFFLINE", help="Fetch nothing: use what was fetched before."),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Print it.")
     ] = False,
 ) -> None:
     """Turn any cookiecutter template into an MCP tool that an agent can call safely and at once."""
     del version
-    choose(home=home, output_roots=output_root, source_roots=source_root, user_config=user_config)
+    choose(
+        home=home,
+        output_roots=output_root,
+        source_roots=source_root,
+        user_config=user_config,
+        offline=offline or None,
+    )
     if context.invoked_subcommand is None:
         from dynamo_mcp.cli import serve  # noqa: PLC0415 - no other command needs it
 

@@ -45,11 +45,13 @@ def choose(
     output_roots: list[Path] | None,
     source_roots: list[Path] | None,
     user_config: Path | None,
+    offline: bool | None = None,
 ) -> None:
     """Remember what the flags before the command say."""
     _chosen.clear()
     _chosen.update(
         home=home,
+        offline=offline,
         output_roots=tuple(output_roots or ()) or None,
         source_roots=tuple(source_roots or ()) or None,
         user_config=user_config,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import anyio
 import anyio.to_thread
 
-from dynamo_mcp.errors import InvalidName, TimedOut
+from dynamo_mcp.errors import FetchFailed, InvalidName, TimedOut
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import local
@@ -73,6 +73,11 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
 
             revision, listed = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
         elif location.kind == "archive":
+            if settings.offline and not location.address.startswith("/"):
+                raise FetchFailed(
+                    f"`{location.address}` would have to be downloaded, and nothing is offline",
+                    hint="unset `DYNAMO_MCP_OFFLINE`, or give the path of a file",
+                )
             from dynamo_mcp.sources import archive  # noqa: PLC0415 - likewise
 
             revision, left_out = await archive.fetch(location, tree, store=store, settings=settings, progress=progress)

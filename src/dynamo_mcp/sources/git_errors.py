@@ -8,6 +8,11 @@ from dynamo_mcp.errors import DynamoError, FetchFailed
 from dynamo_mcp.sources.wording import SIGN_IN, redacted
 from dynamo_mcp.types import Location
 
+
+class Unreached(FetchFailed):
+    """The host could not be reached, or broke off."""
+
+
 _LINES = 3
 _LINE = 300
 _SAYS_NOTHING = (
@@ -111,7 +116,8 @@ def explain(location: Location, said: str, *, signed: str | None = None) -> Dyna
         )
     for pattern, wrong, hint in _MEANINGS:
         if re.search(pattern, said, re.IGNORECASE):
-            return FetchFailed(f"`{location.address}` {wrong}; git said: {words}", hint=hint)
+            kind = Unreached if passes(said) or "host that can't be" in wrong else FetchFailed
+            return kind(f"`{location.address}` {wrong}; git said: {words}", hint=hint)
     return FetchFailed(
         f"`{location.address}` could not be fetched; git said: {words}", hint="see what git says, then try again"
     )
