@@ -129,6 +129,7 @@ class Settings(msgspec.Struct, frozen=True):
             networks such as `10.0.0.0/8`.
         abbreviations: The operator's own, besides `gh:` and the like: what stands before the colon, and the address,
             in which `{}` is what stands after it.
+        submodules: Git repositories may have submodules, which are fetched with them.
         offline: Nothing is fetched: what git repositories had before is used, and packages that are in uv's cache.
         tokens: What private repositories are fetched with; each goes to its own host alone, and is kept nowhere.
     """
@@ -176,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True):
     abbreviations: dict[str, str] = {}
     tokens: tuple[Token, ...] = ()
     offline: bool = False
+    submodules: bool = False
 
     @property
     def outputs(self) -> Path:

@@ -158,12 +158,13 @@ class Git(msgspec.Struct, frozen=True):
         allowed = PACK_FACTOR * self.settings.template_bytes
         return await self._bounded(command, weigh=weigh, allowed=allowed, what="bytes to fetch", tell=tell)
 
-    async def check_out(self, commit: str, tree: Path) -> None:
+    async def check_out(self, commit: str, tree: Path, *, whole: Path) -> None:
         """Make a commit's files as git's own checkout does, attributes included.
 
         Args:
             commit: The commit.
-            tree: The empty folder to fill.
+            tree: The empty folder to fill; one of a submodule may be made.
+            whole: The folder whose size is bounded, which holds it.
 
         Raises:
             FetchFailed: It failed, as it does when a file would grow beyond memory.
@@ -175,7 +176,8 @@ class Git(msgspec.Struct, frozen=True):
         # The shell bounds git's memory.
         memory = max(MEMORY_FACTOR * allowed, LEAST_MEMORY_BYTES)
         shell = ("/bin/sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"', str(memory // 1024))
-        weigh = partial(weigh_files, tree)
+        await anyio.to_thread.run_sync(partial(tree.mkdir, exist_ok=True))
+        weigh = partial(weigh_files, whole)
         said = await self._bounded(command, before=shell, cwd=tree, weigh=weigh, allowed=allowed, what="bytes")
         if said is not None:
             raise FetchFailed(

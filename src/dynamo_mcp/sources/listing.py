@@ -19,20 +19,36 @@ _LONGEST_LINE = 1 << 16
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 
 
-async def listed(git: Git, commit: str, lint: Lint) -> dict[str, str]:
+async def listed(git: Git, commit: str, lint: Lint, folder: str = "") -> tuple[dict[str, str], dict[str, str]]:
     """Add a commit's files and folders to the lint as git lists them, and stop git when there are too many.
 
+    Args:
+        git: Has the commit.
+        commit: Its hash.
+        lint: Takes all of it in; submodules that are not allowed it refuses.
+        folder: Where it belongs in the tree; empty for the root.
+
     Returns:
-        The links, which are still to be added: path to object.
+        The links, which are still to be added: path in the tree to object. And the submodules: path in the commit to
+        commit.
+
+    Raises:
+        FetchFailed: It can't be listed.
+        InvalidTemplate: There are too many entries or bytes.
     """
     links: dict[str, str] = {}
+    modules: dict[str, str] = {}
     command = [*git.prefix, f"--git-dir={git.repository}", "ls-tree", "-r", "-t", "-l", "-z", commit]
     async with process.open_process(command, env=git.env, cwd=git.repository, stderr=subprocess.DEVNULL) as child:
         pending = b""
         async for chunk in child.stdout or ():  # type: ignore[union-attr]  # it is a pipe
             *lines, pending = (pending + chunk).split(b"\0")
             for line in lines:
-                _add(line.decode("utf-8", "surrogateescape"), lint, links, git)
+                mode, name, size, path = _read(line.decode("utf-8", "surrogateescape"))
+                if mode == _SUBMODULE and git.settings.submodules:
+                    modules[path] = name
+                    mode = _FOLDER
+                _add(mode, name, size, f"{folder}/{path}" if folder else path, lint=lint, links=links, git=git)
             if len(pending) > _LONGEST_LINE:
                 raise FetchFailed(f"`{git.address}` has a name without an end", hint="ask its author to repair it")
         code = await child.wait()
@@ -40,15 +56,19 @@ async def listed(git: Git, commit: str, lint: Lint) -> dict[str, str]:
         raise FetchFailed(
             f"git could not list the files of `{git.address}`", hint="the repository may be broken; try again"
         )
-    return links
+    return links, modules
 
 
-def _add(line: str, lint: Lint, links: dict[str, str], git: Git) -> None:
-    """Take in a line of git-ls-tree: mode, type, object and size, and after a tab the path."""
+def _read(line: str) -> tuple[str, str, str, str]:
+    """Return what a line of git-ls-tree says: mode, object, size and path."""
     head, _, path = line.partition("\t")
     mode, _, name, size = head.split()
+    return mode, name, size, path
+
+
+def _add(mode: str, name: str, size: str, path: str, *, lint: Lint, links: dict[str, str], git: Git) -> None:
     if mode == _SUBMODULE:
-        lint.refuse(f"{shown(path)} is a submodule")
+        lint.refuse(f"{shown(path)} is a submodule, which an operator would have to allow (`DYNAMO_MCP_SUBMODULES`)")
     elif mode == _FOLDER:
         lint.add(Entry(path, "directory"))
     elif not size.isdecimal():  # git's `BAD`, for what is not there
