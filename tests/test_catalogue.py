@@ -30,8 +30,12 @@ def _registered(entry: CatalogueEntry, address: str | None = None) -> Template:
     return Template(entry.name, "", location, path, path, "0" * 64, "2026-01-01T00:00:00Z")
 
 
-def test_there_is_something_to_add() -> None:
-    assert len(ENTRIES) > len(BUNDLED) > 0
+def test_there_are_many_public_templates_of_many_fields_and_languages_to_add() -> None:
+    assert len(ENTRIES) - len(BUNDLED) >= 60
+    assert BUNDLED
+    assert len({entry.category for entry in ENTRIES}) >= 10
+    assert len({entry.language for entry in ENTRIES}) >= 12
+    assert all(entry.language and entry.tags for entry in ENTRIES)
 
 
 def test_entries_are_sorted_by_name_and_each_name_is_there_once() -> None:
@@ -75,7 +79,13 @@ def test_an_entry_is_found_by_its_name_and_can_be_added_from_there(entry: Catalo
     assert found == entry
     assert location.address.removesuffix(".git") == catalogue.address_of(entry).removesuffix(".git")
     assert location.directory == entry.directory
+    assert location.revision == entry.revision
     assert location.bundled == (entry in BUNDLED)
+
+
+def test_what_the_caller_names_counts_instead_of_the_entrys_own(settings: Settings) -> None:
+    _, location = catalogue.locate("data-science", settings=settings, revision="v2.3.0", directory="x", live=False)
+    assert (location.revision, location.directory) == ("v2.3.0", "x")
 
 
 def test_an_address_that_is_no_entry_is_taken_as_an_address(settings: Settings) -> None:

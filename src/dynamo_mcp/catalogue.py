@@ -1,7 +1,6 @@
 """Which could we add? The bundled catalogue of verified templates, and the categories of these and of what is there.
 
-Its form, `catalogue.json`: `{"version": 1, "entries": [{"name", "location", "directory", "description", "category",
-"language", "tags"}]}`; `bundled:NAME` is a template that is part of this program.
+Its form is `catalogue_form`'s; `bundled:NAME` is a template that is part of this program.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from dynamo_mcp import sources
+from dynamo_mcp import catalogue_form, sources
 from dynamo_mcp.errors import InvalidLocation, NotFound
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
@@ -27,16 +26,11 @@ SHOWN = 80
 """Characters of an unknown category that are shown."""
 
 
-class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    version: int
-    entries: tuple[CatalogueEntry, ...]
-
-
 @cache
 def entries() -> tuple[CatalogueEntry, ...]:
     """Return every entry, sorted by name."""
     content = (Path(__file__).parent / "catalogue.json").read_bytes()
-    return msgspec.json.decode(content, type=_Catalogue).entries
+    return catalogue_form.read(content, catalogue_form.BUNDLED)
 
 
 def locate(
@@ -47,7 +41,7 @@ def locate(
     Args:
         address: What the caller typed.
         settings: What the caller may name.
-        revision: Branch, tag or commit.
+        revision: Branch, tag or commit; an entry's own when None.
         directory: The template's folder in the repository; an entry's own when None.
         live: Use a local folder in place.
 
@@ -70,7 +64,7 @@ def locate(
     return entry, sources.parse(
         address_of(entry) if entry else address,
         settings=settings,
-        revision=revision,
+        revision=revision or (entry.revision if entry else None),
         directory=directory or (entry.directory if entry else None),
         live=live,
     )

@@ -4,6 +4,7 @@
     ├── UsageError                 the caller asked for something that can't be meant
     │   ├── InvalidName
     │   ├── InvalidLocation
+    │   ├── InvalidCatalogue       a list of templates that can't be used as it is
     │   ├── InvalidArguments       of a tool: every problem at once
     │   ├── InvalidAnswers         every problem at once
     │   ├── InvalidRequirement
@@ -80,6 +81,10 @@ class InvalidName(UsageError):
 
 class InvalidLocation(UsageError):
     """A location that can't be understood, or may not be used."""
+
+
+class InvalidCatalogue(UsageError):
+    """A list of templates that can't be read, or holds what no entry may be."""
 
 
 class InvalidRequirement(UsageError):

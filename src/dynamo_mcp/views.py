@@ -164,9 +164,12 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     """A template that could be added.
 
     Attributes:
-        location: What `add_template` takes as `url`.
+        name: What `add_template` takes as `url`, too.
+        location: What it takes as `url`.
         directory: What it takes as `directory`.
+        revision: What it takes as `checkout`, where the default branch is not what is meant.
         registered: A template from there is registered already.
+        catalogue: The catalogue that it is an entry of: `bundled`, or the file or address of an operator's.
     """
 
     name: str
@@ -177,6 +180,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     language: str | None = None
     tags: tuple[str, ...] = ()
     registered: bool = False
+    revision: str | None = None
+    catalogue: str = "bundled"
 
 
 class CategoryInfo(msgspec.Struct, frozen=True):
