@@ -20,6 +20,8 @@ CHECKOUT = re.compile(_DIGITS % 32)
 BASE = re.compile(_DIGITS % 16)
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}-" + _DIGITS % 16)
 COMPILED = re.compile(_DIGITS % 64)
+PACKAGE = re.compile(_DIGITS % 64 + r"(?:\.json)?")
+"""A file of an index, or what an index said of a package."""
 
 
 class Entry(msgspec.Struct, frozen=True):

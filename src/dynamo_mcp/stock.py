@@ -19,6 +19,7 @@ from dynamo_mcp.inventory import (
     CHECKOUT,
     COMPILED,
     ENVIRONMENT,
+    PACKAGE,
     Entry,
     Size,
     archives,
@@ -43,7 +44,7 @@ class Cached(msgspec.Struct, frozen=True):
     """Something that can be made or fetched again.
 
     Attributes:
-        kind: `environment`, `base`, `compiled`, `mirror` or `wheel`.
+        kind: `environment`, `base`, `compiled`, `mirror`, `package` or `wheel`.
         path: Where it is; None for a wheel, which is uv's.
         used: When it was used last, in seconds since the epoch.
         bytes: Bytes on the disk that go with it.
@@ -144,14 +145,16 @@ async def take_stock(home: Path, needed: Collection[Path] | None) -> Stock:
         size = await paced(_of_clone, entry.path, base, sizes.get(base.name), counted)
         stock.bytes += size.new
         stock.add(_cached("environment", entry, size.own))
-    for entry in await paced(listed, home / "compiled", COMPILED, folders=False):
-        size = await paced(measure, entry.path, counted)
-        stock.bytes += size.new
-        stock.add(_cached("compiled", entry, size.own))
-    for entry in await paced(listed, home / "mirrors", CHECKOUT):
-        size = await paced(measure, entry.path, counted)
-        stock.bytes += size.new
-        stock.add(_cached("mirror", entry, size.own))
+    others = (
+        ("compiled", "compiled", COMPILED, False),
+        ("package", "packages", PACKAGE, False),
+        ("mirror", "mirrors", CHECKOUT, True),
+    )
+    for kind, folder, names, folders in others:
+        for entry in await paced(listed, home / folder, names, folders=folders):
+            size = await paced(measure, entry.path, counted)
+            stock.bytes += size.new
+            stock.add(_cached(kind, entry, size.own))
     await _take_wheels(stock, home / "wheels", counted, holding)
     return stock
 

@@ -34,6 +34,7 @@ FOLDERS = (
     "spares",
     "venvs",
     "wheels",
+    "packages",
     "projects",
     "targets",
     "outputs",

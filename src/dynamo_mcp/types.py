@@ -12,7 +12,7 @@ Tier: TypeAlias = Literal["strong", "reduced", "none"]
 Backend: TypeAlias = Literal["bubblewrap", "user"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 Change: TypeAlias = Literal["new", "same", "changed", "kept"]
-LocationKind: TypeAlias = Literal["git", "local", "archive"]
+LocationKind: TypeAlias = Literal["git", "local", "archive", "pypi"]
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
 How: TypeAlias = Literal["named", "table", "index"]
 VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
@@ -23,8 +23,8 @@ class Location(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: The source that fetches it.
-        address: A URL, or an absolute path.
-        revision: The branch, tag or commit that was asked for; None is the default branch.
+        address: A URL, an absolute path, or `pypi:` and the name of a package.
+        revision: The branch, tag, commit or version that was asked for; None is the default branch, or the newest.
         directory: The template's folder inside the repository, `/`-separated; None is its root.
         live: The folder is used in place, and its schema follows every edit.
         bundled: It is part of this program.
@@ -43,10 +43,12 @@ class Checkout(msgspec.Struct, frozen=True):
 
     Attributes:
         path: The tree's root: a folder in `checkouts/`, or the folder itself when the location is live.
-        revision: The commit, for git; the SHA-256 of the file, for an archive; None otherwise.
+        revision: The commit, for git; the SHA-256 of the file, for an archive; the version, for a package; None
+            otherwise.
         digest: SHA-256 of the tree's names, modes and contents, in hexadecimal.
         left_out: What was not taken of a folder that projects are made of: each path, and why.
         listed: As of `Template`.
+        origin: As there.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Checkout(msgspec.Struct, frozen=True):
     digest: str
     left_out: tuple[str, ...] = ()
     listed: bool = True
+    origin: str | None = None
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -189,6 +192,8 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         left_out: What its checkout lacks of its location: each path in the checkout, and why.
         listed: Its commit is what a branch or a tag of its repository points to, as far as the operator trusts places:
             hosts hand out every stranger's pull request under the same address.
+        origin: The file of a package that it came with: its address, without anything secret, and after `#sha256=` its
+            digest, in hexadecimal; None of what is no package.
     """
 
     name: str
@@ -217,6 +222,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     configured_from: str | None = None
     left_out: tuple[str, ...] = ()
     listed: bool = True
+    origin: str | None = None
 
 
 class Environment(msgspec.Struct, frozen=True):

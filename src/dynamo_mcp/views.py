@@ -258,7 +258,7 @@ class Removed(msgspec.Struct, frozen=True):
     """Something of the home that was reclaimed.
 
     Attributes:
-        kind: `checkout`, `environment`, `spares`, `base`, `compiled`, `mirror` or `wheel`.
+        kind: `checkout`, `environment`, `spares`, `base`, `compiled`, `mirror`, `package` or `wheel`.
         name: What it was called there.
         bytes: Bytes on the disk that went with it: what shares a file by hard links goes with the last that does.
         why: The limit that was passed, or that nothing led to it.

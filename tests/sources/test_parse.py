@@ -301,9 +301,9 @@ def test_clients_read_the_address_without_anything_secret() -> None:
     assert display(Location("local", "/home/a@b/t")) == "/home/a@b/t"
 
 
-@pytest.mark.parametrize("address", ["pypi:foo", "npm:foo", "PyPI:foo/bar"])
-def test_a_package_of_an_index_is_said_to_be_no_location_yet(address: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidLocation, match="not added from yet") as caught:
+@pytest.mark.parametrize("address", ["pip:foo", "npm:foo", "Conda:foo/bar"])
+def test_a_package_of_another_index_is_said_to_be_no_location(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidLocation, match="templates are not added from") as caught:
         parse(address, settings=Settings(home=tmp_path, person=True))
     assert "`gh:owner/repository`" in caught.value.hint
 

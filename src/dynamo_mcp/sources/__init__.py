@@ -48,6 +48,7 @@ async def fetch(location: Location, *, store: Store, settings: Settings, progres
     Raises:
         InvalidLocation: The folder, revision or directory is not there.
         InvalidTemplate: The tree is too big, or something in it can't be used.
+        NotATemplate: A package holds no template, or several.
         FetchFailed: It can't be had.
         TimedOut: It took longer than it may.
     """
@@ -68,6 +69,7 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
         revision: str | None = None
         listed = True
         left_out: tuple[str, ...] = ()
+        origin: str | None = None
         if location.kind == "git":
             from dynamo_mcp.sources import git  # noqa: PLC0415 - most commands fetch nothing, and start sooner without
 
@@ -83,6 +85,11 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
             revision, left_out = await archive.fetch(location, tree, store=store, settings=settings, progress=progress)
             # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
             listed = location.address.startswith("/")
+        elif location.kind == "pypi":
+            from dynamo_mcp.sources import pypi  # noqa: PLC0415 - likewise
+
+            came = await pypi.fetch(location, tree, store=store, settings=settings, progress=progress)
+            revision, left_out, origin = came.version, came.left_out, came.origin
         else:
             left_out = await local.copy(location, tree, settings=settings, progress=progress)
         content = await anyio.to_thread.run_sync(digest, tree)
@@ -91,7 +98,7 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
         await Uses(store).note(path)
         async with store.lock(f"checkout-{path.name}"):
             await anyio.to_thread.run_sync(partial(_publish, store, tree, path))
-    return Checkout(path, revision, content, left_out, listed)
+    return Checkout(path, revision, content, left_out, listed, origin)
 
 
 def _publish(store: Store, tree: Path, path: Path) -> None:
@@ -129,6 +136,7 @@ def fetched(location: Location, tree: Checkout) -> dict[str, Any]:
         "revision": tree.revision,
         "left_out": tree.left_out,
         "listed": tree.listed,
+        "origin": tree.origin,
         "last_updated": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

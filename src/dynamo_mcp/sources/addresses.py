@@ -16,11 +16,12 @@ from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.source_settings import ABBREVIATIONS
 from dynamo_mcp.sources.folders import is_allowed, is_archive, parse_file_url, parse_path
+from dynamo_mcp.sources.packages import is_package, parse_package
 from dynamo_mcp.sources.wording import ALLOWED, SIGN_IN, safe_address, shown
 from dynamo_mcp.types import Location, LocationKind
 
-_INDEXES = frozenset({"pypi", "pip", "npm", "conda"})
-"""What other tools write before the name of a package."""
+_INDEXES = frozenset({"pip", "npm", "conda"})
+"""What other tools write before the name of a package of an index that templates are not added from."""
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _ABBREVIATED = re.compile(r"([\w.-]+(?:/[\w.-]+)+)/?", re.ASCII)
@@ -40,9 +41,9 @@ def parse(
     """Turn what was typed into a location.
 
     Args:
-        address: A URL, an abbreviation such as `gh:owner/repository`, or a path.
+        address: A URL, an abbreviation such as `gh:owner/repository`, a package such as `pypi:name`, or a path.
         settings: Say who speaks, and which folders others may name.
-        revision: A branch, a tag or a commit.
+        revision: A branch, a tag or a commit; of a package, its version.
         directory: The template's folder in the repository or folder.
         live: Use the folder in place.
 
@@ -55,6 +56,13 @@ def parse(
         raise InvalidLocation(f"The location {shown(safe_address(address))} has a control character", hint=ALLOWED)
     if address.startswith("-"):
         raise InvalidLocation(f"The location `{address}` begins with `-`", hint=ALLOWED)
+    if is_package(address):
+        address, revision = parse_package(address, revision)
+        if live:
+            raise InvalidLocation(
+                f"`{address}` is a package, which can't be live", hint="only a folder can; leave `live` out"
+            )
+        return Location("pypi", address, revision, _parse_directory(directory))
     kind, address = _kind_and_address(address, settings)
     revision = _parse_revision(revision, settings)
     if kind == "archive" and revision is not None:
@@ -80,9 +88,7 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
     if found := re.match(r"([A-Za-z0-9+.-]*)::", address):
         raise InvalidLocation(f"`{safe}` asks git to run `git-remote-{found[1]}`, which is not allowed", hint=ALLOWED)
     if address.split(":", 1)[0].lower() in _INDEXES and "://" not in address:
-        raise InvalidLocation(
-            f"`{safe}` names a package of an index, which templates are not added from yet", hint=ALLOWED
-        )
+        raise InvalidLocation(f"`{safe}` names a package of an index that templates are not added from", hint=ALLOWED)
     short, colon, rest = address.partition(":")
     if colon and (short in ABBREVIATIONS or short in settings.abbreviations):
         return _expand(short, rest, settings)

@@ -2,16 +2,19 @@
 
 Nobody else follows a redirect: it would go wherever a stranger's server says, with whatever it was sent along. Here
 every step is https, its host is checked, the connection goes to what was checked, and nothing is sent along but the
-operator's token to the very host that it is for.
+operator's token to the very host that it is for. A host that the operator has configured (`Own`) is asked as they say,
+and it alone gets what they sign in with there.
 """
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
+
+import msgspec
 
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.settings import Settings
@@ -28,9 +31,49 @@ MOST = 5
 SECONDS_PER_STEP = 30.0
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _FOLLOW = "give the address that it leads to, which a browser shows"
+_PORTS = {"http": 80, "https": 443}
 
 
-async def follow(address: str, *, asking: str, settings: Settings) -> tuple[str, Route]:
+class Unreachable(FetchFailed):
+    """What was asked for may be had by another try."""
+
+
+class Own(msgspec.Struct, frozen=True):
+    """A server that the operator has configured.
+
+    Attributes:
+        address: An address on it.
+        authorization: What it alone gets as `Authorization`; None where nobody signs in.
+        accept: What is asked for, where there is a choice.
+    """
+
+    address: str
+    authorization: str | None = None
+    accept: str | None = None
+
+    def __repr__(self) -> str:
+        """Say nothing of how somebody signs in."""
+        return f"Own({self.address!r})"
+
+    def headers(self, address: str) -> dict[str, str]:
+        """Return what is sent along to an address."""
+        accepting = {"Accept": self.accept} if self.accept else {}
+        if self.authorization is None or not same_server(self.address, address):
+            return accepting
+        return {**accepting, "Authorization": self.authorization}
+
+
+def same_server(one: str, other: str) -> bool:
+    """Tell whether two addresses have the same scheme, host and port (RFC 6454)."""
+    return _server(one) == _server(other)
+
+
+def _server(address: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+async def follow(address: str, *, asking: str, settings: Settings, own: Own | None = None) -> tuple[str, Route]:
     """Follow an https address to where nothing leads on.
 
     Args:
@@ -38,6 +81,8 @@ async def follow(address: str, *, asking: str, settings: Settings) -> tuple[str,
         asking: What is asked for below the address; a redirect has to keep it. Empty for a file, which may lead to
             any path and query.
         settings: Who speaks, the hosts that an operator allows, proxies and certificates.
+        own: The operator's server that has named the address, if one has: it and the address's host are the operator's
+            word, wherever they are; what they redirect to is not.
 
     Returns:
         The address that it leads to, and how its host is reached.
@@ -48,11 +93,16 @@ async def follow(address: str, *, asking: str, settings: Settings) -> tuple[str,
     """
     at, typed = address, _host(address)
     for _ in range(MOST + 1):
-        route = await route_to(at, settings, typed=_host(at) == typed)
-        leads = await leads_on(at + asking, route, settings)
+        if own is None:
+            route = await route_to(at, settings, typed=_host(at) == typed)
+        else:
+            vouched = same_server(at, own.address) or same_server(at, address)
+            speaking = msgspec.structs.replace(settings, person=True) if vouched else settings
+            route = await route_to(at, speaking, typed=vouched)
+        leads = await leads_on(at + asking, route, settings, headers=own.headers(at) if own else None)
         if leads is None:
             return at, route
-        at = _next(at, leads, asking, settings)
+        at = _next(at, leads, asking, settings, own)
     raise FetchFailed(f"`{address}` is redirected more than {MOST} times", hint=_FOLLOW)
 
 
@@ -60,14 +110,14 @@ def _host(address: str) -> str | None:
     return urlsplit(address).hostname
 
 
-def _next(at: str, leads: str, asking: str, settings: Settings) -> str:
+def _next(at: str, leads: str, asking: str, settings: Settings, own: Own | None) -> str:
     """Return the address of the next step, looked at like one that was typed."""
     try:
         target = urljoin(at + asking, leads)
     except ValueError as error:
         raise InvalidLocation(f"`{at}` is redirected to what can't be read", hint=_FOLLOW) from error
     safe = safe_address(target)
-    if not target.startswith("https://"):
+    if not target.startswith("https://") and not (own is not None and same_server(target, own.address)):
         raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
     if not target.endswith(asking):
         raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
@@ -79,28 +129,39 @@ def _next(at: str, leads: str, asking: str, settings: Settings) -> str:
         raise InvalidLocation(f"`{at}` is redirected: {error.message}", hint=error.hint) from error
 
 
-async def leads_on(url: str, route: Route, settings: Settings) -> str | None:
+async def leads_on(
+    url: str, route: Route, settings: Settings, *, headers: Mapping[str, str] | None = None
+) -> str | None:
     """Ask a host, and return where it leads on to; None when it doesn't.
 
     Raises:
         FetchFailed: It can't be asked.
     """
-    async with answered(url, route, settings) as answer:
+    async with answered(url, route, settings, headers=headers) as answer:
         return answer.headers.get("location") if answer.status_code in _MOVED else None
 
 
 @asynccontextmanager
-async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[httpx2.Response]:
+async def answered(
+    url: str, route: Route, settings: Settings, *, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[httpx2.Response]:
     """Ask a host, and yield what it answers, whose content is not read yet.
 
+    Args:
+        url: What is asked for.
+        route: How its host is reached.
+        settings: Certificates.
+        headers: What is sent along.
+
     Raises:
-        FetchFailed: It can't be asked.
+        FetchFailed: It can't be asked; Unreachable where another try may help.
     """
     import httpx2  # noqa: PLC0415 - hardly any address leads on, and starting up would pay for it
 
-    headers = {"Host": httpx2.URL(url).netloc.decode(), "Accept-Encoding": "identity"}
     token = token_for(url, settings.tokens)
-    headers |= {"Authorization": authorization(token)} if token else {}
+    sent = {"Host": httpx2.URL(url).netloc.decode(), "Accept-Encoding": "identity"}
+    sent |= {"Authorization": authorization(token)} if token else {}
+    sent |= headers or {}
     said: Exception | None = None
     async with AsyncExitStack() as stack:
         answer: httpx2.Response | None = None
@@ -120,7 +181,7 @@ async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[
                     client.stream(
                         "GET",
                         asked,
-                        headers=headers,
+                        headers=sent,
                         extensions={"sni_hostname": route.host},
                     )
                 )
@@ -128,7 +189,8 @@ async def answered(url: str, route: Route, settings: Settings) -> AsyncIterator[
             except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, ImportError) as error:
                 said = error
         if answer is None:
-            raise FetchFailed(
+            kind = FetchFailed if "CERTIFICATE_VERIFY" in str(said) else Unreachable
+            raise kind(
                 f"`{safe_address(url)}` can't be asked: {plain(redacted(without(str(said), token)), 200)}",
                 hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
             ) from said

@@ -7,8 +7,8 @@ import re
 ARCHIVES = "zip; tar, also gz, bz2, xz, zst"
 ALLOWED = (
     "give `https://host/owner/repository`, `ssh://git@host/owner/repository`, `git@host:owner/repository`, "
-    "`gh:owner/repository` (also `gl:`, `bb:`, `cb:`, `sr:`), `file:///path/to/repository`, the path of a folder, "
-    f"or the path or https address of an archive ({ARCHIVES})"
+    "`gh:owner/repository` (also `gl:`, `bb:`, `cb:`, `sr:`), `file:///path/to/repository`, the path of a folder, the "
+    f"path or https address of an archive ({ARCHIVES}), or `pypi:package`"
 )
 SIGN_IN = (
     "use `git@host:owner/repository` with a key in your ssh agent, set a token for its host in `DYNAMO_MCP_TOKENS`, "

@@ -1,0 +1,177 @@
+"""What do the operator's package indexes have of a package? Asked in uv's order, and kept for when they are away.
+
+The indexes are those that uv gets (`UV_INDEX`, then `UV_DEFAULT_INDEX` or `UV_INDEX_URL`, else PyPI), and as for uv the
+first that has a package is the only one that counts for it, so that no other can offer another package of that name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+import anyio.to_thread
+import msgspec
+
+from dynamo_mcp.disk import words
+from dynamo_mcp.errors import FetchFailed
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources import pages
+from dynamo_mcp.sources.download import Absent, download
+from dynamo_mcp.sources.pages import File
+from dynamo_mcp.sources.redirects import Own, Unreachable
+from dynamo_mcp.sources.wording import safe_address
+from dynamo_mcp.store import Store
+from dynamo_mcp.uses import Uses
+
+PYPI = "https://pypi.org/simple"
+LONGEST_PAGE = 64 << 20
+"""Bytes of what an index says of one package; the longest on PyPI has some 20 MB."""
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_NAMED = re.compile(r"[A-Za-z0-9._-]+=(.+)", re.DOTALL)
+"""`name=address`, as uv has it."""
+_CONFIGURE = "set `UV_INDEX` or `UV_DEFAULT_INDEX` to the https address of a package index, or to a folder's"
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What an index has of a package.
+
+    Attributes:
+        index: Its server, and how it is asked; None where it is a folder.
+    """
+
+    index: Own | None
+    files: tuple[File, ...]
+
+
+def offline(settings: Settings) -> bool:
+    """Tell whether the operator said that nothing is to be asked."""
+    return settings.passed.get("UV_OFFLINE", "").lower() in _TRUE
+
+
+def configured(settings: Settings) -> tuple[Own, ...]:
+    """Return the indexes, in the order in which they are asked.
+
+    Raises:
+        FetchFailed: One of them is no address that an index has.
+    """
+    passed = settings.passed
+    default = passed.get("UV_DEFAULT_INDEX") or passed.get("UV_INDEX_URL") or PYPI
+    return tuple(_index(text) for text in (*passed.get("UV_INDEX", "").split(), default))
+
+
+def _index(text: str) -> Own:
+    named = _NAMED.fullmatch(text)
+    address = named[1] if named else text
+    if address.startswith("/"):
+        address = Path(address).as_uri()
+    try:
+        parts = urlsplit(address.strip())
+        user, password, _ = parts.username, parts.password, parts.port
+    except ValueError as error:
+        raise FetchFailed("An index of yours has an address that can't be read", hint=_CONFIGURE) from error
+    if parts.scheme not in {"https", "http", "file"} or not (parts.hostname or parts.scheme == "file"):
+        raise FetchFailed(f"Your index `{safe_address(address)}` is none that can be asked", hint=_CONFIGURE)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    authorization = None
+    if user is not None:
+        secret = f"{unquote(user)}:{unquote(password or '')}".encode()
+        authorization = f"Basic {base64.b64encode(secret).decode()}"
+    return Own(bare.geturl().rstrip("/"), authorization, pages.ACCEPTED)
+
+
+async def find(name: str, *, store: Store, settings: Settings, progress: Progress) -> Offer:
+    """Ask the indexes for a package.
+
+    Args:
+        name: In its normal form.
+        store: Where answers are kept, for when an index is away.
+        settings: The indexes, and how the network is reached.
+        progress: Told who is asked.
+
+    Raises:
+        FetchFailed: None has it, or one could not be asked and nothing is kept of it.
+    """
+    indexes = configured(settings)
+    for index in indexes:
+        files = await _ask(index, name, store, settings, progress)
+        if files is not None:
+            return Offer(None if index.address.startswith("file:") else index, files)
+    asked = ", ".join(f"`{index.address}`" for index in indexes)
+    if offline(settings):
+        raise FetchFailed(
+            f"Nothing is kept of what an index says of `pypi:{name}`, and `UV_OFFLINE` forbids to ask ({asked})",
+            hint="unset `UV_OFFLINE` until it was added once; what is needed of it is kept from then on",
+        )
+    raise FetchFailed(
+        f"No index has a package `pypi:{name}`: asked were {asked}", hint=f"check its name's spelling, or {_CONFIGURE}"
+    )
+
+
+async def _ask(index: Own, name: str, store: Store, settings: Settings, progress: Progress) -> tuple[File, ...] | None:
+    """Return what an index has of a package; None where it has nothing."""
+    address = f"{index.address}/{name}/"
+    if address.startswith("file:"):
+        await progress.detail(f"looking in `{address}`")
+        return await anyio.to_thread.run_sync(_look, address)
+    kept = store.home / "packages" / f"{hashlib.sha256(address.encode()).hexdigest()}.json"
+    if offline(settings):
+        return await _recall(kept, store)
+    async with store.staged() as page:
+        try:
+            at = await download(address, page, settings=settings, progress=progress, own=index, most=LONGEST_PAGE)
+        except Absent:
+            return None
+        except Unreachable as error:
+            files = await _recall(kept, store)
+            if files is None:
+                raise
+            await progress.detail(f"{error.message}; going by what it said last")
+            return files
+        files = await anyio.to_thread.run_sync(_read, page, at)
+    await anyio.to_thread.run_sync(partial(store.write, kept, msgspec.json.encode(files), force=False))
+    return files
+
+
+def _look(address: str) -> tuple[File, ...] | None:
+    """Read the page of an index that is a folder."""
+    folder = path_of(address)
+    for name in ("index.json", "index.html"):
+        try:
+            with (folder / name).open("rb") as file:
+                return pages.read(file.read(LONGEST_PAGE), address)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise FetchFailed(
+                f"Can't read `{folder / name}`: {error.strerror or error}", hint="make it a readable file"
+            ) from error
+    return None
+
+
+def path_of(address: str) -> Path:
+    """Return the path of a `file:` address."""
+    return Path(url2pathname(urlsplit(address).path))
+
+
+def _read(page: Path, at: str) -> tuple[File, ...]:
+    with words("read what an index says", page):
+        return pages.read(page.read_bytes(), at)
+
+
+async def _recall(kept: Path, store: Store) -> tuple[File, ...] | None:
+    """Return what an index said last; None where that is not known, or can't be read."""
+    await Uses(store).note(kept)
+    return await anyio.to_thread.run_sync(_recalled, kept)
+
+
+def _recalled(kept: Path) -> tuple[File, ...] | None:
+    try:
+        return msgspec.json.decode(kept.read_bytes(), type=tuple[File, ...])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
