@@ -353,6 +353,17 @@ class TestLimits:
         assert new.exists()
 
 
+async def test_files_of_packages_go_when_they_are_not_used_for_long(opened: Opened) -> None:
+    packages = opened.home.path / "packages"
+    old, new, said, mine = (packages / name for name in ("a" * 64, "b" * 64, f"{'c' * 64}.json", "mine"))
+    for path in (old, new, said, mine):
+        path.write_bytes(b"x" * 10_000)
+        aged(path, 0 if path is new else 31 * DAY)
+    done = await opened.reclaim()
+    assert [(each.kind, each.name) for each in done.removed] == [("package", old.name), ("package", said.name)]
+    assert sorted(path.name for path in packages.iterdir()) == [new.name, "mine"]
+
+
 async def test_wheels_that_no_base_holds_go_when_they_are_not_used_for_long_and_others_stay(home: Home) -> None:
     home.take_wheels()
     index = publish(home.root / "index", "only_here", {"only_here.py": ""})

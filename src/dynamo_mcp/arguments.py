@@ -87,7 +87,7 @@ class AddTemplate(msgspec.Struct, frozen=True):
         str,
         msgspec.Meta(
             description="Where the template is: an https or ssh git URL, an abbreviation such as `gh:owner/name`, "
-            "or the path of a folder that the operator allows"
+            "a package such as `pypi:name` or `pypi:name==1.2.0`, or the path of a folder that the operator allows"
         ),
     ]
     name: Annotated[
@@ -97,7 +97,8 @@ class AddTemplate(msgspec.Struct, frozen=True):
     checkout: Annotated[
         str | None,
         msgspec.Meta(
-            description="A branch, tag or commit, or `latest`: the newest version tag; the default branch if null"
+            description="A branch, tag or commit, or `latest`: the newest version tag; of a package a version. The "
+            "default branch or newest version if null"
         ),
     ] = None
     directory: Annotated[

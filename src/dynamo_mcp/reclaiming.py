@@ -7,7 +7,7 @@ at its next use, by hard links. So there goes
 - at once, what nothing leads to: checkouts and mirrors that no record names, environments of templates that there are
   not;
 - least recently used first, beyond a number, a sum of bytes or an age: environments, bases that no template needs and
-  no environment was cloned from, compiled code, mirrors, and wheels that no base holds.
+  no environment was cloned from, compiled code, mirrors, packages, and wheels that no base holds.
 
 Never what was made or used within the last hour, nor what any server says that it uses (`uses`). Each is taken by one
 rename into the server's scratch folder, so a server that is killed meanwhile leaves it whole, or to be swept.

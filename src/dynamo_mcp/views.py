@@ -76,6 +76,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
         group: The repository of several templates that it came with, to update or remove all of them by.
         children: The templates that a repository holds, those that can't be used too.
         notes: What else to know, such as a hook that was not run.
+        origin: The file of a package that it came with: its address, `#sha256=` and its digest.
     """
 
     name: str
@@ -102,6 +103,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
     children: tuple[ChildInfo, ...] = ()
     notes: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    origin: str | None = None
 
 
 class TrustInfo(msgspec.Struct, frozen=True):
@@ -271,7 +273,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept of environments, their bases, wheels and compiled code.
+    """What is kept of environments, their bases, wheels, packages and compiled code.
 
     Attributes:
         environments: How many templates have theirs.

@@ -22,6 +22,19 @@ ELSEWHERE = {
         "sources/test_parse.py::test_what_could_be_meant_otherwise_is_refused_before_anything_runs"
     ),
     "certificates": "sources/test_git.py::test_a_certificate_that_nobody_vouches_for_is_refused",
+    # Package indexes
+    "packages that lead out, grow, or pass for git's": (
+        "sources/test_pypi.py::test_a_hostile_package_is_refused_like_any_archive"
+    ),
+    "packages that run when they are built or installed": "sources/test_pypi.py::test_nothing_of_a_package_runs",
+    "another file than the index says": ("sources/test_pypi.py::test_another_file_than_the_index_says_is_refused"),
+    "names of files that are paths": ("sources/test_pypi.py::test_a_name_of_a_file_that_means_harm_is_no_file"),
+    "an index's password for another host": (
+        "sources/test_pypi.py::test_what_signs_in_goes_to_the_index_alone_and_is_kept_nowhere"
+    ),
+    "a package of the same name on another index": (
+        "sources/test_pypi.py::test_an_index_that_can_not_be_asked_is_not_passed_over_for_another"
+    ),
     # Confinement, call by call
     "every refused call": "in_environment/test_seccomp.py::test_every_number_gets_the_answer_of_its_table",
     "Landlock before ABI 3": "in_environment/test_landlock.py::test_older_kernels_are_asked_for_what_they_have",

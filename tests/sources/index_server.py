@@ -9,6 +9,8 @@ import json
 import tarfile
 import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -90,6 +92,22 @@ class Index(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: clients that go away are what the tests are about."""
+
+
+@contextmanager
+def serving() -> Iterator[Index]:
+    """Serve an empty index."""
+    index = Index()
+    thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield index
+    finally:
+        index.released.set()
+        index.shutdown()
+        index.server_close()
+        thread.join(SECONDS)
+        assert not thread.is_alive()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -118,6 +118,7 @@ def test_a_page_in_json_is_read() -> None:
             },
             {"filename": "tmpl-2.0.tar.gz", "url": "https://me:swordfish@cdn/x", "hashes": {}, "yanked": True},
             {"filename": "tmpl-\n3.0.tar.gz", "url": "x", "hashes": {}},
+            {"filename": "tmpl-5.0.tar.gz", "url": "https://host/\x1b[2J", "hashes": {}},
             {"filename": "tmpl-4.0.tar.gz", "url": "https://[x", "hashes": {}},
         ],
     }

@@ -9,7 +9,6 @@ import os
 import resource
 import stat
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +31,7 @@ from dynamo_mcp.settings import PASSED_TO_FETCHERS
 from dynamo_mcp.sources import download, redirects
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
-from sources.index_server import TEMPLATE, Index, inside, sdist, wheel
+from sources.index_server import TEMPLATE, Index, inside, sdist, serving, wheel
 from sources.repositories import SECONDS, Fetch, Server
 
 pytestmark = pytest.mark.anyio
@@ -51,15 +50,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def index() -> Iterator[Index]:
-    index = Index()
-    thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield index
-    index.released.set()
-    index.shutdown()
-    index.server_close()
-    thread.join(SECONDS)
-    assert not thread.is_alive()
+    with serving() as index:
+        yield index
 
 
 @pytest.fixture

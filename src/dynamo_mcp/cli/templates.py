@@ -45,7 +45,8 @@ def add(
     location: Annotated[
         str,
         typer.Argument(
-            help="A git URL, gh:owner/repository, a folder, an archive, or a name from `discover`.", show_default=False
+            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `discover`.",
+            show_default=False,
         ),
     ],
     *,

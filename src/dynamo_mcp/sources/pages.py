@@ -128,8 +128,8 @@ def _file(file: File, base: str) -> File | None:
         parts = urlsplit(urljoin(base, file.url))
     except ValueError:
         return None
-    if not file.name or not file.name.isprintable() or not parts.scheme:
-        return None
     server = parts.netloc.rpartition("@")[2]
     url = urlunsplit(parts._replace(netloc=server, fragment=""))
+    if not file.name or not (file.name + url).isprintable() or not parts.scheme:
+        return None
     return msgspec.structs.replace(file, url=url, sha256=file.sha256.lower() if file.sha256 else None)
