@@ -53,7 +53,7 @@ def inside(folder: str) -> dict[str, str]:
 class Index(ThreadingHTTPServer):
     """Serves `/simple/NAME/` and `/files/NAME`; `ways` says how a path is answered otherwise, answer by answer.
 
-    A way is a status, `cut`, `stall`, or an address that it leads to.
+    A way is a status, `cut`, `stall`, `hang` (in the middle), or an address that it leads to.
     """
 
     daemon_threads = False
@@ -125,6 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
         if way == "stall":
             server.stalled.set()
             server.released.wait(SECONDS)
+        elif way == "hang" and content is not None:
+            self._send(200, content[: len(content) // 2], kind, length=len(content))
+            server.stalled.set()
+            server.released.wait(SECONDS)
         elif way == "cut" and content is not None:
             self._send(200, content[: len(content) // 2], kind, length=len(content))
         elif way.startswith("http"):
@@ -158,3 +162,4 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()

@@ -147,6 +147,17 @@ async def test_a_package_of_no_template_is_told(
     untouched(store)
 
 
+async def test_what_an_address_is_signed_with_is_kept_nowhere(
+    fetch: Fetch, index: Index, asking: dict[str, str], *, steps: list[Step], store: Store
+) -> None:
+    index.put(WHEEL, wheel(TEMPLATE), url=f"../../files/{WHEEL}?signed=swordfish")
+    index.files[f"{WHEEL}?signed=swordfish"] = index.files.pop(WHEEL)
+    checkout = await fetch(TMPL, passed=asking)
+    assert await fetch(TMPL, passed={**asking, "UV_OFFLINE": "1"}) == checkout
+    assert "swordfish" not in told(steps) + repr(checkout)
+    assert not any(b"swordfish" in path.read_bytes() for path in store.home.rglob("*") if path.is_file())
+
+
 async def test_an_update_goes_to_the_newest_version_unless_one_was_named(
     fetch: Fetch, index: Index, asking: dict[str, str]
 ) -> None:
@@ -208,12 +219,13 @@ async def test_what_breaks_off_each_time_leaves_nothing_and_is_added_later(
 
 
 @pytest.mark.parametrize("path", [PAGE, f"/files/{WHEEL}"])
+@pytest.mark.parametrize("ways", [["stall", ""], ["hang", "hang", ""]])
 async def test_a_server_that_stalls_is_asked_again(
-    path: str, fetch: Fetch, index: Index, asking: dict[str, str], *, monkeypatch: pytest.MonkeyPatch
+    path: str, ways: list[str], fetch: Fetch, index: Index, asking: dict[str, str], *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redirects, "SECONDS_PER_STEP", 0.5)
     index.put(WHEEL, wheel(TEMPLATE))
-    index.ways[path] = ["stall", ""]
+    index.ways[path] = ways
     assert (await fetch(TMPL, passed=asking)).revision == "1.0"
 
 

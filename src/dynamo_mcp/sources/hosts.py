@@ -26,8 +26,10 @@ SECONDS_TO_RESOLVE = 20.0
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_PORTS = {"https": 443, "ssh": 22}
+_PORTS = {"https": 443, "ssh": 22, "http": 80}
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+_PROXIES_IN_CLEAR = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+"""For an index that the operator has by http; nothing else goes without encryption."""
 _GIVEN_OUT = ipaddress.ip_network("2000::/3")
 """All that IANA has given out of IPv6 for hosts of the whole world."""
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
@@ -74,8 +76,9 @@ async def route_to(address: str, settings: Settings, *, typed: bool = True) -> R
         FetchFailed: It can't be found.
     """
     parts = urlsplit(address)
-    host, port = parts.hostname or "", parts.port or _PORTS["https"]
-    proxy = _proxy(host, port, settings.passed)
+    clear = parts.scheme == "http"
+    host, port = parts.hostname or "", parts.port or _PORTS["http" if clear else "https"]
+    proxy = _proxy(host, port, settings.passed, _PROXIES_IN_CLEAR if clear else _PROXIES)
     if typed and settings.person:
         return Route(host, port, proxy=proxy)
     if proxy is None:
@@ -191,9 +194,9 @@ def _is_here(host: str) -> bool:
     return host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
 
 
-def _proxy(host: str, port: int, passed: dict[str, str]) -> str | None:
+def _proxy(host: str, port: int, passed: dict[str, str], names: tuple[str, ...]) -> str | None:
     """Return the proxy that the operator set for a host."""
-    proxy = next((passed[name] for name in _PROXIES if name in passed), None)
+    proxy = next((passed[name] for name in names if name in passed), None)
     no_proxy = passed.get("no_proxy", passed.get("NO_PROXY", ""))
     if proxy is None:
         return None

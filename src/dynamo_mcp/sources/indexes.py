@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -134,8 +133,14 @@ async def _ask(index: Own, name: str, store: Store, settings: Settings, progress
             await progress.detail(f"{error.message}; going by what it said last")
             return files
         files = await anyio.to_thread.run_sync(_read, page, at)
-    await anyio.to_thread.run_sync(partial(store.write, kept, msgspec.json.encode(files), force=False))
+    await anyio.to_thread.run_sync(_remember, kept, files, store)
     return files
+
+
+def _remember(kept: Path, files: tuple[File, ...], store: Store) -> None:
+    """Keep what an index said, without the queries of addresses: some let whoever has them in."""
+    bare = [msgspec.structs.replace(file, url=safe_address(file.url)) for file in files]
+    store.write(kept, msgspec.json.encode(bare), force=False)
 
 
 def _look(address: str) -> tuple[File, ...] | None:

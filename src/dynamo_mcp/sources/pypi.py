@@ -174,8 +174,10 @@ def _not_there(file: File) -> FetchFailed:
 
 def _take(kept: Path, target: Path, digest: str) -> bool:
     """Copy a file that was kept, if it is there and still what it was."""
+    if kept.is_symlink():
+        return False
     try:
-        shutil.copyfile(kept, target, follow_symlinks=False)
+        shutil.copyfile(kept, target)
         if _sha256(target) == digest:
             return True
         kept.unlink()
