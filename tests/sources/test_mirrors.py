@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp import sources
-from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.errors import FetchFailed, InvalidLocation, InvalidTemplate
 from dynamo_mcp.progress import Progress, Step
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.mirrors import RECORD, Known, mirror_of, mirror_path
@@ -266,6 +266,16 @@ async def test_a_mirror_holds_objects_and_nothing_that_could_be_obeyed(
     assert path is not None
     names = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
     assert names - {RECORD} == {name for name in names if name.startswith("objects/pack/pack-")}
+
+
+async def test_what_was_refused_is_not_kept(
+    trusting_fetch: Fetch, server: Server, repository: Repository, store: Store
+) -> None:
+    (repository.path / "leak").symlink_to("/etc/passwd")
+    repository.commit()
+    with pytest.raises(InvalidTemplate, match="the link `leak`"):
+        await trusting_fetch(at(server))
+    assert list((store.home / "mirrors").iterdir()) == []
 
 
 async def test_a_mirror_is_bounded(trusting_fetch: Fetch, server: Server, repository: Repository, store: Store) -> None:

@@ -56,7 +56,7 @@ async def brought(
         git = await open_git(repository, location.address, settings, asking=not settings.offline or mirror is None)
         lent = mirror is not None and await mirror.lend(repository)
         try:
-            commit, listed = await _commit(git, location, mirror, progress)
+            commit, listed, new = await _commit(git, location, mirror, progress)
             yield git, commit, listed
         except Unreached as error:
             kept = mirror is not None and mirror.commit(location) is not None
@@ -66,25 +66,25 @@ async def brought(
             if mirror is not None and lent and not isinstance(error, Broken) and await _is_broken(git):
                 raise Broken(error, mirror) from error
             raise
+        # What was refused in the meantime is not worth keeping.
+        if mirror is not None and new:
+            await mirror.keep(git.repository, commit, location, listed=listed and bool(settings.trusted))
 
 
-async def _commit(git: Git, location: Location, mirror: Mirror | None, progress: Progress) -> tuple[str, bool]:
-    """Return the commit, which is here then; and whether a branch or a tag points to it."""
+async def _commit(git: Git, location: Location, mirror: Mirror | None, progress: Progress) -> tuple[str, bool, bool]:
+    """Return the commit, which is here then; whether a branch or a tag points to it; and whether its host was asked."""
     settings = git.settings
     if mirror is None:
         await progress.detail(f"fetching `{location.address}`")
-        return await _obtained(git, location, progress)
+        return *await _obtained(git, location, progress), True
     known = mirror.commit(location)
     if settings.offline:
         await progress.detail(f"using what was fetched of `{location.address}` before")
-        return mirror.offline(location, known)
+        return *mirror.offline(location, known), False
     await progress.detail(f"fetching `{location.address}`")
-    if known is not None and known == (location.revision or "").lower():
-        # A whole hash means the same for ever.
-        return known, not settings.trusted or await revisions.is_listed(git, known, location)
-    commit, listed = await _obtained(git, location, progress)
-    await mirror.keep(git.repository, commit, location, listed=listed and bool(settings.trusted))
-    return commit, listed
+    if known is not None and known == (location.revision or "").lower() and not settings.trusted:
+        return known, True, False  # a whole hash means the same for ever
+    return *await _obtained(git, location, progress), True
 
 
 async def _obtained(git: Git, location: Location, progress: Progress) -> tuple[str, bool]:

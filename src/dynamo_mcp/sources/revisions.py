@@ -69,7 +69,7 @@ async def commit(git: Git, name: str, location: Location) -> str:
 
 async def is_listed(git: Git, commit: str, location: Location) -> bool:
     """Tell whether a branch or a tag points to a commit, whatever the name was that it was asked for by."""
-    done = await git.ask("ls-remote", "--quiet", "--heads", "--tags", "--", git.url)
+    done = await git.ask("ls-remote", "--quiet", "--heads", "--tags", "--", git.url, limit=_NAMES_BYTES)
     if done.code:
         raise git.explain(location, done.error)
     return commit.encode() in {line.partition(b"\t")[0] for line in done.stdout.splitlines()}
