@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,3 +69,15 @@ async def test_templates_are_added_and_updated_offline_from_what_is_kept(
             await offline.add_template(url, name="other", checkout="v2")
     assert (Path(project.path) / "README.md").read_text() == "# x\n"
     assert len(server.paths) == asked
+
+
+def test_a_flag_before_the_command_says_the_same(home: Home) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dynamo_mcp", "--home", home.path, "--offline", "add", "https://host.invalid/o/r"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "`https://host.invalid/o/r` was not fetched as `HEAD` before" in done.stderr

@@ -278,6 +278,30 @@ async def test_what_was_refused_is_not_kept(
     assert list((store.home / "mirrors").iterdir()) == []
 
 
+async def test_what_git_refuses_as_unsafe_gets_into_no_mirror(
+    trusting_fetch: Fetch, server: Server, big: Repository, store: Store
+) -> None:
+    good = (await trusting_fetch(at(server))).revision
+    packs = set((store.home / "mirrors").rglob("*.pack"))
+    raw = b"100644 .git\0" + bytes.fromhex(big.blob(b"x"))
+    tree = big.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw)
+    big.commit_tree(tree)
+    with pytest.raises(FetchFailed, match="refuses as unsafe"):
+        await trusting_fetch(at(server))
+    assert set((store.home / "mirrors").rglob("*.pack")) == packs
+    assert (await trusting_fetch(at(server, good))).revision == good
+
+
+async def test_what_comes_besides_what_is_kept_is_bounded_while_it_comes(
+    trusting_fetch: Fetch, server: Server, repository: Repository
+) -> None:
+    await trusting_fetch(at(server), template_bytes=100_000)
+    (repository.path / "noise").write_bytes(os.urandom(900_000))
+    repository.commit()
+    with pytest.raises(InvalidTemplate, match="more than 400000 bytes to fetch"):
+        await trusting_fetch(at(server), template_bytes=100_000)
+
+
 async def test_a_mirror_is_bounded(trusting_fetch: Fetch, server: Server, repository: Repository, store: Store) -> None:
     for _ in range(4):
         (repository.path / "noise").write_bytes(os.urandom(90_000))
