@@ -23,7 +23,7 @@ from dynamo_mcp.sources import ssh
 from dynamo_mcp.sources.git_command import CONFIGURATION, Git
 from dynamo_mcp.sources.hosts import route_to
 
-_STALLED_SECONDS = 30
+_STALLED_SECONDS = 60
 _STALLED_PART = 5
 """A host that says nothing for so long is asked again, or for so small a part of what a fetch may take."""
 
