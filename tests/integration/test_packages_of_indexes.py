@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 
+import anyio
+import anyio.to_thread
 import pytest
 
-from integration.places import Place
+from integration.places import SECONDS, Place
 from sources.index_server import TEMPLATE, Index, inside, sdist, serving, wheel
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +65,19 @@ async def test_a_package_of_several_templates_is_one_of_them_or_all(place: Place
     added = json.loads((await place.run("add", "pypi:all", "--json"))[0])
     assert [child["name"] for child in added["children"]] == ["all.one", "all.two"]
     await place.run("update", "all")
+
+
+async def test_an_add_that_is_killed_in_the_middle_leaves_nothing_and_is_done_again(place: Place, index: Index) -> None:
+    index.put("tmpl-1.0-py3-none-any.whl", wheel(FILES))
+    index.ways["/files/tmpl-1.0-py3-none-any.whl"] = ["hang", "hang", ""]
+    command = [sys.executable, "-m", "dynamo_mcp", "add", "pypi:tmpl"]
+    async with await anyio.open_process(command, env=place.environment, cwd=place.root) as adding:
+        with anyio.fail_after(SECONDS):
+            assert await anyio.to_thread.run_sync(index.stalled.wait, SECONDS)
+        adding.kill()
+    assert json.loads((await place.run("list", "--json"))[0])["templates"] == []
+    assert place.scratch == []
+    assert json.loads((await place.run("add", "pypi:tmpl", "--json"))[0])["revision"] == "1.0"
 
 
 async def test_an_agent_adds_a_package(place: Place, index: Index) -> None:

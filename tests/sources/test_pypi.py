@@ -156,6 +156,12 @@ async def test_what_an_address_is_signed_with_is_kept_nowhere(
     assert await fetch(TMPL, passed={**asking, "UV_OFFLINE": "1"}) == checkout
     assert "swordfish" not in told(steps) + repr(checkout)
     assert not any(b"swordfish" in path.read_bytes() for path in store.home.rglob("*") if path.is_file())
+    index.ways[f"/files/{WHEEL}?signed=swordfish"] = ["http://127.0.0.1:9/x"]
+    for kept in (store.home / "packages").iterdir():
+        kept.unlink()
+    with pytest.raises(InvalidLocation, match="is redirected") as raised:
+        await fetch(TMPL, passed=asking)
+    assert "swordfish" not in str(raised.value)
 
 
 async def test_an_update_goes_to_the_newest_version_unless_one_was_named(

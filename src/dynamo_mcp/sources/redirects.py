@@ -103,7 +103,7 @@ async def follow(address: str, *, asking: str, settings: Settings, own: Own | No
         if leads is None:
             return at, route
         at = _next(at, leads, asking, settings, own)
-    raise FetchFailed(f"`{address}` is redirected more than {MOST} times", hint=_FOLLOW)
+    raise FetchFailed(f"`{safe_address(address)}` is redirected more than {MOST} times", hint=_FOLLOW)
 
 
 def _host(address: str) -> str | None:
@@ -112,21 +112,22 @@ def _host(address: str) -> str | None:
 
 def _next(at: str, leads: str, asking: str, settings: Settings, own: Own | None) -> str:
     """Return the address of the next step, looked at like one that was typed."""
+    was = safe_address(at)
     try:
         target = urljoin(at + asking, leads)
     except ValueError as error:
-        raise InvalidLocation(f"`{at}` is redirected to what can't be read", hint=_FOLLOW) from error
+        raise InvalidLocation(f"`{was}` is redirected to what can't be read", hint=_FOLLOW) from error
     safe = safe_address(target)
     if not target.startswith("https://") and not (own is not None and same_server(target, own.address)):
-        raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
+        raise InvalidLocation(f"`{was}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
     if not target.endswith(asking):
-        raise InvalidLocation(f"`{at}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
+        raise InvalidLocation(f"`{was}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
     try:
         if not asking:
             return checked_url(target)
         return parse(target.removesuffix(asking), settings=settings).address
     except InvalidLocation as error:
-        raise InvalidLocation(f"`{at}` is redirected: {error.message}", hint=error.hint) from error
+        raise InvalidLocation(f"`{was}` is redirected: {error.message}", hint=error.hint) from error
 
 
 async def leads_on(
