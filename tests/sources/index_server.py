@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import io
 import json
+import ssl
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from sources.repositories import SECONDS
@@ -59,8 +61,13 @@ class Index(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.html: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
@@ -71,7 +78,7 @@ class Index(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/simple"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}/simple"
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -95,9 +102,9 @@ class Index(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[Index]:
-    """Serve an empty index."""
-    index = Index()
+def serving(certificate: Path | None = None) -> Iterator[Index]:
+    """Serve an empty index, by https where there is a certificate."""
+    index = Index(certificate)
     thread = threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -26,6 +26,7 @@ def settings(tmp_path: Path) -> Settings:
         ("PyPI:web==1.2.0", None, "pypi:web", "1.2.0"),
         ("pypi:web == v1.2.0-rc1", None, "pypi:web", "1.2.0rc1"),
         ("pypi:web", "1.2", "pypi:web", "1.2"),
+        ("pypi:web", "latest", "pypi:web", None),
         ("pypi:web==1.2", "1.2.0", "pypi:web", "1.2"),
         ("pypi:web==1!2.0+local.1", None, "pypi:web", "1!2.0+local.1"),
     ],
@@ -61,6 +62,8 @@ def test_whatever_else_a_requirement_may_say_is_refused_before_anything_is_asked
 def test_two_versions_and_a_live_package_make_no_sense(settings: Settings) -> None:
     with pytest.raises(InvalidLocation, match="`checkout` says `2`"):
         parse("pypi:web==1", settings=settings, revision="2")
+    with pytest.raises(InvalidLocation, match="`checkout` says `latest`"):
+        parse("pypi:web==1", settings=settings, revision="latest")
     with pytest.raises(InvalidLocation, match="can't be live"):
         parse("pypi:web", settings=settings, live=True)
 

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -28,6 +29,7 @@ from dynamo_mcp.errors import (
 )
 from dynamo_mcp.progress import Step
 from dynamo_mcp.settings import PASSED_TO_FETCHERS
+from dynamo_mcp.source_settings import parse_tokens
 from dynamo_mcp.sources import download, redirects
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
@@ -289,12 +291,13 @@ async def test_what_was_fetched_is_there_without_the_index(
 ) -> None:
     index.put(WHEEL, wheel(TEMPLATE))
     offline = {**asking, "UV_OFFLINE": "1"}
-    with pytest.raises(FetchFailed, match="`UV_OFFLINE` forbids to ask"):
+    with pytest.raises(FetchFailed, match="nobody is asked offline"):
         await fetch(TMPL, passed=offline)
     assert index.asked == []
     first = await fetch(TMPL, passed=asking)
     index.asked.clear()
     assert await fetch(TMPL, passed=offline) == first
+    assert await fetch(TMPL, passed=asking, offline=True) == first
     assert index.asked == []
     index.put("tmpl-2.0-py3-none-any.whl", wheel(TEMPLATE, version="2.0"))
     index.ways[PAGE] = ["500"]
@@ -303,7 +306,7 @@ async def test_what_was_fetched_is_there_without_the_index(
     # A file that is not what it was any more is fetched again.
     kept = next(path for path in (store.home / "packages").iterdir() if path.suffix != ".json")
     kept.write_bytes(kept.read_bytes()[:-1] + b"x")
-    with pytest.raises(FetchFailed, match="`UV_OFFLINE` forbids to download"):
+    with pytest.raises(FetchFailed, match="nothing is downloaded offline"):
         await fetch(TMPL, passed=offline)
     index.ways.clear()
     assert (await fetch(msgspec.structs.replace(TMPL, revision="1.0"), passed=asking)).digest == first.digest
@@ -391,6 +394,18 @@ async def test_what_signs_in_goes_to_the_index_alone_and_is_kept_nowhere(
         assert not path.is_file() or not any(
             secret in path.read_bytes() for secret in (b"sword", SIGNED_IN[6:].encode())
         )
+
+
+async def test_a_token_signs_in_to_an_index_by_https(
+    fetch: Fetch, server: Server, trusting: dict[str, str], steps: list[Step]
+) -> None:
+    with serving(server.certificate) as index:
+        index.put(WHEEL, wheel(TEMPLATE))
+        host = urlsplit(index.url).netloc
+        tokens = parse_tokens(f"{host}=me:sword@fish")
+        checkout = await fetch(TMPL, passed={"UV_INDEX": index.url, **trusting}, tokens=tokens)
+        assert {signed for _, signed in index.asked} == {SIGNED_IN}
+    assert "sword" not in told(steps) + repr(checkout)
 
 
 async def test_an_index_leads_to_no_machine_that_is_not_public_nor_to_what_is_not_encrypted(

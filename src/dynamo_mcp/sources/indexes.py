@@ -31,6 +31,7 @@ from dynamo_mcp.uses import Uses
 PYPI = "https://pypi.org/simple"
 LONGEST_PAGE = 64 << 20
 """Bytes of what an index says of one package; the longest on PyPI has some 20 MB."""
+ONLINE = "leave out `--offline`, and unset `DYNAMO_MCP_OFFLINE` and `UV_OFFLINE`,"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _NAMED = re.compile(r"[A-Za-z0-9._-]+=(.+)", re.DOTALL)
 """`name=address`, as uv has it."""
@@ -50,7 +51,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 def offline(settings: Settings) -> bool:
     """Tell whether the operator said that nothing is to be asked."""
-    return settings.passed.get("UV_OFFLINE", "").lower() in _TRUE
+    return settings.offline or settings.passed.get("UV_OFFLINE", "").lower() in _TRUE
 
 
 def configured(settings: Settings) -> tuple[Own, ...]:
@@ -104,8 +105,8 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
     asked = ", ".join(f"`{index.address}`" for index in indexes)
     if offline(settings):
         raise FetchFailed(
-            f"Nothing is kept of what an index says of `pypi:{name}`, and `UV_OFFLINE` forbids to ask ({asked})",
-            hint="unset `UV_OFFLINE` until it was added once; what is needed of it is kept from then on",
+            f"Nothing is kept of what an index says of `pypi:{name}`, and nobody is asked offline ({asked})",
+            hint=f"{ONLINE} until it was added once; what is needed of it is kept from then on",
         )
     raise FetchFailed(
         f"No index has a package `pypi:{name}`: asked were {asked}", hint=f"check its name's spelling, or {_CONFIGURE}"

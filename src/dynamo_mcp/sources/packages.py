@@ -16,6 +16,8 @@ from dynamo_mcp.sources.wording import safe_address, shown
 
 PREFIX = "pypi:"
 _FORM = f"give `{PREFIX}name` for its newest version, or `{PREFIX}name==1.2.0`"
+_NEWEST = "latest"
+"""What asks for the newest version of a repository, too (`revisions`)."""
 _LONGEST_NAME = 100
 _LONGEST_VERSION = 100
 
@@ -30,7 +32,7 @@ def parse_package(address: str, revision: str | None) -> tuple[str, str | None]:
 
     Args:
         address: It, with its prefix.
-        revision: A version that was named beside it.
+        revision: A version that was named beside it, or `latest`.
 
     Returns:
         `pypi:` and the name as indexes have it (PEP 503); and the version (PEP 440), None for the newest.
@@ -50,10 +52,11 @@ def parse_package(address: str, revision: str | None) -> tuple[str, str | None]:
     if len(canonical) > _LONGEST_NAME:
         raise InvalidLocation(f"{shown(safe)} has a name of more than {_LONGEST_NAME} characters", hint=_FORM)
     given = _version(version, safe) if equals else None
-    beside = _version(revision, safe) if revision is not None else None
-    if given is not None and beside is not None and given != beside:
+    beside = _version(revision, safe) if revision not in {None, _NEWEST} else None
+    if given is not None and revision is not None and given != beside:
         raise InvalidLocation(
-            f"{shown(safe)} is of version `{given}`, and `checkout` says `{beside}`", hint="leave one of them out"
+            f"{shown(safe)} is of version `{given}`, and `checkout` says `{beside or _NEWEST}`",
+            hint="leave one of them out",
         )
     pinned = given if given is not None else beside
     return PREFIX + canonical, None if pinned is None else str(pinned)

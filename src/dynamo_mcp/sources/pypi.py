@@ -140,8 +140,8 @@ async def _obtain(
         await anyio.to_thread.run_sync(_copy, file, target, settings)
     elif indexes.offline(settings):
         raise FetchFailed(
-            f"{shown(file.name)} is not kept, and `UV_OFFLINE` forbids to download it",
-            hint="unset `UV_OFFLINE` until it was added once; the file is kept from then on",
+            f"{shown(file.name)} is not kept, and nothing is downloaded offline",
+            hint=f"{indexes.ONLINE} until it was added once; the file is kept from then on",
         )
     else:
         # A folder has no server of its own: what it names is the operator's word as well.
