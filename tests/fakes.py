@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import msgspec
 
-from dynamo_mcp.errors import InvalidAnswers, InvalidLocation, NameTaken, NotFound, Problem, TemplateNotFound
+from dynamo_mcp.errors import (
+    InvalidAnswers,
+    InvalidLocation,
+    NameTaken,
+    NotFound,
+    Problem,
+    TemplateNotFound,
+    UsageError,
+)
 from dynamo_mcp.progress import (
     STEPS_OF_ADD,
     STEPS_OF_CREATE,
@@ -23,7 +31,16 @@ from dynamo_mcp.progress import (
 from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
-from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateChange, TemplateInfo, VariableInfo
+from dynamo_mcp.views import (
+    CatalogueEntry,
+    Category,
+    CategoryInfo,
+    Found,
+    FoundTemplate,
+    TemplateChange,
+    TemplateInfo,
+    VariableInfo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,6 +91,7 @@ class FakeDynamo:
         self.created: list[dict[str, Any]] = []
         self.computed: list[dict[str, Any]] = []
         self.previewed: list[dict[str, Any]] = []
+        self.searched: list[dict[str, Any]] = []
         self._templates: dict[str, TemplateInfo] = {}
         self._released = anyio.Event()
         self._listeners: set[MemoryObjectSendStream[frozenset[str]]] = set()
@@ -203,8 +221,31 @@ class FakeDynamo:
         self._changed(template_name)
         return f"Removed template `{template_name}`"
 
-    async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
+    async def discover_templates(self, category: str | None = None) -> tuple[CatalogueEntry, ...]:
+        if category not in {None, "web"}:
+            raise NotFound(f"There is no category `{category}`", hint="did you mean `web`?")
         return (CatalogueEntry("flask", "https://example.com/flask.git", "A web service", "web", tags=("web",)),)
+
+    async def search_templates(self, query: str, **filters: Any) -> Found:
+        self.searched.append({"query": query, **filters})
+        if not query.strip():
+            raise UsageError("The query has no word", hint="say what is wanted")
+        (entry,) = await self.discover_templates()
+        result = FoundTemplate(
+            name=entry.name,
+            description=entry.description,
+            registered=False,
+            score=90.0,
+            why=("because",),
+            category=entry.category,
+            language=None,
+            tags=entry.tags,
+            location=entry.location,
+        )
+        return Found((result,), more=1, notes=("a note",))
+
+    async def recommend_templates(self, wanted: str) -> Found:
+        return await self.search_templates(wanted)
 
     async def categories(self) -> tuple[CategoryInfo, ...]:
         registered = sum(template.category == "web" for template in self._templates.values())

@@ -42,6 +42,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         text, expected = "x.example/me=secret", (Token("x.example", 443, "/me", "oauth2", "secret"),)
     if name == "abbreviations":
         text, expected = "me=https://x.example/{0}", {"me": "https://x.example/{}"}
+    if name == "catalogues":
+        text, expected = "https://a.org/c.json /srv/c.json", ("https://a.org/c.json", "/srv/c.json")
     assert getattr(load({"HOME": str(tmp_path), f"DYNAMO_MCP_{name.upper()}": text}), name) == expected
 
 
@@ -49,6 +51,20 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
 def test_an_empty_variable_is_as_good_as_none(name: str) -> None:
     found = load({f"DYNAMO_MCP_{name.upper()}": ""})
     assert msgspec.structs.replace(found, environment={}) == load({})
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.org/c", "file:///c", "https://me@a.org/c", "https://a.org", "https:///c", "ftp://a/c", "\x1b"]
+)
+def test_a_catalogue_is_a_file_or_an_https_address(text: str) -> None:
+    with pytest.raises(UsageError, match="neither a file nor an https address"):
+        load({"DYNAMO_MCP_CATALOGUES": text})
+
+
+def test_a_catalogue_that_is_named_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = load({"DYNAMO_MCP_CATALOGUES": f"own.json  {tmp_path}/own.json\nhttps://a.org/c?x=1"}).catalogues
+    assert found == (f"{tmp_path}/own.json", "https://a.org/c?x=1")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,10 @@ Existing = Annotated[
         "`overwrite` replaces them"
     ),
 ]
+InCategory = Annotated[
+    str | None, msgspec.Meta(description="Only those of this category, as `templates://categories` names it")
+]
+Cursor = Annotated[str | None, msgspec.Meta(description="`next_cursor` of the previous page; leave it out to begin")]
 Ask = Annotated[
     bool,
     msgspec.Meta(
@@ -62,9 +66,7 @@ _TYPES = {
 class ListTemplates(msgspec.Struct, frozen=True):
     """The arguments of `list_templates`."""
 
-    cursor: Annotated[
-        str | None, msgspec.Meta(description="`next_cursor` of the previous page; leave it out to begin")
-    ] = None
+    cursor: Cursor = None
 
 
 class GetTemplateVariables(msgspec.Struct, frozen=True):
@@ -86,8 +88,9 @@ class AddTemplate(msgspec.Struct, frozen=True):
     url: Annotated[
         str,
         msgspec.Meta(
-            description="Where the template is: an https or ssh git URL, an abbreviation such as `gh:owner/name`, "
-            "a package such as `pypi:name` or `pypi:name==1.2.0`, or the path of a folder that the operator allows"
+            description="Where the template is: the name of an entry that `search_templates` or `discover_templates` "
+            "found, an https or ssh git URL, an abbreviation such as `gh:owner/name`, a package such as `pypi:name` or "
+            "`pypi:name==1.2.0`, or the path of a folder that the operator allows"
         ),
     ]
     name: Annotated[
@@ -155,7 +158,32 @@ class RemoveTemplate(msgspec.Struct, frozen=True):
 
 
 class DiscoverTemplates(msgspec.Struct, frozen=True):
-    """The arguments of `discover_templates`: none."""
+    """The arguments of `discover_templates`."""
+
+    category: InCategory = None
+    cursor: Cursor = None
+
+
+class SearchTemplates(msgspec.Struct, frozen=True):
+    """The arguments of `search_templates`."""
+
+    query: Annotated[
+        str,
+        msgspec.Meta(
+            description="Words for what is wanted, such as `django rest`; misspelled ones are understood. Empty if the "
+            "filters say it"
+        ),
+    ]
+    category: InCategory = None
+    language: Annotated[str | None, msgspec.Meta(description="Only those in this programming language")] = None
+    tags: Annotated[tuple[str, ...], msgspec.Meta(description="Only those that have all of these tags")] = ()
+    limit: Annotated[int, msgspec.Meta(description="How many at most, 1 to 50")] = 10
+
+
+class RecommendTemplates(msgspec.Struct, frozen=True):
+    """The arguments of `recommend_templates`."""
+
+    wanted: Annotated[str, msgspec.Meta(description="What is to be made, in a sentence of the person's own words")]
 
 
 class Placement(msgspec.Struct, frozen=True, rename=lambda name: f"_{name}"):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,8 @@ from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateInf
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"
+Place: TypeAlias = tuple[str, str | None]
+"""An address, as far as it tells places apart, and a directory."""
 SHOWN = 80
 """Characters of an unknown category that are shown."""
 
@@ -34,7 +37,13 @@ def entries() -> tuple[CatalogueEntry, ...]:
 
 
 def locate(
-    address: str, *, settings: Settings, revision: str | None, directory: str | None, live: bool
+    address: str,
+    *,
+    settings: Settings,
+    revision: str | None,
+    directory: str | None,
+    live: bool,
+    among: tuple[CatalogueEntry, ...] | None = None,
 ) -> tuple[CatalogueEntry | None, Location]:
     """Say where a template is: by an entry's name, a bundled template's location, or an address.
 
@@ -44,6 +53,7 @@ def locate(
         revision: Branch, tag or commit; an entry's own when None.
         directory: The template's folder in the repository; an entry's own when None.
         live: Use a local folder in place.
+        among: The entries that are known; the bundled ones when None.
 
     Returns:
         The catalogue's entry, if it is one, and the location.
@@ -51,8 +61,9 @@ def locate(
     Raises:
         InvalidLocation: It can't be understood, or may not be used.
     """
-    by_name = {known.name: known for known in entries()}
-    by_name |= {known.location: known for known in entries() if known.location.startswith(BUNDLED)}
+    among = entries() if among is None else among
+    by_name = {known.name: known for known in among}
+    by_name |= {known.location: known for known in among if known.location.startswith(BUNDLED)}
     entry = by_name.get(address)
     if entry is not None and entry.location.startswith(BUNDLED):
         if revision or directory or live:
@@ -77,54 +88,89 @@ def relocate(location: Location) -> Location:
     return msgspec.structs.replace(location, address=str(BUNDLED_FOLDER / Path(location.address).name))
 
 
-def marked(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
+def marked(
+    templates: Iterable[Template], among: tuple[CatalogueEntry, ...] | None = None
+) -> tuple[CatalogueEntry, ...]:
     """Return every entry, sorted by name, and of each whether a registered template comes from there."""
     known = {place for template in templates for place in _places(template)}
     return tuple(
-        msgspec.structs.replace(entry, registered=(_canonical(address_of(entry)), entry.directory) in known)
-        for entry in entries()
+        msgspec.structs.replace(entry, registered=True) if _place(entry) in known else entry
+        for entry in (entries() if among is None else among)
     )
 
 
-def unregistered(templates: Iterable[Template]) -> tuple[CatalogueEntry, ...]:
+def unregistered(
+    templates: Iterable[Template], among: tuple[CatalogueEntry, ...] | None = None
+) -> tuple[CatalogueEntry, ...]:
     """Return the entries that no registered template comes from."""
-    return tuple(entry for entry in marked(templates) if not entry.registered)
+    return tuple(entry for entry in marked(templates, among) if not entry.registered)
+
+
+def entry_of(template: Template, places: Mapping[Place, CatalogueEntry]) -> CatalogueEntry | None:
+    """Return the entry that a registered template comes from, if it comes from one of `by_place`."""
+    return next((places[place] for place in _places(template) if place in places), None)
+
+
+def by_place(among: Iterable[CatalogueEntry]) -> dict[Place, CatalogueEntry]:
+    """Return entries by where they are; of several of one place, the first."""
+    return {_place(entry): entry for entry in reversed(tuple(among))}
 
 
 def category_of(template: Template) -> str | None:
     """Return what kind of template it is, also where it was added by its address; None where nobody says."""
-    return template.category or next((_kinds()[place] for place in _places(template) if place in _kinds()), None)
+    if template.category is not None:
+        return template.category
+    entry = entry_of(template, _bundled())
+    return entry.category if entry else None
 
 
-def categories(templates: Iterable[Template]) -> tuple[CategoryInfo, ...]:
+def categories(
+    templates: Iterable[Template], among: tuple[CatalogueEntry, ...] | None = None
+) -> tuple[CategoryInfo, ...]:
     """Return every category of a registered template or of an entry, sorted by name, and how many are of it."""
+    among = entries() if among is None else among
+    templates = tuple(templates)
     registered = Counter(category for template in templates if (category := category_of(template)) is not None)
-    available = Counter(entry.category for entry in unregistered(templates))
-    names = sorted({*registered, *(entry.category for entry in entries())})
+    available = Counter(entry.category for entry in unregistered(templates, among))
+    names = sorted({*registered, *(entry.category for entry in among)})
     return tuple(CategoryInfo(name, registered[name], available[name]) for name in names)
 
 
-def category(name: str, templates: Iterable[Template], summaries: Iterable[TemplateInfo]) -> Category:
+def category(
+    name: str,
+    templates: Iterable[Template],
+    summaries: Iterable[TemplateInfo],
+    among: tuple[CatalogueEntry, ...] | None = None,
+) -> Category:
     """Return what is of one category.
 
     Args:
         name: The category.
         templates: All registered templates.
         summaries: The same, as clients read them.
+        among: The entries that are known; the bundled ones when None.
 
     Raises:
         NotFound: There is no such category, with the nearest.
     """
     registered = tuple(templates)
-    known = [category.name for category in categories(registered)]
+    check_category(name, [category.name for category in categories(registered, among)])
+    of_it = tuple(template for template in summaries if template.category == name)
+    return Category(name, of_it, tuple(entry for entry in marked(registered, among) if entry.category == name))
+
+
+def check_category(name: str, known: list[str]) -> None:
+    """Refuse a category that is none.
+
+    Raises:
+        NotFound: With the nearest, or all.
+    """
     if name not in known:
         near = difflib.get_close_matches(name[:SHOWN], known, n=1)
         there = "there are " + ", ".join(f"`{each}`" for each in known)
         raise NotFound(
             f"There is no category `{plain(name, SHOWN)}`", hint=f"did you mean `{near[0]}`?" if near else there
         )
-    of_it = tuple(template for template in summaries if template.category == name)
-    return Category(name, of_it, tuple(entry for entry in marked(registered) if entry.category == name))
 
 
 def address_of(entry: CatalogueEntry) -> str:
@@ -134,11 +180,20 @@ def address_of(entry: CatalogueEntry) -> str:
     return entry.location
 
 
+def url(location: Location) -> str:
+    """Return where a template comes from, as clients read it."""
+    return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
+
+
 def _canonical(address: str) -> str:
     return address.removesuffix("/").removesuffix(".git").lower()
 
 
-def _places(template: Template) -> tuple[tuple[str, str | None], ...]:
+def _place(entry: CatalogueEntry) -> Place:
+    return _canonical(address_of(entry)), entry.directory
+
+
+def _places(template: Template) -> tuple[Place, ...]:
     """Return what an entry would name that a template comes from: its own folder, or that of its repository."""
     address = _canonical(relocate(template.location).address)
     own = (address, template.location.directory)
@@ -146,5 +201,5 @@ def _places(template: Template) -> tuple[tuple[str, str | None], ...]:
 
 
 @cache
-def _kinds() -> dict[tuple[str, str | None], str]:
-    return {(_canonical(address_of(entry)), entry.directory): entry.category for entry in entries()}
+def _bundled() -> dict[Place, CatalogueEntry]:
+    return by_place(entries())

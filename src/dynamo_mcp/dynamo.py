@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp import catalogue, scripts, sources, warming
+from dynamo_mcp import scripts, sources, warming
 from dynamo_mcp.errors import TemplateBroken, UsageError
 from dynamo_mcp.news import News
 from dynamo_mcp.parts import Parts, open_parts
@@ -36,6 +36,7 @@ from dynamo_mcp.views import (
     CatalogueEntry,
     Category,
     CategoryInfo,
+    Found,
     Reclaimed,
     TemplateChange,
     TemplateInfo,
@@ -167,8 +168,8 @@ class Dynamo:
         """
         progress = Progress(STEPS_OF_ADD, sink)
         await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
-        entry, location = catalogue.locate(
-            url, settings=self.settings, revision=checkout, directory=directory, live=live
+        entry, location, allowed = await self._parts.finding.locate(
+            url, revision=checkout, directory=directory, live=live
         )
         name = check_name(name or (entry.name if entry else sources.default_name(location)))
         named = normalise(requirements)
@@ -177,7 +178,7 @@ class Dynamo:
         word = self._parts.trusting.word(trust, grants)
         async with self._parts.registry.claim(name):
             await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
-            tree = await sources.fetch(location, store=self._parts.store, settings=self.settings, progress=progress)
+            tree = await sources.fetch(location, store=self._parts.store, settings=allowed, progress=progress)
             said = self._parts.trusting.of_added(location, word, tree)
             template = Template(
                 name,
@@ -244,17 +245,25 @@ class Dynamo:
             await self._parts.registration.release(template)
         return f"Template `{template_name}` was removed; the projects made from it stay."
 
-    async def discover_templates(self) -> tuple[CatalogueEntry, ...]:
-        """Return the catalogue's templates that are not registered, sorted by name."""
-        return catalogue.unregistered(self._parts.registry.all())
+    async def discover_templates(self, category: str | None = None) -> tuple[CatalogueEntry, ...]:
+        """Return the catalogues' templates that are not registered, sorted by name; NotFound: no such category."""
+        return await self._parts.finding.discover(category)
+
+    async def search_templates(self, query: str, **filters: Any) -> Found:
+        """Return what fits some words, registered or not; takes, and raises, what `Finding.search` does."""
+        return await self._parts.finding.search(query, **filters)
+
+    async def recommend_templates(self, wanted: str) -> Found:
+        """Return the five templates that fit a sentence best, and why; raises UsageError where it says nothing."""
+        return await self._parts.finding.recommend(wanted)
 
     async def categories(self) -> tuple[CategoryInfo, ...]:
-        """Return every category of registered templates and of the catalogue, sorted by name."""
-        return catalogue.categories(self._parts.registry.all())
+        """Return every category of registered templates and of the catalogues, sorted by name."""
+        return await self._parts.finding.categories()
 
     async def category(self, name: str) -> Category:
-        """Return the templates and the catalogue's entries of one category; raises NotFound if there is no such one."""
-        return catalogue.category(name, self._parts.registry.all(), await self.list_templates())
+        """Return the templates and the catalogues' entries of one category; raises NotFound if there is no such one."""
+        return await self._parts.finding.category(name, await self.list_templates())
 
     def expect(self, template_name: str) -> None:
         """Have a renderer started for a template that is asked for next, while this machine is still probed."""

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import msgspec
 
-from dynamo_mcp import background, defaults
+from dynamo_mcp import background, catalogue, defaults
 from dynamo_mcp.attempts import Attempts
+from dynamo_mcp.catalogues import Catalogues
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.defaults import Defaults
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.examples import Examples
+from dynamo_mcp.finding import Finding
 from dynamo_mcp.groups import Groups
 from dynamo_mcp.inspection import Inspection
 from dynamo_mcp.previews import Previews
@@ -51,6 +53,7 @@ class Parts(msgspec.Struct, frozen=True):
     updates: Updates
     trusting: Trusting
     summaries: Summaries
+    finding: Finding
     turns: Turns
     projects: Projects
     previews: Previews
@@ -78,7 +81,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 background.start(tasks, "keeping spare environments", environments.keep_spares)
             try:
                 renderers = Renderers(settings, store, confining, tasks)
-                parts = _compose(settings, store, confining, renderers, environments)
+                catalogues = Catalogues(settings, store, tasks, bundled=catalogue.entries())
+                parts = _compose(settings, store, confining, renderers, environments, catalogues=catalogues)
                 if settings.serves:
                     background.start(tasks, "warming", warm, parts.registry, parts.environments, confining, renderers)
                     background.start(tasks, "reclaiming", parts.reclaiming.watch)
@@ -91,7 +95,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 def _compose(
-    settings: Settings, store: Store, confining: Confining, renderers: Renderers, environments: Environments
+    settings: Settings,
+    store: Store,
+    confining: Confining,
+    renderers: Renderers,
+    environments: Environments,
+    *,
+    catalogues: Catalogues,
 ) -> Parts:
     registry = Registry(store, settings.templates)
     schemas = SchemaCache()
@@ -147,6 +157,7 @@ def _compose(
         ),
         trusting=trusting,
         summaries=summaries,
+        finding=Finding(settings, registry, schemas, catalogues=catalogues),
         turns=Turns(
             settings,
             attempts,

@@ -1,4 +1,4 @@
-"""What can a client read about templates? Lists of all, those of a category, and two resources for each template."""
+"""What can a client read about templates? Lists of all, those of a category or that fit, and two for each template."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ VARIABLES = "templates://{name}/variables"
 INFO = "templates://{name}/info"
 CATEGORIES = "templates://categories"
 CATEGORY = "templates://category/{category}"
+SEARCH = "templates://search/{query}"
 
 RESOURCE_TEMPLATES = (
     ResourceTemplate(
@@ -30,6 +31,13 @@ RESOURCE_TEMPLATES = (
         name="category",
         title="Templates of a category",
         description="The registered templates of one category, and the catalogue's, each with whether it is registered",
+        mime_type="application/json",
+    ),
+    ResourceTemplate(
+        uri_template=SEARCH,
+        name="search",
+        title="Templates that fit some words",
+        description="The ten templates that fit some words best, registered or not, each with what of it fits",
         mime_type="application/json",
     ),
     ResourceTemplate(
@@ -51,6 +59,7 @@ RESOURCE_TEMPLATES = (
 
 _OF_ONE = re.compile(r"templates://(?P<name>[^/?#]+)/(?P<what>info|variables)")
 _OF_CATEGORY = re.compile(r"templates://category/(?P<category>[^/?#]+)")
+_OF_SEARCH = re.compile(r"templates://search/(?P<query>[^/?#]+)")
 _DESCRIPTION = 300
 
 
@@ -84,6 +93,7 @@ async def read(dynamo: Dynamo, uri: str) -> TextResourceContents | None:
 
     Raises:
         NotFound: There is no such template or category, and InvalidName likewise.
+        UsageError: A query says nothing.
         DynamoError: It is there and can't be read.
     """
     value: object
@@ -91,12 +101,14 @@ async def read(dynamo: Dynamo, uri: str) -> TextResourceContents | None:
         value = await dynamo.list_templates()
     elif uri == CATEGORIES:
         value = await dynamo.categories()
-    # A template may be called `category`; no category is called `info` or `variables`.
-    elif one := _OF_ONE.fullmatch(uri):
+    # A template may be called `category` or `search`; no category is called `info` or `variables`, a query may be.
+    elif (one := _OF_ONE.fullmatch(uri)) and (one["name"] != "search" or await _is_registered(dynamo, "search")):
         look = dynamo.template_info if one["what"] == "info" else dynamo.get_template_variables
         value = await look(one["name"])
     elif category := _OF_CATEGORY.fullmatch(uri):
         value = await dynamo.category(unquote(category["category"]))
+    elif search := _OF_SEARCH.fullmatch(uri):
+        value = await dynamo.search_templates(unquote(search["query"]))
     else:
         return None
     return TextResourceContents(uri=uri, text=text_of(value), mime_type="application/json")
@@ -129,6 +141,10 @@ async def uris(dynamo: Dynamo, templates: Iterable[str]) -> list[str]:
         groups |= {each.group for each in await dynamo.list_templates() if each.name in names and each.group}
     changed += [INFO.format(name=name) for name in sorted({*names, *groups})]
     return [*changed, *(VARIABLES.format(name=name) for name in names)]
+
+
+async def _is_registered(dynamo: Dynamo, name: str) -> bool:
+    return any(template.name == name for template in await dynamo.list_templates())
 
 
 def _resource(uri: str, name: str, title: str, description: str) -> Resource:

@@ -49,9 +49,10 @@ class Variables(msgspec.Struct, frozen=True):
 
 
 class Entries(msgspec.Struct, frozen=True):
-    """Templates that could be added."""
+    """Templates that could be added; `next_cursor` asks for the next page, and is null on the last."""
 
     entries: tuple[CatalogueEntry, ...]
+    next_cursor: str | None = None
 
 
 class Removed(msgspec.Struct, frozen=True):

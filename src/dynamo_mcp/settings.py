@@ -54,16 +54,8 @@ LEAST: dict[str, int] = {
 NONE = frozenset({"spare_environments"})
 """Settings that may be 0: there are none then."""
 
-PROXIES = (
-    "ALL_PROXY",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "all_proxy",
-    "https_proxy",
-    "http_proxy",
-    "no_proxy",
-)
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+PROXIES = (*_PROXIES, *map(str.lower, _PROXIES))
 CERTIFICATES = ("GIT_SSL_CAINFO", "SSL_CERT_DIR", "SSL_CERT_FILE")
 """Variables that say how the network is reached, and whom to believe there."""
 PASSED_TO_FETCHERS = (
@@ -132,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True):
         submodules: Git repositories may have submodules, which are fetched with them.
         offline: Nothing is fetched: what git repositories had before is used, and packages that are in uv's cache.
         tokens: What private repositories are fetched with; each goes to its own host alone, and is kept nowhere.
+        catalogues: Files and https addresses of further catalogues.
+        catalogue_seconds: Seconds after which what an address gave is fetched again.
     """
 
     home: Path
@@ -178,6 +172,8 @@ class Settings(msgspec.Struct, frozen=True):
     tokens: tuple[Token, ...] = ()
     offline: bool = False
     submodules: bool = False
+    catalogues: tuple[str, ...] = ()
+    catalogue_seconds: float = 86_400.0
 
     @property
     def outputs(self) -> Path:
@@ -233,12 +229,6 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     if wanted == str | None:
         return text
-    if name == "trust":
-        return _parse_trust(text)
-    if name == "hook_interpreter":
-        return _parse_interpreter(text)
-    if name == "trusted":
-        return tuple(map(parse_trusted, text.split()))
     if wanted is bool:
         return parse_switch(name, text)
     if name in _READERS:
@@ -295,11 +285,23 @@ def _parse_interpreter(text: str) -> str:
 
 _READERS: dict[str, Callable[[str], object]] = {
     "abbreviations": lambda text: dict(map(parse_abbreviation, text.split())),
+    "catalogues": lambda text: tuple(dict.fromkeys(map(_parse_catalogue, text.split()))),
     "hook_interpreter": _parse_interpreter,
     "tokens": parse_tokens,
     "trust": _parse_trust,
     "trusted": lambda text: tuple(map(parse_trusted, text.split())),
 }
+
+
+def _parse_catalogue(text: str) -> str:
+    if re.fullmatch(r"https://[^/@\\?#]+/[^\\#]+", text):
+        return text
+    if "://" not in text and text.isprintable():
+        return str(_absolute("catalogues", Path(text)))
+    raise UsageError(
+        f"`{PREFIX}CATALOGUES` holds `{text}`, which is neither a file nor an https address without a user",
+        hint="name files and addresses such as `https://example.org/catalogue.json`, with spaces between them",
+    )
 
 
 def _absolute(name: str, path: Path) -> Path:

@@ -9,8 +9,7 @@ from pathlib import Path
 import anyio.lowlevel
 import msgspec
 
-from dynamo_mcp import sources
-from dynamo_mcp.catalogue import BUNDLED, category_of
+from dynamo_mcp.catalogue import category_of, url
 from dynamo_mcp.configuration import has_pre_prompt
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError
@@ -24,7 +23,7 @@ from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.text import plain
-from dynamo_mcp.types import Confinement, Location, Template, Tier
+from dynamo_mcp.types import Confinement, Template, Tier
 from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo, TrustDropped
 
 NOT_RUN = (
@@ -173,11 +172,6 @@ class Summaries:
 def _may_change(template: Template) -> bool:
     """Tell whether what is told of a template rests on more of the disk than is looked at each time."""
     return template.location.live or bool(template.needs.executables)
-
-
-def url(location: Location) -> str:
-    """Return where a template comes from, as clients read it."""
-    return BUNDLED + Path(location.address).name if location.bundled else sources.display(location)
 
 
 def changed(

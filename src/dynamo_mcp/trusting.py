@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from dynamo_mcp import sources
+from dynamo_mcp.catalogue import url
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import DynamoError, Refused, UsageError
 from dynamo_mcp.progress import Progress
@@ -18,7 +19,7 @@ from dynamo_mcp.scripts import hooks
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.places import is_own, same_place
 from dynamo_mcp.store import Store
-from dynamo_mcp.summaries import tier_of, url
+from dynamo_mcp.summaries import tier_of
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Checkout, Confinement, Location, Template, Trust, Vouched
 from dynamo_mcp.views import TrustInfo

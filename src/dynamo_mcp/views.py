@@ -207,6 +207,46 @@ class Category(msgspec.Struct, frozen=True):
     entries: tuple[CatalogueEntry, ...]
 
 
+class FoundTemplate(msgspec.Struct, frozen=True):
+    """A template that fits what was asked for: a registered one, or one that could be added.
+
+    Attributes:
+        name: What the registered one is called; else what `add_template` takes as `url`.
+        registered: It can be used now; else it is to be added first.
+        score: How well it fits, from 0 to 100; 0 where nothing but filters was asked for.
+        why: What of it fits, a phrase for each word.
+        tool: The MCP tool that creates a project from it, if it is registered.
+        location: Where it comes from.
+        catalogue: The catalogue that it is an entry of, as in an entry; null where it is none.
+    """
+
+    name: str
+    description: str
+    registered: bool
+    score: float
+    why: tuple[str, ...]
+    category: str | None
+    language: str | None
+    tags: tuple[str, ...]
+    location: str
+    directory: str | None = None
+    tool: str | None = None
+    catalogue: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What fits, best first.
+
+    Attributes:
+        more: How many more fit than are told.
+        notes: What else to know, such as that nothing has all of the words, or that a catalogue can't be had.
+    """
+
+    results: tuple[FoundTemplate, ...]
+    more: int = 0
+    notes: tuple[str, ...] = ()
+
+
 class TemplateChange(msgspec.Struct, frozen=True):
     """What an update did; `from_revision` and `to_revision` are digests where there is no commit.
 

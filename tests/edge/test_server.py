@@ -36,6 +36,8 @@ GENERAL = [
     "update_template",
     "remove_template",
     "discover_templates",
+    "search_templates",
+    "recommend_templates",
     "preview_project",
 ]
 CALLS: dict[str, dict[str, Any]] = {
@@ -46,7 +48,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "create_alpha": {"license": "GPL", "tests": False, "owner": {"name": "Bo"}, "_output_dir": "there"},
     "update_template": {"template_name": "alpha", "force": True},
     "remove_template": {"template_name": "beta"},
-    "discover_templates": {},
+    "discover_templates": {"category": "web"},
+    "search_templates": {"query": "web", "tags": ["web"], "limit": 3},
+    "recommend_templates": {"wanted": "a web service"},
     "preview_project": {"template_name": "alpha", "file": "README.md", "diff": True},
 }
 
@@ -376,7 +380,7 @@ async def test_every_item_of_a_list_that_does_not_fit_is_told(era: Era, tmp_path
         '`requirements[4]` can\'t be a list `["x"]`; it is text',
     ]
     assert problems_of(whole)[0]["message"] == "`requirements` can't be text `one`; it is a list, each item text"
-    assert problems_of(none)[0]["message"] == "`all` is not an argument; arguments are none"
+    assert problems_of(none)[0]["message"] == "`all` is not an argument; arguments are `category`, `cursor`"
 
 
 @in_both_eras
@@ -528,6 +532,7 @@ async def test_templates_can_be_read_and_their_names_completed(transport: Transp
         templates = (await client.list_resource_templates()).resource_templates
         assert [template.uri_template for template in templates] == [
             "templates://category/{category}",
+            "templates://search/{query}",
             "templates://{name}/info",
             "templates://{name}/variables",
         ]
@@ -567,6 +572,47 @@ async def test_categories_can_be_read_and_completed(transport: Transport, era: E
         assert completed.completion.values == ["web"]
         with pytest.raises(MCPError, match="Nothing to complete for: name"):
             await client.complete(reference, {"name": "name", "value": ""})
+
+
+@over_every_transport
+@in_both_eras
+async def test_templates_are_searched_by_a_tool_and_by_a_resource(
+    transport: Transport, era: Era, tmp_path: Path
+) -> None:
+    async with join(transport, era, tmp_path) as client:
+        for query in ("a%20web%20service", "info", "variables"):
+            (contents,) = (await client.read_resource(f"templates://search/{query}")).contents
+            found = json.loads(contents.text)  # type: ignore[union-attr]
+            assert [(each["name"], each["registered"], each["why"]) for each in found["results"]] == [
+                ("flask", False, ["because"])
+            ]
+        result = await client.call_tool("search_templates", {"query": "web", "language": "Go"})
+        assert result.structured_content == found
+        with pytest.raises(MCPError, match=r"(?s)has no word.*say what is wanted"):
+            await client.read_resource("templates://search/%20")
+        assert (await client.call_tool("search_templates", {"query": ""})).is_error
+        assert (await client.call_tool("discover_templates", {"category": "none"})).is_error
+
+
+async def test_what_is_searched_for_reaches_the_search(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        await client.call_tool("search_templates", {"query": "a", "category": "web", "language": "Go", "tags": ["t"]})
+        await client.call_tool("recommend_templates", {"wanted": "b c"})
+        await client.read_resource("templates://search/d%2Fe%3F")
+    assert fake.searched == [
+        {"query": "a", "category": "web", "language": "Go", "tags": ("t",), "limit": 10},
+        {"query": "b c"},
+        {"query": "d/e?"},
+    ]
+
+
+async def test_a_template_that_is_called_search_has_its_resources(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    fake.register("search")
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        (contents,) = (await client.read_resource("templates://search/info")).contents
+    assert json.loads(contents.text)["name"] == "search"  # type: ignore[union-attr]
 
 
 @in_both_eras

@@ -17,6 +17,7 @@ from dynamo_mcp.project_views import Project
 from dynamo_mcp.results import PAGE, PAGE_BYTES, created, page
 from dynamo_mcp.server import build
 from dynamo_mcp.template_tools import TemplateTools
+from dynamo_mcp.tools import GENERAL_TOOLS
 from edge.joining import Draft202012Validator, Era, in_both_eras, join
 from fakes import FakeDynamo
 
@@ -156,6 +157,8 @@ async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> 
         "update_template": (False, False, True, True),
         "remove_template": (False, True, False, False),
         "discover_templates": (True, False, True, False),
+        "search_templates": (True, False, True, False),
+        "recommend_templates": (True, False, True, False),
         "preview_project": (True, False, True, False),
         "create_alpha": (False, True, False, False),
         "create_beta": (False, True, False, False),
@@ -181,7 +184,7 @@ class Broken(FakeDynamo):
 
 async def test_a_template_that_broke_hides_no_other_and_says_so_when_it_is_called(tmp_path: Path) -> None:
     async with join("memory", "auto", tmp_path, fake=Broken(tmp_path)) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools][8:] == ["create_alpha"]
+        assert [tool.name for tool in (await client.list_tools()).tools][len(GENERAL_TOOLS) :] == ["create_alpha"]
         assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["create_alpha"]
         result = await client.call_tool("create_beta")
         assert result.is_error
@@ -242,7 +245,7 @@ async def test_a_list_of_tools_is_made_once_as_long_as_no_tool_has_changed(era: 
 
         names, asked = await listed()
         assert asked == 2
-        assert len(names) == len(set(names)) == PAGE + 10
+        assert len(names) == len(set(names)) == PAGE + len(GENERAL_TOOLS) + 2
         assert await listed() == (names, 0)
         fake.register("t000", description="Another", variables=())
         assert await listed() == (names, 2)

@@ -21,7 +21,7 @@ from integration.places import Place
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-SHELL = [ROOT / "README.md", ROOT / "docs" / "shell.md", ROOT / "docs" / "templates.md"]
+SHELL = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("shell", "templates", "catalogues"))]
 HEADING = re.compile(r"^#+ ", re.MULTILINE)
 
 

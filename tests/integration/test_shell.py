@@ -264,6 +264,39 @@ async def test_discover_lists_what_is_not_registered(place: Place) -> None:
     assert "web-service" not in (await place.run("discover"))[0]
 
 
+async def test_search_and_recommend_say_what_fits_and_why_and_what_is_found_can_be_added(place: Place) -> None:
+    said, _ = await place.run("search", "helth", "chek", "service", "--limit", "3")
+    assert said.startswith("web-service ")
+    assert "`helth` is like `health` in its description" in said
+    assert "add one: dynamo-mcp add NAME" in said
+    await place.run("add", "web-service")
+    found = json.loads((await place.run("search", "health", "--json"))[0])
+    assert found["results"][0]["registered"] is True
+    assert "nothing fits" in (await place.run("search", "zzyzxqqq"))[0]
+    best = json.loads((await place.run("recommend", "a", "JSON", "service", "with", "health", "check", "--json"))[0])
+    assert best["results"][0]["name"] == "web-service"
+    assert len(best["results"]) == 5
+    only = json.loads((await place.run("search", "--language", "rust", "--tag", "lambda", "--json"))[0])
+    assert [result["name"] for result in only["results"]] == ["aws-sam-rust"]
+    await place.run("search", code=2)
+    await place.run("search", "x", "--category", "wbe", code=3)
+    games = (await place.run("discover", "--category", "game"))[0]
+    assert games.startswith("lisp-game ")
+
+
+async def test_an_operators_catalogue_is_searched_and_added_from(place: Place, tmp_path: Path) -> None:
+    write_template(tmp_path / "team" / "ours")
+    row = {"name": "ours", "location": "./ours", "description": "What the team makes", "category": "team"}
+    (tmp_path / "team" / "catalogue.json").write_text(json.dumps({"version": 1, "entries": [row]}))
+    place.environment["DYNAMO_MCP_CATALOGUES"] = f"{tmp_path}/team/catalogue.json {tmp_path}/none.json"
+    said, warned = await place.run("search", "team")
+    assert "What the team makes" in said
+    assert "note: a catalogue is left out: " in warned
+    await place.run("add", "ours")
+    (listed,) = json.loads((await place.run("list", "--json"))[0])["templates"]
+    assert (listed["name"], listed["category"], listed["description"]) == ("ours", "team", "What the team makes")
+
+
 async def test_the_program_says_its_version_and_is_also_a_module(place: Place) -> None:
     assert (await place.run("--version"))[0] == f"{__version__}\n"
     with anyio.fail_after(60):

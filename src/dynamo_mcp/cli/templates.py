@@ -1,4 +1,4 @@
-"""add, list, variables, update, remove, discover: which templates are there?"""
+"""add, list, variables, update, remove: which templates are there?"""
 
 from __future__ import annotations
 
@@ -38,14 +38,13 @@ def register(app: typer.Typer) -> None:
     app.command("variables")(variables)
     app.command("update")(update)
     app.command("remove")(remove)
-    app.command("discover")(discover)
 
 
 def add(
     location: Annotated[
         str,
         typer.Argument(
-            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `discover`.",
+            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `search`.",
             show_default=False,
         ),
     ],
@@ -173,19 +172,6 @@ def remove(name: Name, *, json: Json = False) -> None:
         emit({"removed": name, "message": said})
     else:
         say(said)
-
-
-def discover(*, json: Json = False) -> None:
-    """List templates that could be added."""
-    entries = perform(Dynamo.discover_templates, as_json=json)
-    if json:
-        emit({"entries": entries})
-        return
-    for entry in entries:
-        say(f"{entry.name:<32} {entry.description}")
-        where = entry.location + (f" in {entry.directory}" if entry.directory else "")
-        say(f"{'':<32} {entry.category}{f', {entry.language}' if entry.language else ''}; {where}")
-    say("add one: dynamo-mcp add NAME")
 
 
 def parse_trust(word: str | None, what: str = "--trust") -> Trust | None:

@@ -12,6 +12,8 @@ COMMANDS = {
     "update_template": "update NAME",
     "remove_template": "remove NAME",
     "discover_templates": "discover",
+    "search_templates": "search WORDS",
+    "recommend_templates": "recommend SENTENCE",
     "preview_project": "preview NAME",
 }
 FLAGS = {

@@ -1,0 +1,254 @@
+"""Which templates are there to be found, registered or not, and which of them fit?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from dynamo_mcp import catalogue
+from dynamo_mcp.catalogues import Catalogues
+from dynamo_mcp.errors import InvalidLocation, NotFound, UsageError
+from dynamo_mcp.finding import MOST, Finding
+from dynamo_mcp.registry import Registry
+from dynamo_mcp.schema_cache import SchemaCache
+from dynamo_mcp.server import build
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store, open_store
+from dynamo_mcp.types import Location, Template
+from dynamo_mcp.views import Found
+from fakes import FakeDynamo
+
+pytestmark = pytest.mark.anyio
+
+ENTRIES = catalogue.entries()
+
+
+class Opened:
+    """A finding over a home, in which templates are registered by their record alone."""
+
+    def __init__(self, store: Store, tasks: anyio.abc.TaskGroup, root: Path) -> None:
+        self.store, self.tasks, self.root = store, tasks, root
+        self.registry = Registry(store)
+        self.open()
+
+    def open(self, *origins: str, **changes: Any) -> Finding:
+        settings = Settings(home=self.store.home, catalogues=origins, **changes)
+        catalogues = Catalogues(settings, self.store, self.tasks, bundled=ENTRIES)
+        self.finding = Finding(settings, self.registry, SchemaCache(), catalogues=catalogues)
+        return self.finding
+
+    def register(
+        self, name: str, description: str = "Ours", location: Location | None = None, **given: Any
+    ) -> Template:
+        folder = self.root / name
+        folder.mkdir(exist_ok=True)
+        (folder / "cookiecutter.json").write_text(json.dumps(given.pop("asked", {"slug": "x"})))
+        location = location or Location("local", str(folder))
+        template = Template(name, description, location, folder, folder, "0" * 64, "2026-01-01T00:00:00Z", **given)
+        self.registry.save(template)
+        return template
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    async with open_store(tmp_path / "home", lock_seconds=20) as store, anyio.create_task_group() as tasks:
+        yield Opened(store, tasks, tmp_path)
+        tasks.cancel_scope.cancel()
+
+
+def _names(found: Found) -> list[str]:
+    return [result.name for result in found.results]
+
+
+async def test_what_is_registered_and_what_could_be_added_are_found_together(opened: Opened) -> None:
+    opened.register("ours", "A Django site for the team", category="web", tags=("internal",))
+    found = await opened.finding.search("django", limit=MOST)
+    assert {"ours", "django"} <= set(_names(found))
+    ours = next(result for result in found.results if result.name == "ours")
+    theirs = next(result for result in found.results if result.name == "django")
+    assert (ours.registered, ours.tool, ours.catalogue) == (True, "create_ours", None)
+    assert (theirs.registered, theirs.tool, theirs.catalogue) == (False, None, "bundled")
+    assert ours.location == str(opened.root / "ours")
+    assert ours.why == ("`django` is in its description",)
+    assert theirs.score == 100 > ours.score > 0
+    assert found.more == 0
+
+
+async def test_a_registered_template_and_its_entry_are_one(opened: Opened) -> None:
+    entry = next(entry for entry in ENTRIES if entry.name == "flask")
+    opened.register("site", "Whatever", Location("git", entry.location))
+    found = await opened.finding.search("flask sqlalchemy webpack")
+    assert _names(found)[0] == "site"
+    assert "flask" not in _names(found)
+    assert (found.results[0].registered, found.results[0].language, found.results[0].category) == (
+        True,
+        "Python",
+        "web",
+    )
+    assert found.results[0].tags == entry.tags
+
+
+async def test_what_registered_templates_ask_is_searched_also_after_a_live_one_was_edited(opened: Opened) -> None:
+    opened.register(
+        "ours",
+        location=Location("local", str(opened.root / "ours"), live=True),
+        asked={"slug": "x", "colour": "red", "__prompts__": {"colour": "Which paint is it?"}},
+    )
+    assert (await opened.finding.search("paint")).results[0].why == ("`paint` is in its questions",)
+    folder = opened.root / "ours" / "cookiecutter.json"
+    folder.write_text('{"slug": "x", "varnish": "glossy"}')
+    assert _names(await opened.finding.search("varnish")) == ["ours"]
+    assert _names(await opened.finding.search("paint")) == []
+
+
+async def test_a_template_that_is_broken_is_still_found_and_a_removed_one_is_not(opened: Opened) -> None:
+    opened.register("zebra", "Stripes")
+    (opened.root / "zebra" / "cookiecutter.json").write_text("{")
+    assert _names(await opened.finding.search("stripes")) == ["zebra"]
+    opened.registry.delete("zebra")
+    assert _names(await opened.finding.search("stripes")) == []
+
+
+async def test_filters_leave_out_what_does_not_pass(opened: Opened) -> None:
+    finding = opened.finding
+    web = await finding.search("", category="web", limit=MOST)
+    assert _names(web) == [entry.name for entry in ENTRIES if entry.category == "web"]
+    assert {result.score for result in web.results} == {0}
+    rust = await finding.search("", language="rust")
+    assert {result.language for result in rust.results} == {"Rust"}
+    both = await finding.search("", tags=["Docker", "kubernetes"])
+    assert all({"docker", "kubernetes"} <= set(result.tags) for result in both.results)
+    assert both.results
+    assert _names(await finding.search("lambda", language="go", category="cloud", tags=["sam"])) == ["aws-sam-go"]
+    assert (await finding.search("lambda", language="go", category="web")).results == ()
+    assert (await finding.search("", tags=["nobody-has-this"])).results == ()
+
+
+async def test_only_what_has_all_words_is_found_unless_nothing_has(opened: Opened) -> None:
+    all_of_them = await opened.finding.search("django celery docker")
+    assert all(len(result.why) == 3 for result in all_of_them.results)
+    assert all_of_them.notes == ()
+    some = await opened.finding.search("django submarine volcano")
+    assert some.notes == ("nothing has all 3 words: these have 1 of them",)
+    assert "django" in _names(some)
+
+
+async def test_so_many_are_told_as_are_asked_for_and_how_many_more_there_are(opened: Opened) -> None:
+    few, many = await opened.finding.search("python", limit=3), await opened.finding.search("python", limit=MOST)
+    assert len(few.results) == 3
+    assert few.results == many.results[:3]
+    assert few.more == len(many.results) + many.more - 3
+    for limit in (0, -1, MOST + 1):
+        with pytest.raises(UsageError, match=f"`limit` is {limit}"):
+            await opened.finding.search("python", limit=limit)
+
+
+async def test_what_can_not_be_asked_is_told_with_what_can(opened: Opened) -> None:
+    with pytest.raises(NotFound) as category:
+        await opened.finding.search("x", category="wbe")
+    assert category.value.hint == "did you mean `web`?"
+    with pytest.raises(NotFound) as language:
+        await opened.finding.search("x", language="Pyhton")
+    assert language.value.hint == "did you mean `Python`?"
+    with pytest.raises(NotFound) as far:
+        await opened.finding.search("x", language="x" * 1000)
+    assert "`Rust`" in far.value.hint
+    assert len(far.value.message) < 200
+    with pytest.raises(NotFound):
+        await opened.finding.discover("nothing")
+    for query in ("", " ", "?!"):
+        with pytest.raises(UsageError, match="no word"):
+            await opened.finding.search(query)
+        with pytest.raises(UsageError, match="no word"):
+            await opened.finding.recommend(query)
+
+
+async def test_five_are_recommended_with_why_and_none_where_nothing_fits(opened: Opened) -> None:
+    opened.register("ours", "A web service in Django, with payments", category="web")
+    found = await opened.finding.recommend("we would like a Django web service that takes payments by card")
+    assert len(found.results) == 5
+    assert found.results[0].name == "ours"
+    assert all(result.why and result.score > 0 for result in found.results)
+    assert [result.score for result in found.results] == sorted((r.score for r in found.results), reverse=True)
+    nothing = await opened.finding.recommend("zzyzxqqq")
+    assert nothing == Found((), notes=("nothing fits; say it in other words",))
+
+
+async def test_entries_are_discovered_by_category_and_those_of_an_operator_too(opened: Opened, tmp_path: Path) -> None:
+    row = {"name": "team-web", "location": "./web", "description": "The team's", "category": "web", "language": "Go"}
+    (tmp_path / "own.json").write_text(
+        json.dumps({"version": 1, "entries": [row, row | {"name": "b", "category": "b"}]})
+    )
+    finding = opened.open(str(tmp_path / "own.json"), source_roots=(tmp_path,))
+    assert "team-web" in [entry.name for entry in await finding.discover("web")]
+    assert [entry.name for entry in await finding.discover("b")] == ["b"]
+    assert len(await finding.discover()) == len(ENTRIES) + 2
+    assert ("b", 0, 1) in [(each.name, each.registered, each.available) for each in await finding.categories()]
+    assert [entry.name for entry in (await finding.category("b", ())).entries] == ["b"]
+    (found,) = (await finding.search("team-web")).results
+    assert (found.catalogue, found.location) == (str(tmp_path / "own.json"), str(tmp_path / "web"))
+    (tmp_path / "web").mkdir()
+    entry, location, settings = await finding.locate("team-web", revision=None, directory=None, live=False)
+    assert entry is not None
+    assert (location.kind, location.address, settings.person) == ("local", str(tmp_path / "web"), False)
+
+
+async def test_a_place_that_a_stranger_names_is_no_persons_word(opened: Opened) -> None:
+    finding = opened.open("https://example.org/catalogue.json", person=True, catalogue_seconds=1e9)
+    name = hashlib.sha256(b"https://example.org/catalogue.json").hexdigest()[:32]
+    kept = opened.store.home / "catalogues" / f"{name}.json"
+    kept.parent.mkdir()
+    row = {"name": "far", "location": "https://10.0.0.1/x", "description": "Far", "category": "web"}
+    kept.write_text(json.dumps({"version": 1, "entries": [row, row | {"name": "b", "location": "gh:a/b"}]}))
+    for name in ("far", "b"):
+        entry, location, settings = await finding.locate(name, revision=None, directory=None, live=False)
+        assert entry is not None
+        assert location.kind == "git"
+        assert not settings.person
+    with pytest.raises(InvalidLocation):
+        await finding.locate("far", revision="refs/pull/1/head", directory=None, live=False)
+    _, _, settings = await finding.locate("https://10.0.0.1/x", revision=None, directory=None, live=False)
+    assert settings.person
+
+
+class Searching(FakeDynamo):
+    """What a server is built over, whose searches are real."""
+
+    def __init__(self, root: Path, finding: Finding) -> None:
+        super().__init__(root)
+        self._finding = finding
+
+    async def search_templates(self, query: str, **filters: Any) -> Found:
+        return await self._finding.search(query, **filters)
+
+
+async def test_with_two_hundred_templates_a_search_is_answered_within_three_times_as_long_as_with_ten(
+    opened: Opened,
+) -> None:
+    async def seconds(client: Client) -> float:
+        times = []
+        for _ in range(25):
+            begun = time.perf_counter()
+            result = await client.call_tool("search_templates", {"query": "django rest postgress"})
+            times.append(time.perf_counter() - begun)
+            assert not result.is_error
+        return min(times)  # what else the machine does makes it no faster
+
+    asked = {f"question_{number}": f"answer {number}" for number in range(10)}
+    async with Client(build(Searching(opened.root, opened.finding).dynamo)) as client:
+        for number in range(10):
+            opened.register(f"team-{number}", f"The service number {number} of the team", asked=asked)
+        few = await seconds(client)
+        for number in range(10, 200):
+            opened.register(f"team-{number}", f"The service number {number} of the team", asked=asked)
+        many = await seconds(client)
+    assert many < 3 * few, (few, many)
+    assert (await opened.finding.search("service team")).more == 190
