@@ -156,3 +156,14 @@ class TestTargets:
                 await waits.wait()
                 record.write_bytes(record.read_bytes())
         assert record.exists()
+
+
+async def test_what_an_address_gave_long_ago_goes_and_what_is_not_ours_stays(store: Store) -> None:
+    month = 31 * 24 * HOUR
+    old = _aged(store.home / "catalogues" / f"{'a' * 32}.json", month)
+    young = _aged(store.home / "catalogues" / f"{'b' * 32}.json", 29 * 24 * HOUR)
+    other = _aged(store.home / "catalogues" / "mine.json", month)
+    await _forget(store)
+    assert not old.exists()
+    assert young.exists()
+    assert other.exists()

@@ -124,22 +124,20 @@ class Catalogues:
         kept, age = await self._kept(path, origin)
         if kept is not None and 0 <= age < self._settings.catalogue_seconds:
             return kept, None
-        if kept is not None and self._settings.serves:
+        if self._settings.serves and (kept is not None or origin in self._failed):
+            # Whoever asks a server has what there is, or that there is nothing, and need not wait for a host.
             if origin not in self._refreshing and self._may_ask(origin):
                 self._refreshing.add(origin)
                 background.start(self._tasks, f"fetching the catalogue `{origin}`", self._refresh, origin, path)
-            return kept, self._old(origin, age)
+            return self._told(origin, kept, age)
         async with self._locks[origin]:
-            again, age = await self._kept(path, origin)  # whoever waited finds what another has fetched
-            if again is not None and 0 <= age < self._settings.catalogue_seconds:
-                return again, None
+            kept, age = await self._kept(path, origin)  # whoever waited finds what another has fetched
+            if kept is not None and 0 <= age < self._settings.catalogue_seconds:
+                return kept, None
             if self._may_ask(origin):
                 await self._refresh(origin, path)
-                again, age = await self._kept(path, origin)
-        if again is None:
-            _, why = self._failed.get(origin, (0.0, f"`{origin}` can't be had"))
-            return (), plain(f"a catalogue is left out: {why}", _SHOWN)
-        return again, self._old(origin, age)
+                kept, age = await self._kept(path, origin)
+        return self._told(origin, kept, age)
 
     async def _kept(self, path: Path, origin: str) -> tuple[_Entries | None, float]:
         """Return what an address gave and is kept, if that can be used, and how many seconds ago that was."""
@@ -150,21 +148,27 @@ class Catalogues:
             return None, 0.0
 
     def _may_ask(self, origin: str) -> bool:
-        failed, _ = self._failed.get(origin, (-AGAIN_SECONDS, ""))
-        return anyio.current_time() - failed >= AGAIN_SECONDS or origin not in self._failed
+        failed = self._failed.get(origin)
+        return failed is None or anyio.current_time() - failed[0] >= AGAIN_SECONDS
 
-    def _old(self, origin: str, age: float) -> str | None:
-        """Say that what is kept is old, if it could not be had again."""
-        if origin not in self._failed:
-            return None
+    def _told(self, origin: str, kept: _Entries | None, age: float) -> tuple[_Entries, str | None]:
+        """Return what there is of a catalogue that could not be had, or is not yet there anew, and what to say."""
+        failed = self._failed.get(origin)
+        if kept is None:
+            return (), plain(f"a catalogue is left out: {failed[1] if failed else f'`{origin}` is empty'}", _SHOWN)
+        if failed is None:
+            return kept, None
         on = dt.datetime.fromtimestamp(time.time() - age, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-        return plain(f"what a catalogue held on {on} is told: {self._failed[origin][1]}", _SHOWN)
+        return kept, plain(f"what a catalogue held on {on} is told: {failed[1]}", _SHOWN)
 
     async def _refresh(self, origin: str, path: Path) -> None:
         try:
             await self._fetch(origin, path)
         except DynamoError as error:
             self._failed[origin] = anyio.current_time(), error.message
+        except OSError as error:
+            said = f"`{origin}` can't be kept: {error.strerror or error}"
+            self._failed[origin] = anyio.current_time(), said
         else:
             self._failed.pop(origin, None)
         finally:

@@ -1,4 +1,4 @@
-"""Which small files of the home has nobody any use for? Locks that nobody holds, and notes on what is gone."""
+"""Which small files of the home has nobody any use for? Free locks, notes on what is gone, catalogues of long ago."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dynamo_mcp.targets import pointless
 AT_A_TIME = 200
 """Files that one thread looks at before others have their turn."""
 _LOCK = re.compile(r".+\.lock")
+_CATALOGUE = re.compile(r"[0-9a-f]{32}\.json")
 _RECORD = re.compile(r"[0-9a-f]{64}\.json")
 
 
@@ -39,6 +40,8 @@ async def forget(store: Store, *, recent: float, old: float) -> None:
         await anyio.to_thread.run_sync(_forget_locks, entries)
     for entries in await _pieces(partial(listed, home / "released", re.compile(r".+"), folders=False), recent):
         await anyio.to_thread.run_sync(_forget_released, home, entries)
+    for entries in await _pieces(partial(listed, home / "catalogues", _CATALOGUE, folders=False), min(recent, old)):
+        await anyio.to_thread.run_sync(_unlink, entries)
     for entries in await _pieces(partial(listed, home / "targets", _RECORD, folders=False), recent):
         # A network's disk may never answer, and no lock is held meanwhile.
         gone = await anyio.to_thread.run_sync(_pointless, entries, old, abandon_on_cancel=True)
@@ -53,6 +56,12 @@ async def forget(store: Store, *, recent: float, old: float) -> None:
 async def _pieces(look: partial[list[Entry]], recent: float) -> list[list[Entry]]:
     entries = [entry for entry in await anyio.to_thread.run_sync(look) if entry.used < recent]
     return [entries[start : start + AT_A_TIME] for start in range(0, len(entries), AT_A_TIME)]
+
+
+def _unlink(entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            entry.path.unlink()
 
 
 def _forget_locks(entries: Iterable[Entry]) -> None:

@@ -86,6 +86,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 if settings.serves:
                     background.start(tasks, "warming", warm, parts.registry, parts.environments, confining, renderers)
                     background.start(tasks, "reclaiming", parts.reclaiming.watch)
+                    background.start(tasks, "reading catalogues", catalogues.known)
                 yield parts
             except Exception as error:  # noqa: BLE001 - kept out of the task group, which would wrap it, and raised below
                 failure = error

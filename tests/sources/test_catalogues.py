@@ -185,6 +185,35 @@ async def test_a_server_gives_what_is_old_at_once_and_fetches_meanwhile(opened: 
             await anyio.sleep(0.01)
 
 
+async def test_a_server_keeps_nobody_waiting_again_for_what_could_not_be_had(
+    opened: Opened, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, origin = server.folder / "catalogue.json", f"{server.url}/dumb/catalogue.json"
+    opened.open(origin, serves=True)
+    assert "the host answers 404" in (await opened.look())[1][0]
+    path.write_text(_content("far"))
+    asked = len(server.paths)
+    assert "the host answers 404" in (await opened.look())[1][0]
+    assert len(server.paths) == asked
+    monkeypatch.setattr(catalogues, "AGAIN_SECONDS", 0.0)
+    assert (await opened.look())[0] == []
+    with anyio.fail_after(30):
+        while await opened.look() != (["far"], ()):  # noqa: ASYNC110 - nobody else tells when it is there
+            await anyio.sleep(0.01)
+
+
+async def test_a_home_that_takes_no_file_is_told_and_hinders_nothing(
+    opened: Opened, server: Server, store: Store, tmp_path: Path
+) -> None:
+    (server.folder / "catalogue.json").write_text(_content("far"))
+    (tmp_path / "own.json").write_text(_content("one"))
+    (store.home / "catalogues").write_text("in the way")
+    opened.open(f"{server.url}/dumb/catalogue.json", str(tmp_path / "own.json"))
+    names, (note,) = await opened.look()
+    assert names == ["one"]
+    assert "can't be kept" in note
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
