@@ -386,6 +386,52 @@ async def test_an_update_tells_which_variables_came_went_and_changed(home: Home)
     assert (home.outputs / "made" / "README.md").read_text() == "2"
 
 
+async def test_an_update_tells_how_variables_hooks_and_requirements_differ(home: Home) -> None:
+    before = {"slug": "made", "other": "a", "pick": ["x", "y"], "flag": "text", "gone": "1"}
+    after = {"slug": "made", "other": "b", "pick": ["x", "z"], "flag": True}
+    folder = write_template(home.templates / "one", configuration=before, pre_gen_project="1", post_gen_project="1")
+    async with home.open() as dynamo:
+        await dynamo.add_template(repository(folder), name="one")
+        (folder / "hooks" / "pre_gen_project.py").unlink()
+        write_template(folder, {"hooks/beside.py": ""}, configuration=after, post_gen_project="2")
+        commit(folder)
+        change = await dynamo.update_template("one")
+        again = await dynamo.update_template("one", force=True)
+    assert [(each.name, each.differs) for each in change.variable_changes] == [
+        ("other", ("default",)),
+        ("pick", ("choices",)),
+        ("flag", ("default", "choices", "type")),
+    ]
+    other, pick, flag = change.variable_changes
+    assert (other.before.default, other.after.default) == ("a", "b")
+    assert (pick.before.choices, pick.after.choices) == (("x", "y"), ("x", "z"))
+    assert (flag.before.type, flag.after.type) == ("string", "boolean")
+    assert change.hooks_added == ("beside.py",)
+    assert change.hooks_removed == ("pre_gen_project.py",)
+    assert change.hooks_changed == ("post_gen_project.py",)
+    assert (change.requirements_added, change.requirements_removed) == ((), ())
+    assert (again.variable_changes, again.hooks_added, again.hooks_removed, again.hooks_changed) == ((), (), (), ())
+
+
+async def test_several_revisions_of_one_template_are_registered_under_different_names(home: Home) -> None:
+    folder = write_template(home.templates / "one", {f"{SLUG}/version": "1"})
+    async with home.open() as dynamo:
+        address = repository(folder)
+        first = await dynamo.add_template(address, name="first")
+        assert first.revision is not None
+        write_template(folder, {f"{SLUG}/version": "2"})
+        commit(folder)
+        await dynamo.add_template(address, name="newest")
+        await dynamo.add_template(address, name="pinned", checkout=first.revision)
+        for name in ("first", "newest", "pinned"):
+            await dynamo.create_project(name, str(home.outputs), {"slug": name})
+        assert not (await dynamo.update_template("pinned")).changed
+        await dynamo.update_template("first")
+        await dynamo.create_project("first", str(home.outputs), {"slug": "updated"})
+    made = {name: (home.outputs / name / "version").read_text() for name in home.made}
+    assert made == {"first": "1", "newest": "2", "pinned": "1", "updated": "2"}
+
+
 async def test_an_update_of_a_live_template_tells_what_changed(home: Home) -> None:
     folder = write_template(home.templates / "one", configuration={"slug": "made", "old": "1"})
     async with home.open() as dynamo:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp import scripts, sources, warming
+from dynamo_mcp import changes, scripts, sources, warming
 from dynamo_mcp.errors import TemplateBroken, UsageError
 from dynamo_mcp.news import News
 from dynamo_mcp.parts import Parts, open_parts
@@ -28,7 +28,6 @@ from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.summaries import changed
 from dynamo_mcp.text import plain
 from dynamo_mcp.turns import Wanted
 from dynamo_mcp.types import Confinement, IfExists, Template, Trust
@@ -213,8 +212,9 @@ class Dynamo:
         await progress.begin("resolve", f"resolving `{template_name}`")
         if self._parts.registry.group(template_name):
             return await self._parts.groups.update(template_name, progress, force=force)
-        old, new = await self._parts.updates.update(template_name, progress, force=force)
-        return changed(old, new, await self.template_info(template_name), await dropped([(old, new)]))
+        old, new, told = await self._parts.updates.update(template_name, progress, force=force)
+        info = await self.template_info(template_name)
+        return changes.change([old], info, told, trust_dropped=await dropped([(old, new)]))
 
     async def trust(self, template_name: str) -> tuple[TrustInfo, ...]:
         """Tell how much of a template may run, or of each of a repository's; raises TemplateNotFound."""

@@ -11,6 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import catalogue, sources
+from dynamo_mcp.changes import change, difference, look, look_back, together
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError, InvalidTemplate
@@ -23,7 +24,7 @@ from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.store import Store
-from dynamo_mcp.summaries import Summaries, changed_together
+from dynamo_mcp.summaries import Summaries
 from dynamo_mcp.text import plain
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.types import Confinement, Group, Template, Trust
@@ -121,6 +122,7 @@ class Groups:
                     await renewed(known[new.name], new, own) if new.name in known else new for new in templates
                 ]
                 changed = any(template.digest != repository.digest for template in old)
+                before = {template.name: await look_back(template, self._schemas) for template in old}
                 async with self._registration.using(repository), AsyncExitStack() as claims:
                     for new in fresh:
                         await claims.enter_async_context(self._registry.claim(new))
@@ -134,10 +136,21 @@ class Groups:
                     await self._registration.release(repository)
                 raise
             replaced = [template for template in old if any(template.name == new.name for new in registered)]
+            told = [
+                (new.name, difference(known[new.name], new, before[new.name], await look(new, self._schemas)))
+                for new in registered
+                if new.name in known
+            ]
             await self._forget(vanished, replaced)
         whole = self._whole(repository, found, registered, failures, confinement)
-        ended = await dropped((known[new.name], new) for new in registered if new.name in known)
-        return changed_together(whole, old, registered, vanished, ended)
+        return change(
+            old,
+            whole,
+            together(told),
+            templates_added=tuple(new.name for new in registered if new.name not in known),
+            templates_removed=tuple(template.name for template in vanished),
+            trust_dropped=await dropped((known[new.name], new) for new in registered if new.name in known),
+        )
 
     async def info(self, name: str, members: tuple[Template, ...]) -> TemplateInfo:
         """Describe a repository as a whole, with those of its templates that are registered."""

@@ -24,7 +24,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.places import is_among
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Confinement, Template, Tier
-from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateChange, TemplateInfo, TrustDropped
+from dynamo_mcp.views import TOOL_PREFIX, ChildInfo, TemplateInfo
 
 NOT_RUN = (
     "its `pre_prompt` hook has not run, since trust or this machine did not allow it: what it asks is what its "
@@ -172,52 +172,6 @@ class Summaries:
 def _may_change(template: Template) -> bool:
     """Tell whether what is told of a template rests on more of the disk than is looked at each time."""
     return template.location.live or bool(template.needs.executables)
-
-
-def changed(
-    old: Template, new: Template, info: TemplateInfo, trust_dropped: tuple[TrustDropped, ...]
-) -> TemplateChange:
-    """Tell what an update did."""
-    before, after = old.asked, new.asked
-    return TemplateChange(
-        info,
-        old.digest != new.digest,
-        from_revision=old.revision or old.digest,
-        to_revision=new.revision or new.digest,
-        variables_added=tuple(name for name in after if name not in before),
-        variables_removed=tuple(name for name in before if name not in after),
-        variables_changed=tuple(name for name in after if name in before and after[name] != before[name]),
-        trust_dropped=trust_dropped,
-    )
-
-
-def changed_together(
-    whole: TemplateInfo,
-    old: tuple[Template, ...],
-    registered: tuple[Template, ...],
-    vanished: list[Template],
-    trust_dropped: tuple[TrustDropped, ...],
-) -> TemplateChange:
-    """Tell what an update of a repository of several templates did."""
-    before = {template.name: template for template in old}
-    pairs = [(before[new.name], new) for new in registered if new.name in before]
-    return TemplateChange(
-        whole,
-        any(template.digest != whole.digest for template in old),
-        from_revision=old[0].revision or old[0].digest,
-        to_revision=whole.revision or whole.digest or "",
-        variables_added=tuple(f"{b.name}: {name}" for a, b in pairs for name in b.asked if name not in a.asked),
-        variables_removed=tuple(f"{b.name}: {name}" for a, b in pairs for name in a.asked if name not in b.asked),
-        variables_changed=tuple(
-            f"{b.name}: {name}"
-            for a, b in pairs
-            for name in b.asked
-            if name in a.asked and a.asked[name] != b.asked[name]
-        ),
-        templates_added=tuple(new.name for new in registered if new.name not in before),
-        templates_removed=tuple(template.name for template in vanished),
-        trust_dropped=trust_dropped,
-    )
 
 
 def _notes(template: Template) -> tuple[str, ...]:

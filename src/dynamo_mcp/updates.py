@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dynamo_mcp import catalogue, sources
+from dynamo_mcp.changes import Difference, difference, look, look_back
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
@@ -38,8 +39,11 @@ class Updates:
         self._environments = environments
         self._registration = registration
 
-    async def update(self, name: str, progress: Progress, *, force: bool) -> tuple[Template, Template]:
-        """Fetch a template again and use what came; returns it as it was, and as it is.
+    async def update(self, name: str, progress: Progress, *, force: bool) -> tuple[Template, Template, Difference]:
+        """Fetch a template again and use what came.
+
+        Returns:
+            The template as it was, as it is, and what is different.
 
         Raises:
             TemplateNotFound: It is not registered; the others are those of fetching and registering it.
@@ -53,7 +57,9 @@ class Updates:
             new = await renewed(old, new, self._settings.trusted)
             if force:
                 await self._environments.rebuild(old.name, installed(old, old.trust))
+            before = await look_back(old, self._schemas)
             new = await self._registration.complete(new, progress, prepare=moved or force)
             self._schemas.forget(old)
+            told = difference(old, new, before, await look(new, self._schemas))
             await self._registration.release(old)
-        return old, new
+        return old, new, told

@@ -247,12 +247,32 @@ class Found(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class VariableChange(msgspec.Struct, frozen=True):
+    """What an update changed of one question.
+
+    Attributes:
+        differs: Which of `default`, `choices`, `type`, `description` and `labels` do.
+        before: As it was asked.
+        after: As it is asked now.
+    """
+
+    name: str
+    differs: tuple[str, ...]
+    before: VariableInfo
+    after: VariableInfo
+
+
 class TemplateChange(msgspec.Struct, frozen=True):
     """What an update did; `from_revision` and `to_revision` are digests where there is no commit.
 
-    Of a repository that holds several templates, each variable is named as `template: variable`.
+    Of a repository that holds several templates, each variable is named as `template: variable`, and so are hooks and
+    requirements.
 
     Attributes:
+        variables_changed: The names of variables that are asked otherwise now.
+        variable_changes: How, of each; of a live folder, which is edited in place, that is not known.
+        hooks_added: Files in the folder of hooks; of a live folder it is not known which are new, or others.
+        requirements_added: Packages that are installed for it now; another version of one is removed and added.
         templates_added: Templates that it holds now and did not before.
         templates_removed: Templates that it holds no more, which were removed.
         trust_dropped: Raised trust and grants that ended with it, and how a person gives them again.
@@ -265,6 +285,12 @@ class TemplateChange(msgspec.Struct, frozen=True):
     variables_added: tuple[str, ...] = ()
     variables_removed: tuple[str, ...] = ()
     variables_changed: tuple[str, ...] = ()
+    variable_changes: tuple[VariableChange, ...] = ()
+    hooks_added: tuple[str, ...] = ()
+    hooks_removed: tuple[str, ...] = ()
+    hooks_changed: tuple[str, ...] = ()
+    requirements_added: tuple[str, ...] = ()
+    requirements_removed: tuple[str, ...] = ()
     templates_added: tuple[str, ...] = ()
     templates_removed: tuple[str, ...] = ()
     trust_dropped: tuple[TrustDropped, ...] = ()

@@ -13,8 +13,12 @@ from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.sandbox.grants import NETWORK, command
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Needs, Trust
 from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
+
+SHOWN = 80
+"""Characters of a value that are shown."""
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
 Trusted = Annotated[
@@ -220,11 +224,20 @@ def _say_change(name: str, change: TemplateChange) -> None:
         ("variables added", change.variables_added),
         ("variables removed", change.variables_removed),
         ("variables changed", change.variables_changed),
+        ("hooks added", change.hooks_added),
+        ("hooks removed", change.hooks_removed),
+        ("hooks changed", change.hooks_changed),
+        ("requirements added", change.requirements_added),
+        ("requirements removed", change.requirements_removed),
         ("templates added", change.templates_added),
         ("templates removed", change.templates_removed),
     ):
         if names:
             say(f"  {word}: {', '.join(names)}")
+    for each in change.variable_changes:
+        for field in each.differs:
+            was, now = (_shown(getattr(question, field)) for question in (each.before, each.after))
+            say(f"    {each.name}: {field} {was} -> {now}")
     for ended in change.trust_dropped:
         had = ", ".join([f"trust {ended.trust}", *ended.grants])
         say(f"  {ended.template} had {had}, and is contained without grants now; changed: {', '.join(ended.changed)}")
@@ -233,6 +246,12 @@ def _say_change(name: str, change: TemplateChange) -> None:
         if child.problem:
             say(f"  {child.name} can't be used as it is there: {child.problem}")
     _say_notes(change.template)
+
+
+def _shown(value: object) -> str:
+    """Return what a variable had or has, cut off where it is long."""
+    text = ", ".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
+    return plain(text, SHOWN) or "nothing"
 
 
 def _say_children(repository: TemplateInfo, refused: tuple[str, ...]) -> None:
