@@ -22,7 +22,7 @@ COMMANDS = {
     "add": "templates",
     "list": "templates",
     "variables": "templates",
-    "update": "templates",
+    "update": "updates",
     "remove": "templates",
     "discover": "finding",
     "search": "finding",

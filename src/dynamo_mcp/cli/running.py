@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -107,11 +108,7 @@ def conclude(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> Result:
     except DynamoError as error:
         fail(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the edge: a person gets words, whatever it is
-        causes: BaseException = error
-        while isinstance(causes, BaseExceptionGroup):
-            causes = causes.exceptions[0]
-        said = f"{type(causes).__name__}: {causes}"
-        fail(Failed(f"A fault of dynamo-mcp itself: {said}", hint="report it, with the command"), as_json=as_json)
+        fail(fault(error), as_json=as_json)
     except KeyboardInterrupt:
         warn("interrupted; nothing was left behind")
         raise SystemExit(INTERRUPTED) from None
@@ -148,12 +145,30 @@ async def _until_signal(work: Callable[[], Awaitable[Result]]) -> Result:
 def fail(error: DynamoError, *, as_json: bool = False) -> NoReturn:
     """Say what was wrong and end the process."""
     if as_json:
-        kind = type(error).__name__
-        said = {"kind": kind, "message": error.message, "hint": typed(error.hint), "problems": error.problems}
-        emit({"error": said})
+        emit({"error": told(error)})
     else:
-        warn(f"error: {error.message}\n\nhint: {typed(error.hint)}")
+        say_error(error)
     raise SystemExit(error.exit_code) from None
+
+
+def told(error: DynamoError) -> dict[str, object]:
+    """Return what was wrong, for JSON."""
+    kind = type(error).__name__
+    return {"kind": kind, "message": error.message, "hint": typed(error.hint), "problems": error.problems}
+
+
+def say_error(error: DynamoError, name: str | None = None) -> None:
+    """Say what was wrong, and with which of many, where it was one of them."""
+    warn(f"error: {f'{name}: ' if name else ''}{error.message}\n\nhint: {typed(error.hint)}")
+
+
+def fault(error: Exception) -> Failed:
+    """Return the error for what should not have happened."""
+    causes: BaseException = error
+    while isinstance(causes, BaseExceptionGroup):
+        causes = causes.exceptions[0]
+    said = f"{type(causes).__name__}: {causes}"
+    return Failed(f"A fault of dynamo-mcp itself: {said}", hint="report it, with the command")
 
 
 def emit(value: object) -> None:
@@ -184,14 +199,26 @@ def warn(text: str) -> None:
 @contextmanager
 def bar(title: str) -> Iterator[Sink]:
     """Show a progress bar on standard error, where that is a terminal; yields what moves it."""
+    with bars([title]) as ((sink, _),):
+        yield sink
+
+
+@contextmanager
+def bars(titles: Sequence[str]) -> Iterator[list[tuple[Sink, Callable[[], None]]]]:
+    """Show a progress bar for each of many, from its first step until it is done.
+
+    Yields:
+        For each, what moves its bar, and what says that it is done.
+    """
     if not sys.stderr.isatty():
-        yield ignore
+        yield [(ignore, lambda: None) for _ in titles]
         return
     from rich.console import Console  # noqa: PLC0415 - only a person at a terminal waits for it
     from rich.progress import (  # noqa: PLC0415 - likewise
         BarColumn,
         Progress,
         SpinnerColumn,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -199,11 +226,14 @@ def bar(title: str) -> Iterator[Sink]:
     columns = (SpinnerColumn(), TextColumn("{task.fields[title]}"), BarColumn(), TextColumn("{task.description}"))
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as shown:
-        task = shown.add_task("", title=title, total=None)
 
-        async def move(step: Step) -> None:
-            # A terminal's escape codes can't come through: `plain` text and square brackets are shown as they are.
-            message = step.message.replace("[", "\\[")[:80]
-            shown.update(task, completed=step.position, total=step.total, description=message)
+        def moving(task: TaskID) -> Sink:
+            async def move(step: Step) -> None:
+                # A terminal's escape codes can't come through: `plain` text and square brackets are shown as they are.
+                message = step.message.replace("[", "\\[")[:80]
+                shown.update(task, completed=step.position, total=step.total, description=message, visible=True)
 
-        yield move
+            return move
+
+        tasks = [shown.add_task("", title=title, total=None, visible=len(titles) == 1) for title in titles]
+        yield [(moving(task), partial(shown.update, task, visible=False)) for task in tasks]

@@ -1,24 +1,23 @@
-"""add, list, variables, update, remove: which templates are there?"""
+"""add, list, variables, remove: which templates are there?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeAlias
 
 import typer
 
+from dynamo_mcp.cli import many
 from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
-from dynamo_mcp.cli.running import Json, bar, emit, perform, say
+from dynamo_mcp.cli.running import Json, bar, emit, fail, perform, say
 from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.progress import Sink
 from dynamo_mcp.sandbox.grants import NETWORK, command
-from dynamo_mcp.text import plain
 from dynamo_mcp.types import Needs, Trust
-from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
-
-SHOWN = 80
-"""Characters of a value that are shown."""
+from dynamo_mcp.views import TemplateInfo, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
 Trusted = Annotated[
@@ -35,20 +34,24 @@ Granted = Annotated[
 ]
 
 
+_Added: TypeAlias = tuple[TemplateInfo, tuple[str, ...]]
+"""What was added, and why no project is created from it, where none is."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("add")(add)
     app.command("list")(list_templates)
     app.command("variables")(variables)
-    app.command("update")(update)
     app.command("remove")(remove)
 
 
 def add(
-    location: Annotated[
-        str,
+    locations: Annotated[
+        list[str],
         typer.Argument(
-            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `search`.",
+            metavar="LOCATION...",
+            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `search`; or several.",
             show_default=False,
         ),
     ],
@@ -63,35 +66,49 @@ def add(
     grant: Granted = None,
     json: Json = False,
 ) -> None:
-    """Register a template and make its environment."""
+    """Register templates and make their environments; several at once."""
 
-    async def operation(dynamo: Dynamo) -> tuple[TemplateInfo, tuple[str, ...]]:
-        with bar(f"add {location}") as sink:
-            added = await dynamo.add_template(
-                location,
-                name=name,
-                description=description,
-                checkout=checkout,
-                directory=directory,
-                live=live,
-                requirements=tuple(requirement or ()),
-                trust=parse_trust(trust),
-                grants=tuple(grant or ()),
-                sink=sink,
-            )
+    async def one(dynamo: Dynamo, location: str, sink: Sink) -> _Added:
+        added = await dynamo.add_template(
+            location,
+            name=name,
+            description=description,
+            checkout=checkout,
+            directory=directory,
+            live=live,
+            requirements=tuple(requirement or ()),
+            trust=parse_trust(trust),
+            grants=tuple(grant or ()),
+            sink=sink,
+        )
         return added, () if json else await _refusals(dynamo, added)
 
-    template, refused = perform(operation, as_json=json)
-    if json:
-        emit(template)
+    async def single(dynamo: Dynamo) -> _Added:
+        with bar(f"add {locations[0]}") as sink:
+            return await one(dynamo, locations[0], sink)
+
+    if len(locations) == 1:
+        template, refused = perform(single, as_json=json)
+        if json:
+            emit(template)
+        else:
+            _say_added(template, refused)
         return
+    flags = {"--name": name, "--description": description, "--checkout": checkout, "--directory": directory}
+    if given := [flag for flag, value in flags.items() if value is not None]:
+        fail(UsageError(f"`{given[0]}` is of one template", hint="add that one by itself"), as_json=json)
+    outcomes = perform(lambda dynamo: many.each("add", locations, partial(one, dynamo)), as_json=json)
+    many.conclude(outcomes, lambda _, added: _say_added(*added), as_json=json, of=lambda added: added[0])
+
+
+def _say_added(template: TemplateInfo, refused: tuple[str, ...]) -> None:
     if template.children:
         _say_children(template, refused)
         return
     say(f"added {template.name} from {template.url}")
     _say_variables(template.variables_cache or ())
-    _say_notes(template)
-    _say_needs(template)
+    say_notes(template)
+    say_needs(template)
     _say_next(template.name, refused)
 
 
@@ -121,7 +138,7 @@ def list_templates(*, json: Json = False) -> None:
         say(f"{template.name:<24} {template.description}{state}")
         where = template.url + (f" in {template.directory}" if template.directory else "")
         say(f"{'':<24} {where}{f' at {template.revision[:12]}' if template.revision else ''}")
-        _say_notes(template)
+        say_notes(template)
 
 
 def variables(
@@ -149,26 +166,6 @@ def variables(
         _say_variables(asked, computed=assignments is not None or answers is not None)
 
 
-def update(
-    name: Name,
-    *,
-    force: Annotated[bool, typer.Option("--force", help="Prepare it anew even if nothing has changed.")] = False,
-    json: Json = False,
-) -> None:
-    """Fetch a template again."""
-
-    async def operation(dynamo: Dynamo) -> TemplateChange:
-        with bar(f"update {name}") as sink:
-            return await dynamo.update_template(name, force=force, sink=sink)
-
-    change = perform(operation, as_json=json)
-    if json:
-        emit(change)
-    else:
-        _say_change(name, change)
-        _say_needs(change.template)
-
-
 def remove(name: Name, *, json: Json = False) -> None:
     """Forget a template; the projects made from it stay."""
     said = perform(lambda dynamo: dynamo.remove_template(name), as_json=json)
@@ -191,7 +188,7 @@ def parse_trust(word: str | None, what: str = "--trust") -> Trust | None:
             raise UsageError(f"`{what}` can't be `{word}`", hint="it is `inert`, `contained` or `full`")
 
 
-def _say_needs(template: TemplateInfo) -> None:
+def say_needs(template: TemplateInfo) -> None:
     """Say what a person should know before the first create: what is absent, what can't work."""
     for line in _lacks(template.name, template.needs, template.trust, template.grants):
         say(line)
@@ -215,45 +212,6 @@ def _lacks(name: str, needs: Needs, trust: Trust, grants: tuple[str, ...]) -> It
     yield from (f"{field}: {more} more than are listed" for field, more in needs.more.items())
 
 
-def _say_change(name: str, change: TemplateChange) -> None:
-    if not change.changed:
-        say(f"{name} is up to date at {change.to_revision[:12]}")
-    else:
-        say(f"{name}: {change.from_revision[:12]} -> {change.to_revision[:12]}")
-    for word, names in (
-        ("variables added", change.variables_added),
-        ("variables removed", change.variables_removed),
-        ("variables changed", change.variables_changed),
-        ("hooks added", change.hooks_added),
-        ("hooks removed", change.hooks_removed),
-        ("hooks changed", change.hooks_changed),
-        ("requirements added", change.requirements_added),
-        ("requirements removed", change.requirements_removed),
-        ("templates added", change.templates_added),
-        ("templates removed", change.templates_removed),
-    ):
-        if names:
-            say(f"  {word}: {', '.join(names)}")
-    for each in change.variable_changes:
-        for field in each.differs:
-            was, now = (_shown(getattr(question, field)) for question in (each.before, each.after))
-            say(f"    {each.name}: {field} {was} -> {now}")
-    for ended in change.trust_dropped:
-        had = ", ".join([f"trust {ended.trust}", *ended.grants])
-        say(f"  {ended.template} had {had}, and is contained without grants now; changed: {', '.join(ended.changed)}")
-        say(f"    to give it again: {ended.command}")
-    for child in change.template.children:
-        if child.problem:
-            say(f"  {child.name} can't be used as it is there: {child.problem}")
-    _say_notes(change.template)
-
-
-def _shown(value: object) -> str:
-    """Return what a variable had or has, cut off where it is long."""
-    text = ", ".join(str(each) for each in value) if isinstance(value, tuple) else str(value)
-    return plain(text, SHOWN) or "nothing"
-
-
 def _say_children(repository: TemplateInfo, refused: tuple[str, ...]) -> None:
     usable = [child for child in repository.children if child.tool]
     say(f"added {len(usable)} of the {len(repository.children)} templates of {repository.url}")
@@ -266,13 +224,14 @@ def _say_children(repository: TemplateInfo, refused: tuple[str, ...]) -> None:
             *_lacks(child.name, child.needs, repository.trust, repository.grants),
         ):
             say(f"  {'':<38} {line}")
-    _say_notes(repository)
+    say_notes(repository)
     if usable:
         _say_next(usable[0].name, refused)
     say(f"all of them: dynamo-mcp update {repository.name}, dynamo-mcp remove {repository.name}")
 
 
-def _say_notes(template: TemplateInfo) -> None:
+def say_notes(template: TemplateInfo) -> None:
+    """Say what else a person should know of a template."""
     for note in template.notes:
         say(f"  note: {typed(note)}")
 

@@ -1,0 +1,92 @@
+"""Many templates at once from a shell: added, brought up to date, checked, and written to a file that a team shares."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sys
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from integration.places import SECONDS, Place, write_template
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_many_are_added_at_once_with_an_outcome_each_and_an_exit_code(place: Place) -> None:
+    one, two = (str(write_template(place.templates / name)) for name in ("one", "two"))
+    said, shown = await place.run("add", one, str(place.templates / "gone"), two, one, code=1)
+    assert "added one from" in said
+    assert "added two from" in said
+    assert f"error: {place.templates / 'gone'}: " in shown
+    assert said.count("added one") == 1
+    said, _ = await place.run("add", one, two, "--json", code=1)
+    results = json.loads(said)["results"]
+    assert [(each["name"], each["error"]["kind"]) for each in results] == [(one, "NameTaken"), (two, "NameTaken")]
+    _, shown = await place.run("add", one, two, "--name", "both", code=2)
+    assert "`--name` is of one template" in shown
+
+
+async def test_many_that_are_added_come_as_json(place: Place) -> None:
+    one, two = (str(write_template(place.templates / name)) for name in ("one", "two"))
+    said, _ = await place.run("add", one, two, "--json")
+    results = json.loads(said)["results"]
+    assert [(each["name"], each["result"]["name"]) for each in results] == [(one, "one"), (two, "two")]
+
+
+async def test_all_are_updated_each_by_itself(place: Place) -> None:
+    folders = [write_template(place.templates / name) for name in ("one", "two", "three")]
+    await place.run("add", *map(str, folders))
+    assert (await place.run("update", "--all"))[0].count("is up to date") == 3
+    (folders[0] / "cookiecutter.json").write_text('{"slug": "other"}')
+    (folders[1] / "cookiecutter.json").write_text("{")
+    said, shown = await place.run("update", "--all", code=1)
+    assert "variables changed: slug" in said
+    assert "slug: default {{ cookiecutter.project_name | slugify }} -> other" in said
+    assert "three is up to date" in said
+    assert "error: two: " in shown
+    said, _ = await place.run("update", "--all", "--json", code=1)
+    results = {each["name"]: each for each in json.loads(said)["results"]}
+    assert sorted(results) == ["one", "three", "two"]
+    assert results["two"]["error"]["kind"] == "InvalidTemplate"
+    assert results["one"]["result"]["changed"] is False
+    await place.run("create", "two")
+
+
+async def test_an_update_names_templates_or_all(place: Place) -> None:
+    assert "no template is registered yet" in (await place.run("update", "--all"))[0]
+    await place.run("update", code=2)
+    await place.run("update", "one", "--all", code=2)
+    folders = [write_template(place.templates / name) for name in ("one", "two")]
+    await place.run("add", *map(str, folders))
+    assert (await place.run("update", "one", "two"))[0].count("is up to date") == 2
+
+
+async def test_at_a_terminal_each_of_many_has_a_bar(place: Place) -> None:
+    locations = [str(write_template(place.templates / name)) for name in ("one", "two")]
+    terminal, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "dynamo_mcp", "add", *locations]
+        environment = {**place.environment, "TERM": "xterm", "COLUMNS": "300", "LINES": "40"}
+        with anyio.fail_after(SECONDS):
+            async with await anyio.open_process(command, env=environment, cwd=place.root, stderr=theirs) as process:
+                os.close(theirs)
+                shown = b""
+                while chunk := await anyio.to_thread.run_sync(read, terminal):
+                    shown += chunk
+                assert await process.wait() == 0
+    finally:
+        os.close(terminal)
+    for location in locations:
+        assert f"add {location}".encode() in shown
+
+
+def read(terminal: int) -> bytes:
+    """Read what a terminal shows; nothing at its end, which Linux tells as an error."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
