@@ -26,7 +26,7 @@ import anyio
 import msgspec
 
 from dynamo_mcp import catalogue
-from dynamo_mcp.views import CatalogueEntry
+from dynamo_mcp.catalogue_views import CatalogueEntry
 
 KEPT = Path(__file__).with_name("catalogued.json")
 AT_ONCE = 4

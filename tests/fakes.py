@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 import msgspec
 
+from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found, FoundTemplate
 from dynamo_mcp.errors import (
     InvalidAnswers,
     InvalidLocation,
@@ -31,16 +32,7 @@ from dynamo_mcp.progress import (
 from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
-from dynamo_mcp.views import (
-    CatalogueEntry,
-    Category,
-    CategoryInfo,
-    Found,
-    FoundTemplate,
-    TemplateChange,
-    TemplateInfo,
-    VariableInfo,
-)
+from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

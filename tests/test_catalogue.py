@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from dynamo_mcp import catalogue
+from dynamo_mcp.catalogue_views import CatalogueEntry, CategoryInfo
 from dynamo_mcp.errors import NotFound
 from dynamo_mcp.registry import check_name
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import CatalogueEntry, CategoryInfo
 
 ENTRIES = catalogue.entries()
 BUNDLED = [entry for entry in ENTRIES if entry.location.startswith(catalogue.BUNDLED)]

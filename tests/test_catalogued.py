@@ -12,7 +12,7 @@ import pytest
 from benchmarks.catalogue import KEPT, kept, look_at_all, main, write
 
 from dynamo_mcp import catalogue
-from dynamo_mcp.views import CatalogueEntry
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from sources.repositories import Repository
 
 pytestmark = pytest.mark.anyio

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client
 
 from dynamo_mcp import catalogue
+from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.catalogues import Catalogues
 from dynamo_mcp.errors import InvalidLocation, NotFound, UsageError
 from dynamo_mcp.finding import MOST, Finding
@@ -23,7 +24,6 @@ from dynamo_mcp.server import build
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import Found
 from fakes import FakeDynamo
 
 pytestmark = pytest.mark.anyio

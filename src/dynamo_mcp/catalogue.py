@@ -15,11 +15,12 @@ from typing import TypeAlias
 import msgspec
 
 from dynamo_mcp import catalogue_form, sources
+from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo
 from dynamo_mcp.errors import InvalidLocation, NotFound
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template
-from dynamo_mcp.views import CatalogueEntry, Category, CategoryInfo, TemplateInfo
+from dynamo_mcp.views import TemplateInfo
 
 BUNDLED = "bundled:"
 BUNDLED_FOLDER = Path(__file__).parent / "templates"

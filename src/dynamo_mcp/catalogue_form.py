@@ -16,9 +16,9 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import InvalidCatalogue
 from dynamo_mcp.text import plain
-from dynamo_mcp.views import CatalogueEntry
 
 BUNDLED = "bundled"
 """The origin of the catalogue that is part of this program."""

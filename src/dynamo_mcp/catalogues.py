@@ -22,6 +22,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp import background, catalogue_form
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidCatalogue, InvalidTemplate
 from dynamo_mcp.once import as_before
 from dynamo_mcp.progress import Progress, ignore
@@ -30,7 +31,6 @@ from dynamo_mcp.sources.addresses import checked_url
 from dynamo_mcp.sources.download import download
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
-from dynamo_mcp.views import CatalogueEntry
 
 FOLDER = "catalogues"
 SECONDS = 15.0

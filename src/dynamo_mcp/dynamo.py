@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dynamo_mcp import changes, scripts, sources, warming
+from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found
 from dynamo_mcp.errors import TemplateBroken, UsageError
 from dynamo_mcp.news import News
 from dynamo_mcp.parts import Parts, open_parts
@@ -31,17 +32,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.turns import Wanted
 from dynamo_mcp.types import Confinement, IfExists, Template, Trust
-from dynamo_mcp.views import (
-    CatalogueEntry,
-    Category,
-    CategoryInfo,
-    Found,
-    Reclaimed,
-    TemplateChange,
-    TemplateInfo,
-    TrustInfo,
-    VariableInfo,
-)
+from dynamo_mcp.views import Reclaimed, TemplateChange, TemplateInfo, TrustInfo, VariableInfo
 from dynamo_mcp.vouching import dropped
 
 

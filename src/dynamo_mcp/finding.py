@@ -16,6 +16,7 @@ import msgspec
 
 from dynamo_mcp import catalogue
 from dynamo_mcp.catalogue_form import is_remote
+from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found, FoundTemplate
 from dynamo_mcp.catalogues import Catalogues, Known
 from dynamo_mcp.errors import DynamoError, NotFound, UsageError
 from dynamo_mcp.once import as_before
@@ -26,7 +27,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template
 from dynamo_mcp.variables import Schema
-from dynamo_mcp.views import TOOL_PREFIX, CatalogueEntry, Category, CategoryInfo, Found, FoundTemplate, TemplateInfo
+from dynamo_mcp.views import TOOL_PREFIX, TemplateInfo
 
 MOST = 50
 """Results of one search."""

@@ -16,10 +16,11 @@ import msgspec
 from mcp_types import CallToolResult, ResourceLink, TextContent
 from pydantic import BaseModel
 
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import MOST_PROBLEMS, DynamoError, UsageError
 from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.text import plain
-from dynamo_mcp.views import CatalogueEntry, TemplateInfo, VariableInfo
+from dynamo_mcp.views import TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -21,9 +21,10 @@ from dynamo_mcp.arguments import (
     input_schema,
     parse_with_answers,
 )
+from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, previewed, schema_of, success
-from dynamo_mcp.views import Found, TemplateChange, TemplateInfo
+from dynamo_mcp.views import TemplateChange, TemplateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.cli.running import Json, emit, perform, say, warn
-from dynamo_mcp.views import Found
 
 Category = Annotated[str | None, typer.Option("--category", help="Only those of this category.")]
 

@@ -12,13 +12,13 @@ import msgspec
 import typer
 
 from dynamo_mcp import catalogue
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.cli.create import describe
 from dynamo_mcp.cli.running import Json, bar, emit, perform, say
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.project_views import Project
 from dynamo_mcp.settings import load
 from dynamo_mcp.types import Confinement
-from dynamo_mcp.views import CatalogueEntry
 
 
 class Shown(msgspec.Struct, frozen=True):

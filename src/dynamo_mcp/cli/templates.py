@@ -51,7 +51,7 @@ def add(
         list[str],
         typer.Argument(
             metavar="LOCATION...",
-            help="A git URL, gh:owner/repository, pypi:package, a folder, an archive, or a name from `search`; or several.",
+            help="Git URLs, gh:owner/repository, pypi:package, folders, archives, or names from `search`.",
             show_default=False,
         ),
     ],
