@@ -40,7 +40,17 @@ def test_an_entry_has_what_is_documented_and_nothing_is_asked_beyond_four_fields
 
 @pytest.mark.parametrize(
     "location",
-    ["https://example.org/x.git", "ssh://git@example.org/x", "git@example.org:x", "gh:a/b", "gl:a/b", "bb:a/b"],
+    [
+        "https://example.org/x.git",
+        "ssh://git@example.org/x",
+        "git@example.org:x",
+        "gh:a/b",
+        "gl:a/b",
+        "bb:a/b",
+        "cb:a/b",
+        "sr:~a/b",
+        "pypi:a",
+    ],
 )
 def test_a_catalogue_of_another_machine_may_name_places_of_other_machines(location: str) -> None:
     (entry,) = catalogue_form.read(_content(ENTRY | {"location": location}), REMOTE)
@@ -61,6 +71,8 @@ def test_a_catalogue_of_another_machine_may_name_places_of_other_machines(locati
         "ext::sh -c id",
         "https:///x",
         "c:/x",
+        "mine:a/b",
+        "pypi:/etc",
     ],
 )
 def test_a_catalogue_of_another_machine_names_no_folder_of_this_one(location: str) -> None:

@@ -29,7 +29,7 @@ VERSION = 1
 _LENGTH = 500
 _NOT_CATEGORIES = frozenset({"info", "variables"})
 """`templates://category/info` is the resource of a template that is called `category`."""
-_ELSEWHERE = re.compile(r"https://[^/]+/.+|ssh://[^/]+/.+|git@[^/:]+:.+|(?:gh|gl|bb):[^/]+/.+")
+_ELSEWHERE = re.compile(r"https://[^/]+/.+|ssh://[^/]+/.+|git@[^/:]+:.+|(?:gh|gl|bb|cb|sr):[^/]+/.+|pypi:[^/]+")
 _DOCUMENTED = "docs/catalogues.md says what a catalogue is"
 
 _Short: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -123,7 +123,8 @@ def _problems(entry: _Entry, origin: str) -> Iterator[str]:
     elif is_remote(origin) and not _ELSEWHERE.fullmatch(entry.location):
         yield (
             f"has the location `{plain(entry.location, 100)}`, which a catalogue of another machine may not name: "
-            "it is `https://…`, `ssh://…`, `git@host:path`, or `gh:`, `gl:`, `bb:` and `owner/repository`"
+            "it is `https://…`, `ssh://…`, `git@host:path`, `pypi:package`, or `owner/repository` behind `gh:`, `gl:`, "
+            "`bb:`, `cb:` or `sr:`"
         )
 
 

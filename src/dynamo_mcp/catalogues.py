@@ -28,7 +28,6 @@ from dynamo_mcp.once import as_before
 from dynamo_mcp.progress import Progress, ignore
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.addresses import checked_url
-from dynamo_mcp.sources.download import download
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 
@@ -175,6 +174,13 @@ class Catalogues:
             self._refreshing.discard(origin)
 
     async def _fetch(self, origin: str, path: Path) -> None:
+        if self._settings.offline:
+            raise FetchFailed(
+                f"`{origin}` is not asked, since nothing is offline",
+                hint="unset `DYNAMO_MCP_OFFLINE`, or name a file in `DYNAMO_MCP_CATALOGUES`",
+            )
+        from dynamo_mcp.sources.download import download  # noqa: PLC0415 - most commands fetch nothing
+
         # The operator names it, so it may be a host of their own; where that leads to is checked as anybody's.
         limited = msgspec.structs.replace(self._settings, template_bytes=catalogue_form.MOST_BYTES, person=True)
         async with self._store.staged() as folder:

@@ -214,6 +214,22 @@ async def test_a_home_that_takes_no_file_is_told_and_hinders_nothing(
     assert "can't be kept" in note
 
 
+async def test_offline_nothing_is_asked_and_what_is_kept_is_told(opened: Opened, server: Server) -> None:
+    (server.folder / "catalogue.json").write_text(_content("far"))
+    origin = f"{server.url}/dumb/catalogue.json"
+    opened.open(origin, offline=True)
+    names, (note,) = await opened.look()
+    assert (names, server.paths) == ([], [])
+    assert "nothing is offline" in note
+    opened.open(origin)
+    await opened.look()
+    os.utime(opened.kept(origin), (1_700_000_000, 1_700_000_000))
+    asked = len(server.paths)
+    opened.open(origin, offline=True)
+    assert (await opened.look())[0] == ["far"]
+    assert len(server.paths) == asked
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
