@@ -7,12 +7,13 @@ template is pinned to one version or follows the newest.
 from __future__ import annotations
 
 import re
-
-from packaging.utils import InvalidName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING
 
 from dynamo_mcp.errors import InvalidLocation
 from dynamo_mcp.sources.wording import safe_address, shown
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 PREFIX = "pypi:"
 _FORM = f"give `{PREFIX}name` for its newest version, or `{PREFIX}name==1.2.0`"
@@ -40,6 +41,8 @@ def parse_package(address: str, revision: str | None) -> tuple[str, str | None]:
     Raises:
         InvalidLocation: It is no name, or no version, or there are two.
     """
+    from packaging.utils import InvalidName, canonicalize_name  # noqa: PLC0415 - few name one, and start-up would pay
+
     name, equals, version = (part.strip(" ") for part in address[len(PREFIX) :].partition("=="))
     safe = safe_address(address)
     found = re.match(r"[A-Za-z0-9._-]*", name)
@@ -63,6 +66,8 @@ def parse_package(address: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def _version(text: str, safe: str) -> Version:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - likewise
+
     try:
         return Version(text if len(text) <= _LONGEST_VERSION else "")
     except InvalidVersion as error:
