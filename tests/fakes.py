@@ -32,10 +32,10 @@ from dynamo_mcp.progress import (
 from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
-from dynamo_mcp.views import TemplateChange, TemplateInfo, VariableInfo
+from dynamo_mcp.views import Newer, TemplateChange, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from anyio.streams.memory import MemoryObjectSendStream
@@ -127,6 +127,9 @@ class FakeDynamo:
         return tuple(
             msgspec.structs.replace(self._templates[name], variables_cache=None) for name in sorted(self._templates)
         )
+
+    async def check_templates(self, told: Sequence[TemplateInfo]) -> tuple[TemplateInfo, ...]:
+        return tuple(msgspec.structs.replace(info, newer=Newer("newer", "2" * 40)) for info in told)
 
     async def template_info(self, template_name: str) -> TemplateInfo:
         try:

@@ -67,6 +67,13 @@ class ListTemplates(msgspec.Struct, frozen=True):
     """The arguments of `list_templates`."""
 
     cursor: Cursor = None
+    check: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Ask where each comes from whether another revision is there, and tell it in `newer`; nothing "
+            "is fetched"
+        ),
+    ] = False
 
 
 class GetTemplateVariables(msgspec.Struct, frozen=True):

@@ -76,6 +76,10 @@ class Dynamo:
             return info  # which says what is wrong
         return msgspec.structs.replace(info, variables_cache=variables)
 
+    async def check_templates(self, told: Sequence[TemplateInfo]) -> tuple[TemplateInfo, ...]:
+        """Return the same, and of each whether another revision is there by now; nothing is fetched, nothing raised."""
+        return await self._parts.newness.of(told)
+
     async def get_template_variables(
         self,
         template_name: str,

@@ -18,6 +18,7 @@ from dynamo_mcp.examples import Examples
 from dynamo_mcp.finding import Finding
 from dynamo_mcp.groups import Groups
 from dynamo_mcp.inspection import Inspection
+from dynamo_mcp.newness import Newness
 from dynamo_mcp.previews import Previews
 from dynamo_mcp.projects import Projects
 from dynamo_mcp.reclaiming import Reclaiming
@@ -59,6 +60,7 @@ class Parts(msgspec.Struct, frozen=True):
     previews: Previews
     values: Values
     reclaiming: Reclaiming
+    newness: Newness
 
 
 @asynccontextmanager
@@ -172,4 +174,5 @@ def _compose(
         previews=Previews(settings, store, renderers),
         values=Values(renderers),
         reclaiming=Reclaiming(settings, store, registry=registry, environments=environments, registration=registration),
+        newness=Newness(settings, store, registry),
     )

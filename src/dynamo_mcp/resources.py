@@ -45,7 +45,8 @@ RESOURCE_TEMPLATES = (
         name="info",
         title="About a template",
         description="Everything known about one template: where it comes from, its revision, its variables, its trust; "
-        "or which templates a repository of several holds, by the name that it was added by",
+        "or which templates a repository of several holds, by the name that it was added by. With `?check=true` behind "
+        "it, also whether another revision is there where it comes from",
         mime_type="application/json",
     ),
     ResourceTemplate(
@@ -57,7 +58,7 @@ RESOURCE_TEMPLATES = (
     ),
 )
 
-_OF_ONE = re.compile(r"templates://(?P<name>[^/?#]+)/(?P<what>info|variables)")
+_OF_ONE = re.compile(r"templates://(?P<name>[^/?#]+)/(?P<what>info|variables|info\?check=true)")
 _OF_CATEGORY = re.compile(r"templates://category/(?P<category>[^/?#]+)")
 _OF_SEARCH = re.compile(r"templates://search/(?P<query>[^/?#]+)")
 _DESCRIPTION = 300
@@ -103,8 +104,12 @@ async def read(dynamo: Dynamo, uri: str) -> TextResourceContents | None:
         value = await dynamo.categories()
     # A template may be called `category` or `search`; no category is called `info` or `variables`, a query may be.
     elif (one := _OF_ONE.fullmatch(uri)) and (one["name"] != "search" or await _is_registered(dynamo, "search")):
-        look = dynamo.template_info if one["what"] == "info" else dynamo.get_template_variables
-        value = await look(one["name"])
+        if one["what"] == "variables":
+            value = await dynamo.get_template_variables(one["name"])
+        else:
+            value = await dynamo.template_info(one["name"])
+            if one["what"] != "info":
+                (value,) = await dynamo.check_templates([value])
     elif category := _OF_CATEGORY.fullmatch(uri):
         value = await dynamo.category(unquote(category["category"]))
     elif search := _OF_SEARCH.fullmatch(uri):

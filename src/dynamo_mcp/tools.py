@@ -37,7 +37,8 @@ async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolRe
     templates, following = page(
         await dynamo.list_templates(), given.cursor, of="templates", key=lambda template: template.name
     )
-    return success(Templates(tuple(templates), following))
+    told = await dynamo.check_templates(templates) if given.check else tuple(templates)
+    return success(Templates(told, following))
 
 
 async def _variables(dynamo: Dynamo, given: GetTemplateVariables, sink: Sink) -> CallToolResult:
@@ -161,11 +162,11 @@ _GENERAL = (
         name="list_templates",
         title="List templates",
         description="List the registered project templates, by name, with what each makes, where it comes from and "
-        "whether it can be used now. Begin here when you do not know which template to use. Each template also has a "
-        "tool of its own, named in `tool`.",
+        "whether it can be used now; with `check`, also whether there is a newer revision. Begin here when you do not "
+        "know which template to use. Each template also has a tool of its own, named in `tool`.",
         arguments=ListTemplates,
         result=Templates,
-        annotations=_hints(reads=True),
+        annotations=_hints(reads=True, reaches=True),
         act=_list,
     ),
     Spec(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dynamo_mcp.types import Backend, Needs, Primitive, Tier, Trust, VariableType
+from dynamo_mcp.types import Backend, Needs, Newness, Primitive, Tier, Trust, VariableType
 
 TOOL_PREFIX = "create_"
 """What the tool and the prompt of a template are called, before its name."""
@@ -60,6 +60,20 @@ class ChildInfo(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class Newer(msgspec.Struct, frozen=True):
+    """Whether another revision is there where a template comes from, which was asked just now.
+
+    Attributes:
+        state: `current`, `newer`, `unknown` where only a download would tell, or `failed`.
+        revision: What is there now: a commit, the SHA-256 of an archive's file or the digest of a folder's content.
+        why: Why that is not known.
+    """
+
+    state: Newness
+    revision: str | None = None
+    why: str | None = None
+
+
 class TemplateInfo(msgspec.Struct, frozen=True):
     """A template as clients read it; lists leave `variables_cache` null.
 
@@ -77,6 +91,8 @@ class TemplateInfo(msgspec.Struct, frozen=True):
         children: The templates that a repository holds, those that can't be used too.
         notes: What else to know, such as a hook that was not run.
         origin: The file of a package that it came with: its address, `#sha256=` and its digest.
+        last_updated: When it was fetched, ISO 8601 in UTC; `revision`, or where there is none `digest`, is what.
+        newer: Whether another revision is there now; null unless that was asked.
     """
 
     name: str
@@ -104,6 +120,7 @@ class TemplateInfo(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     origin: str | None = None
+    newer: Newer | None = None
 
 
 class TrustInfo(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import ClientCapabilities, ResourceLink, TextContent
+from mcp_types import ClientCapabilities, ResourceLink, TextContent, TextResourceContents
 
 from dynamo_mcp.errors import InvalidTemplate, StorageFailed, UsageError
 from dynamo_mcp.listed import MOST, Listed
@@ -150,7 +151,7 @@ async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> 
         if hints is not None
     }
     assert flags == {
-        "list_templates": (True, False, True, False),
+        "list_templates": (True, False, True, True),
         "get_template_variables": (True, False, True, False),
         "add_template": (False, False, False, True),
         "create_project": (False, True, False, False),
@@ -163,6 +164,21 @@ async def test_a_tool_says_what_it_reads_changes_and_reaches(tmp_path: Path) -> 
         "create_alpha": (False, True, False, False),
         "create_beta": (False, True, False, False),
     }
+
+
+async def test_newer_revisions_are_told_when_asked(tmp_path: Path) -> None:
+    async with join("memory", "auto", tmp_path) as client:
+        told = (await client.call_tool("list_templates", {"check": True})).structured_content
+        assert told is not None
+        assert [each["newer"]["state"] for each in told["templates"]] == ["newer", "newer"]
+        told = (await client.call_tool("list_templates", {})).structured_content
+        assert told is not None
+        assert [each["newer"] for each in told["templates"]] == [None, None]
+        for uri, state in (("templates://alpha/info", None), ("templates://alpha/info?check=true", "newer")):
+            (content,) = (await client.read_resource(uri)).contents
+            assert isinstance(content, TextResourceContents)
+            newer = json.loads(content.text)["newer"]
+            assert (newer and newer["state"]) == state
 
 
 async def test_a_template_that_can_not_be_used_now_has_no_tool_and_no_prompt(tmp_path: Path) -> None:

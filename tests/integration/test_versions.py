@@ -65,6 +65,29 @@ async def test_an_update_names_templates_or_all(place: Place) -> None:
     assert (await place.run("update", "one", "two"))[0].count("is up to date") == 2
 
 
+async def test_a_check_says_which_templates_are_newer_where_they_come_from(place: Place) -> None:
+    folders = [write_template(place.templates / name) for name in ("one", "two", "three")]
+    await place.run("add", *map(str, folders))
+    (folders[0] / "new.txt").write_text("new")
+    folders[2].rename(place.root / "elsewhere")
+    said, _ = await place.run("list", "--check")
+    assert said.count("up to date") == 1
+    assert "by now: dynamo-mcp update one" in said
+    assert "can not be checked: There is no folder" in said
+    told = json.loads((await place.run("list", "--check", "--json"))[0])["templates"]
+    assert [(each["name"], each["newer"]["state"]) for each in told] == [
+        ("one", "newer"),
+        ("three", "failed"),
+        ("two", "current"),
+    ]
+    said, _ = await place.run("info", "one", "--check")
+    assert "hook: post_gen_project.py" in said
+    assert told[0]["digest"][:12] in said
+    assert told[0]["last_updated"] in said
+    assert "by now: dynamo-mcp update one" in said
+    assert json.loads((await place.run("info", "one", "--json"))[0])["newer"] is None
+
+
 async def test_at_a_terminal_each_of_many_has_a_bar(place: Place) -> None:
     locations = [str(write_template(place.templates / name)) for name in ("one", "two")]
     terminal, theirs = pty.openpty()

@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "serve",
     "add": "templates",
     "list": "templates",
+    "info": "templates",
     "variables": "templates",
     "update": "updates",
     "remove": "templates",

@@ -1,4 +1,4 @@
-"""add, list, variables, remove: which templates are there?"""
+"""add, list, info, variables, remove: which templates are there?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dynamo_mcp.errors import UsageError
 from dynamo_mcp.progress import Sink
 from dynamo_mcp.sandbox.grants import NETWORK, command
 from dynamo_mcp.types import Needs, Trust
-from dynamo_mcp.views import TemplateInfo, VariableInfo
+from dynamo_mcp.views import Newer, TemplateInfo, VariableInfo
 
 Name = Annotated[str, typer.Argument(help="The template's name.", show_default=False)]
 Trusted = Annotated[
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("add")(add)
     app.command("list")(list_templates)
+    app.command("info")(info)
     app.command("variables")(variables)
     app.command("remove")(remove)
 
@@ -125,9 +126,19 @@ def _say_next(name: str, refused: tuple[str, ...]) -> None:
         say(f"create a project: dynamo-mcp create {name} -o FOLDER")
 
 
-def list_templates(*, json: Json = False) -> None:
-    """List the registered templates."""
-    templates = perform(Dynamo.list_templates, as_json=json)
+Checked = Annotated[
+    bool, typer.Option("--check", help="Ask where it comes from whether another revision is there; nothing is fetched.")
+]
+
+
+def list_templates(*, check: Checked = False, json: Json = False) -> None:
+    """List the registered templates, and when each was fetched."""
+
+    async def operation(dynamo: Dynamo) -> tuple[TemplateInfo, ...]:
+        told = await dynamo.list_templates()
+        return await dynamo.check_templates(told) if check else told
+
+    templates = perform(operation, as_json=json)
     if json:
         emit({"templates": templates})
         return
@@ -136,9 +147,47 @@ def list_templates(*, json: Json = False) -> None:
     for template in templates:
         state = "" if template.is_active else f"  [{template.problem or 'its environment is made at the first create'}]"
         say(f"{template.name:<24} {template.description}{state}")
-        where = template.url + (f" in {template.directory}" if template.directory else "")
-        say(f"{'':<24} {where}{f' at {template.revision[:12]}' if template.revision else ''}")
+        for line in _where(template):
+            say(f"{'':<24} {line}")
         say_notes(template)
+
+
+def info(name: Name, *, check: Checked = False, json: Json = False) -> None:
+    """Show all that is known of a template, or of a repository of several."""
+
+    async def operation(dynamo: Dynamo) -> TemplateInfo:
+        told = await dynamo.template_info(name)
+        return (await dynamo.check_templates([told]))[0] if check else told
+
+    template = perform(operation, as_json=json)
+    if json:
+        emit(template)
+        return
+    say(f"{template.name}: {template.description}")
+    for line in _where(template):
+        say(f"  {line}")
+    say(f"  trust {', '.join([template.trust, *template.grants])}, tier {template.tier}")
+    for word, told in (("hook", template.hooks), ("package", template.requirements), ("tag", template.tags)):
+        for each in told:
+            say(f"  {word}: {each}")
+    for child in template.children:
+        say(f"  template: {child.name}" + (f", which can't be used: {child.problem}" if child.problem else ""))
+    _say_variables(template.variables_cache or ())
+    say_notes(template)
+    say_needs(template)
+
+
+def _where(template: TemplateInfo) -> Iterator[str]:
+    """Say where a template comes from, which revision it is, and what a check has found."""
+    inside = f" in {template.directory}" if template.directory else ""
+    yield f"{template.url}{inside} at {(template.revision or template.digest or '')[:12]}, {template.last_updated}"
+    match template.newer:
+        case Newer("newer", revision):
+            yield f"there is {(revision or '')[:12]} by now: dynamo-mcp update {template.group or template.name}"
+        case Newer("current"):
+            yield "up to date"
+        case Newer(state, _, why):
+            yield f"{'can not be checked' if state == 'failed' else state}: {typed(why or '')}"
 
 
 def variables(

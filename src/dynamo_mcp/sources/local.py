@@ -72,6 +72,25 @@ async def inspect(location: Location, *, settings: Settings, progress: Progress)
     )
 
 
+async def digest_now(location: Location, settings: Settings) -> str:
+    """Return the digest that a folder's copy would have if it were taken in now; whether it could be is not looked at.
+
+    Raises:
+        InvalidTemplate: The folder is too big.
+        InvalidLocation: It is not there.
+        FetchFailed: Something in it can't be read.
+    """
+    lint = Lint(location.address, settings)
+    return await anyio.to_thread.run_sync(partial(_digest_now, location, lint))
+
+
+def _digest_now(location: Location, lint: Lint) -> str:
+    root = _root(location)
+    with _words(location):
+        _take(root, lint, lambda _entry, _name, _folder: anyio.from_thread.check_cancelled())
+        return digest(root, leave_out=is_beside)
+
+
 async def whole(location: Location) -> str:
     """Return the digest of all that lies in a live folder and may run: git's own alone is left out.
 

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from dynamo_mcp.errors import FetchFailed
+from dynamo_mcp.errors import DynamoError, FetchFailed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.sources import redirects, revisions
 from dynamo_mcp.sources.git_command import Git
@@ -82,6 +82,11 @@ async def _fetch_shallow(git: Git, location: Location, wanted: str, progress: Pr
     if said is not None and _NOT_SHALLOW in said:  # a plain file server
         said = await git.fetch("--", git.url, wanted, progress=progress)
     if said is not None and not _NOT_OFFERED.search(said):
-        error = git.explain(location, said)
-        raise Redirected(error.message, hint=error.hint) if _ELSEWHERE.search(said) else error
+        raise explain(git, location, said)
     return said
+
+
+def explain(git: Git, location: Location, said: str) -> DynamoError:
+    """Return the error for what git said of a host: `Redirected` where that says to ask elsewhere."""
+    error = git.explain(location, said)
+    return Redirected(error.message, hint=error.hint) if _ELSEWHERE.search(said) else error

@@ -77,10 +77,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         FetchFailed: It can't be had, is damaged, or is not what the index says.
         StorageFailed: The disk of the home is full, or the like.
     """
-    name = location.address.removeprefix(PREFIX)
-    offer = await indexes.find(name, store=store, settings=settings, progress=progress)
-    before = parse_before(settings.passed.get("UV_EXCLUDE_NEWER"))
-    choice = await anyio.to_thread.run_sync(partial(choose, offer.files, name, location.revision, before=before))
+    choice, offer = await _chosen(location, store=store, settings=settings, progress=progress)
     where = f"{location.address}=={choice.version}"
     if choice.yanked is not None:
         why = f": {plain(choice.yanked, _REASON)}" if choice.yanked else ""
@@ -113,6 +110,30 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
                 await anyio.to_thread.run_sync(_keep, archive, _kept(store, digest))
             return Fetched(choice.version, _within(left_out, holder), f"{safe_address(file.url)}#sha256={digest}")
     raise AssertionError  # a choice has a file
+
+
+async def newest(location: Location, *, store: Store, settings: Settings) -> str:
+    """Return the version that `fetch` would take now; an index that is away is remembered.
+
+    Args:
+        location: As there.
+        store: As there.
+        settings: As there.
+
+    Raises:
+        InvalidLocation: There is no such version.
+        FetchFailed: No index can be asked.
+    """
+    choice, _ = await _chosen(location, store=store, settings=settings, progress=Progress(()))
+    return choice.version
+
+
+async def _chosen(location: Location, *, store: Store, settings: Settings, progress: Progress) -> tuple[Choice, Offer]:
+    name = location.address.removeprefix(PREFIX)
+    offer = await indexes.find(name, store=store, settings=settings, progress=progress)
+    before = parse_before(settings.passed.get("UV_EXCLUDE_NEWER"))
+    choose_one = partial(choose, offer.files, name, location.revision, before=before)
+    return await anyio.to_thread.run_sync(choose_one), offer
 
 
 def _kept(store: Store, digest: str) -> Path:
