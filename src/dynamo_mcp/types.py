@@ -13,7 +13,8 @@ Backend: TypeAlias = Literal["bubblewrap", "user"]
 IfExists: TypeAlias = Literal["error", "skip", "overwrite"]
 Change: TypeAlias = Literal["new", "same", "changed", "kept"]
 Newness: TypeAlias = Literal["current", "newer", "unknown", "failed"]
-LocationKind: TypeAlias = Literal["git", "local", "archive", "pypi"]
+LocationKind: TypeAlias = str
+"""`git`, `local`, `archive`, `pypi`, or the name of a source that an installed package has (`sources/source.py`)."""
 VariableKind: TypeAlias = Literal["text", "boolean", "yes_no", "choice", "number", "mapping"]
 How: TypeAlias = Literal["named", "table", "index"]
 VariableType: TypeAlias = Literal["string", "boolean", "number", "choice", "mapping"]
@@ -24,7 +25,7 @@ class Location(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: The source that fetches it.
-        address: A URL, an absolute path, or `pypi:` and the name of a package.
+        address: A URL, an absolute path, `pypi:` and the name of a package, or what begins with another source's name.
         revision: The branch, tag, commit or version that was asked for; None is the default branch, or the newest.
         directory: The template's folder inside the repository, `/`-separated; None is its root.
         live: The folder is used in place, and its schema follows every edit.

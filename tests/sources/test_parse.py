@@ -285,7 +285,7 @@ def test_an_agent_may_not_name_a_repository_that_keeps_its_content_elsewhere(age
 )
 def test_a_template_is_named_after_its_location(address: str, directory: str | None, name: str) -> None:
     kind = "local" if address.startswith("/") else "git"
-    assert default_name(Location(kind, address, directory=directory)) == name  # type: ignore[arg-type]
+    assert default_name(Location(kind, address, directory=directory)) == name
 
 
 @pytest.mark.parametrize("address", ["https://host/模板", "https://host/cookiecutter-.git", "/"])

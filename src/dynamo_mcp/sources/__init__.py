@@ -15,12 +15,14 @@ from urllib.parse import unquote
 
 import anyio
 import anyio.to_thread
+import msgspec
 
-from dynamo_mcp.errors import FetchFailed, InvalidName, TimedOut
+from dynamo_mcp.errors import DynamoError, InvalidName, TimedOut
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import local
 from dynamo_mcp.sources.addresses import parse
+from dynamo_mcp.sources.source import OWN, Brought, failed, source_of
 from dynamo_mcp.sources.tree import digest
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
@@ -66,39 +68,31 @@ async def fetch(location: Location, *, store: Store, settings: Settings, progres
 
 async def _fetch(location: Location, *, store: Store, settings: Settings, progress: Progress) -> Checkout:
     async with store.staged() as tree:
-        revision: str | None = None
-        listed = True
-        left_out: tuple[str, ...] = ()
-        origin: str | None = None
-        if location.kind == "git":
-            from dynamo_mcp.sources import git  # noqa: PLC0415 - most commands fetch nothing, and start sooner without
-
-            revision, listed = await git.fetch(location, tree, store=store, settings=settings, progress=progress)
-        elif location.kind == "archive":
-            if settings.offline and not location.address.startswith("/"):
-                raise FetchFailed(
-                    f"`{location.address}` would have to be downloaded, and nothing is offline",
-                    hint="unset `DYNAMO_MCP_OFFLINE`, or give the path of a file",
-                )
-            from dynamo_mcp.sources import archive  # noqa: PLC0415 - likewise
-
-            revision, left_out = await archive.fetch(location, tree, store=store, settings=settings, progress=progress)
-            # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
-            listed = location.address.startswith("/")
-        elif location.kind == "pypi":
-            from dynamo_mcp.sources import pypi  # noqa: PLC0415 - likewise
-
-            came = await pypi.fetch(location, tree, store=store, settings=settings, progress=progress)
-            revision, left_out, origin = came.version, came.left_out, came.origin
-        else:
-            left_out = await local.copy(location, tree, settings=settings, progress=progress)
+        brought = await _bring(location, tree, store=store, settings=settings, progress=progress)
         content = await anyio.to_thread.run_sync(digest, tree)
         path = store.home / "checkouts" / content[:_DIGITS]
         # One that is there may be what nothing names: from now on it is wanted.
         await Uses(store).note(path)
         async with store.lock(f"checkout-{path.name}"):
             await anyio.to_thread.run_sync(partial(_publish, store, tree, path))
-    return Checkout(path, revision, content, left_out, listed, origin)
+    return Checkout(path, brought.revision, content, brought.left_out, brought.listed, brought.origin)
+
+
+async def _bring(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
+    fetch = source_of(location.kind).fetch
+    if location.kind in OWN:
+        return await fetch(location, tree, store=store, settings=settings, progress=progress)
+    async with store.staged() as folder:
+        try:
+            brought = await fetch(location, folder, store=store, settings=settings, progress=progress)
+        except DynamoError:
+            raise
+        except Exception as error:
+            raise failed(location.kind, error) from error
+        # Whatever a package's source has made is a folder like any other.
+        there = msgspec.structs.replace(location, kind="local", address=str(folder))
+        left_out = await local.copy(there, tree, called=location.address, settings=settings)
+    return msgspec.structs.replace(brought, left_out=left_out)
 
 
 def _publish(store: Store, tree: Path, path: Path) -> None:

@@ -17,6 +17,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.source_settings import ABBREVIATIONS
 from dynamo_mcp.sources.folders import is_allowed, is_archive, parse_file_url, parse_path
 from dynamo_mcp.sources.packages import is_package, parse_package
+from dynamo_mcp.sources.source import is_other
 from dynamo_mcp.sources.wording import ALLOWED, SIGN_IN, safe_address, shown
 from dynamo_mcp.types import Location, LocationKind
 
@@ -94,6 +95,8 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
         return _expand(short, rest, settings)
     if address.startswith(("/", "~", ".")):
         return parse_path(address, settings)
+    if colon and rest and is_other(short):
+        return short, address
     if found := _SCP.fullmatch(address):
         return "git", _parse_scp(found, address)
     if is_allowed(address, settings) and (Path(address).is_dir() or (is_archive(address) and Path(address).is_file())):

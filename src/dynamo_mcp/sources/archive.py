@@ -17,6 +17,7 @@ from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.download import download
+from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import too_big
 from dynamo_mcp.sources.unpacking import unpack
 from dynamo_mcp.store import Store
@@ -25,9 +26,7 @@ from dynamo_mcp.types import Location
 _CHUNK = 1 << 20
 
 
-async def fetch(
-    location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
-) -> tuple[str, tuple[str, ...]]:
+async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
     """Fetch an archive and unpack it.
 
     Args:
@@ -38,7 +37,7 @@ async def fetch(
         progress: What the steps are reported to.
 
     Returns:
-        The file's SHA-256, in hexadecimal; and what was left out of a folder that projects are made of.
+        Pinned by the file's SHA-256, in hexadecimal.
 
     Raises:
         InvalidTemplate: It is too big, or something in it can't be used.
@@ -47,6 +46,11 @@ async def fetch(
         FetchFailed: It can't be had, or is damaged.
         StorageFailed: The disk of the home is full, or the like.
     """
+    if settings.offline and not location.address.startswith("/"):
+        raise FetchFailed(
+            f"`{location.address}` would have to be downloaded, and nothing is offline",
+            hint="unset `DYNAMO_MCP_OFFLINE`, or give the path of a file",
+        )
     async with store.staged() as folder:
         folder.mkdir(mode=0o700)
         file = folder / "archive"
@@ -60,7 +64,8 @@ async def fetch(
         left_out = await anyio.to_thread.run_sync(
             partial(unpack, file, tree, where=location.address, directory=location.directory, settings=settings)
         )
-    return digest, left_out
+    # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
+    return Brought(digest, left_out, listed=location.address.startswith("/"))
 
 
 def _copy(address: str, target: Path, settings: Settings) -> None:

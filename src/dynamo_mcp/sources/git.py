@@ -19,6 +19,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import listing, submodules
 from dynamo_mcp.sources.git_command import Git
 from dynamo_mcp.sources.repository import Broken, brought
+from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import Lint
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
@@ -43,9 +44,7 @@ class _Part(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-async def fetch(
-    location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
-) -> tuple[str, bool]:
+async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
     """Fetch one commit's tree, without history.
 
     Args:
@@ -56,7 +55,7 @@ async def fetch(
         progress: What the steps are reported to.
 
     Returns:
-        The commit, in hexadecimal; and whether a branch or a tag of the repository points to it, which is asked where
+        Pinned by the commit, in hexadecimal; whether a branch or a tag of the repository points to it is asked where
         places are trusted.
 
     Raises:
@@ -78,9 +77,7 @@ async def fetch(
         await anyio.to_thread.run_sync(remove, tree)
 
 
-async def _fetch(
-    location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
-) -> tuple[str, bool]:
+async def _fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
     async with AsyncExitStack() as stack:
         ignoring = await anyio.to_thread.run_sync(ignores_case, store.scratch)
         lint = Lint(location.address, settings, ignores_case=ignoring)
@@ -111,4 +108,4 @@ async def _fetch(
         await anyio.to_thread.run_sync(tree.mkdir)
         for part in parts:  # whatever holds others comes before them
             await part.git.check_out(part.commit, tree / part.path, whole=tree)
-    return commit, listed
+    return Brought(commit, listed=listed)

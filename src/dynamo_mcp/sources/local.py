@@ -20,8 +20,10 @@ from dynamo_mcp.disk import ignores_case
 from dynamo_mcp.errors import FetchFailed, InvalidLocation, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import Entry, Lint, digest, is_beside, is_rendered
 from dynamo_mcp.sources.wording import shown
+from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location
 
 _CHUNK = 1 << 20
@@ -31,7 +33,7 @@ _WHOLE_FILES = 20_000
 _WHOLE_BYTES = 256 << 20
 
 
-async def copy(location: Location, tree: Path, *, settings: Settings, progress: Progress) -> tuple[str, ...]:
+async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
     """Copy a folder, without history, environments and bytecode.
 
     Modes are kept, except that set-uid, set-gid and sticky bits are dropped and the owner can always read.
@@ -39,19 +41,36 @@ async def copy(location: Location, tree: Path, *, settings: Settings, progress: 
     Args:
         location: Where it is.
         tree: The folder to make.
+        store: Not needed.
         settings: Its limits.
         progress: What the copying is reported to.
-
-    Returns:
-        What was left out of a folder that projects are made of: each path, and why.
 
     Raises:
         InvalidTemplate: The folder is too big, or something in it can't be used.
         InvalidLocation: The folder, or the directory in it, is not there.
         FetchFailed: Something in it can't be read.
     """
+    del store
     await progress.detail(f"copying `{location.address}`")
-    lint = Lint(location.address, settings, ignores_case=await anyio.to_thread.run_sync(ignores_case, tree.parent))
+    return Brought(left_out=await copy(location, tree, called=location.address, settings=settings))
+
+
+async def copy(location: Location, tree: Path, *, called: str, settings: Settings) -> tuple[str, ...]:
+    """Look a folder over and copy it.
+
+    Args:
+        location: Where it is.
+        tree: The folder to make.
+        called: What errors call it.
+        settings: Its limits.
+
+    Returns:
+        What was left out of a folder that projects are made of: each path, and why.
+
+    Raises:
+        InvalidTemplate: As `fetch`, and so are the others.
+    """
+    lint = Lint(called, settings, ignores_case=await anyio.to_thread.run_sync(ignores_case, tree.parent))
     return await anyio.to_thread.run_sync(partial(_copy, location, tree, lint))
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.source import OWN, failed, source_of
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 
@@ -53,7 +54,15 @@ async def revision_there(location: Location, *, store: Store, settings: Settings
         from dynamo_mcp.sources import local  # noqa: PLC0415 - likewise
 
         return await local.digest_now(location, settings)
-    return None
+    asking = None if location.kind in OWN else getattr(source_of(location.kind), "revision_there", None)
+    if asking is None:
+        return None
+    try:
+        return str(await asking(location, store=store, settings=settings))
+    except DynamoError:
+        raise
+    except Exception as error:
+        raise failed(location.kind, error) from error
 
 
 async def _commit(location: Location, store: Store, settings: Settings) -> str:

@@ -28,6 +28,7 @@ from dynamo_mcp.sources.indexes import Offer
 from dynamo_mcp.sources.packages import PREFIX
 from dynamo_mcp.sources.pages import File
 from dynamo_mcp.sources.redirects import Own, same_server
+from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import Entry, Lint, too_big
 from dynamo_mcp.sources.unpacking import unpack
 from dynamo_mcp.sources.wording import safe_address, shown
@@ -46,21 +47,7 @@ _ABOUT = (".dist-info", ".egg-info")
 """Endings of the folders in which a package tells of itself."""
 
 
-class Fetched(msgspec.Struct, frozen=True):
-    """What came of a package.
-
-    Attributes:
-        version: Its version.
-        left_out: What was left out of a folder that projects are made of.
-        origin: The file's address and its SHA-256, as of `Template`.
-    """
-
-    version: str
-    left_out: tuple[str, ...]
-    origin: str
-
-
-async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Fetched:
+async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
     """Fetch a package and unpack the template in it.
 
     Args:
@@ -108,7 +95,8 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
             await anyio.to_thread.run_sync(partial(_narrow, unpacked, holder, tree, where, settings))
             if _SHA256.fullmatch(file.sha256 or "") and not file.url.startswith("file:"):
                 await anyio.to_thread.run_sync(_keep, archive, _kept(store, digest))
-            return Fetched(choice.version, _within(left_out, holder), f"{safe_address(file.url)}#sha256={digest}")
+            origin = f"{safe_address(file.url)}#sha256={digest}"
+            return Brought(choice.version, _within(left_out, holder), origin=origin)
     raise AssertionError  # a choice has a file
 
 

@@ -1,0 +1,113 @@
+"""What is a source, and which are there? One protocol; others come with packages that an operator installs.
+
+A package adds one by an entry point of the group `dynamo_mcp.sources`, whose name is what addresses begin with:
+`hg = "example.mercurial"` fetches `hg:whatever` by `example.mercurial.fetch`. What it makes is looked over and copied
+like a folder that somebody named: it need not be trusted with more than what an address means.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from dynamo_mcp.errors import FetchFailed
+from dynamo_mcp.progress import Progress
+from dynamo_mcp.settings import Settings
+from dynamo_mcp.source_settings import ABBREVIATIONS
+from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
+from dynamo_mcp.types import Location
+
+GROUP = "dynamo_mcp.sources"
+OWN = frozenset({"archive", "git", "local", "pypi"})
+"""Modules beside this one."""
+_NAME = re.compile(r"[a-z][a-z0-9+-]{1,30}")
+_REASON = 200
+
+
+class Brought(msgspec.Struct, frozen=True):
+    """What a source has made of a location.
+
+    Attributes:
+        revision: What pins it: a commit, a digest, a version; None where nothing does.
+        left_out: What was not taken of a folder that projects are made of: each path, and why.
+        listed: As of `Template`.
+        origin: As there.
+    """
+
+    revision: str | None = None
+    left_out: tuple[str, ...] = ()
+    listed: bool = True
+    origin: str | None = None
+
+
+class Source(Protocol):
+    """Fetches what locations of one kind mean.
+
+    One of a package may also have `revision_there(location, *, store, settings)`, which asks for what `fetch` would
+    be pinned by now, without fetching it.
+    """
+
+    async def fetch(
+        self, location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress
+    ) -> Brought:
+        """Fetch a tree.
+
+        Args:
+            location: What is wanted; its address begins with the source's name, unless it is one of our own.
+            tree: The folder to make.
+            store: Where files may be kept meanwhile (`staged`).
+            settings: Limits, who speaks (`person`), and how the network is reached.
+            progress: What the steps are reported to.
+
+        Raises:
+            DynamoError: InvalidLocation where something is not there, FetchFailed where it can't be had.
+        """
+
+
+def source_of(kind: str) -> Source:
+    """Return the source of a kind of location.
+
+    Raises:
+        FetchFailed: There is none by now, or it can't be imported.
+    """
+    if kind in OWN:
+        return cast("Source", import_module(f"dynamo_mcp.sources.{kind}"))
+    entry = _others().get(kind)
+    if entry is None:
+        raise FetchFailed(
+            f"There is no source `{kind}` here by now", hint="install the package that it came with where this runs"
+        )
+    try:
+        return cast("Source", entry.load())
+    except Exception as error:  # whatever is wrong with somebody's package, the others work
+        said = f"{type(error).__name__}: {plain(str(error), _REASON)}"
+        raise FetchFailed(
+            f"The source `{kind}` of `{entry.value}` can't be imported: {said}",
+            hint="mend the package that it came with, or install another version of it",
+        ) from error
+
+
+def failed(kind: str, error: Exception) -> FetchFailed:
+    """Return the error for one of a package that raised what it may not."""
+    return FetchFailed(
+        f"The source `{kind}` failed: {type(error).__name__}: {plain(str(error), _REASON)}",
+        hint="tell whoever made the package that it came with",
+    )
+
+
+def is_other(name: str) -> bool:
+    """Tell whether a source of an installed package has this name; ours and abbreviations come first."""
+    return _NAME.fullmatch(name) is not None and name in _others()
+
+
+@cache
+def _others() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - few addresses may be of one, and start-up would pay
+
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in {*OWN, *ABBREVIATIONS}}
