@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from dynamo_mcp import changes, scripts, sources, warming
+from dynamo_mcp import changes, scripts, warming
+from dynamo_mcp.additions import Addition
 from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found
-from dynamo_mcp.errors import TemplateBroken, UsageError
+from dynamo_mcp.errors import TemplateBroken
+from dynamo_mcp.manifest import Manifest, manifest_of
 from dynamo_mcp.news import News
 from dynamo_mcp.parts import Parts, open_parts
+from dynamo_mcp.pinning import Target
 from dynamo_mcp.previews import Look
 from dynamo_mcp.progress import (
     STEPS_OF_ADD,
@@ -26,12 +30,9 @@ from dynamo_mcp.progress import (
     ignore,
 )
 from dynamo_mcp.project_views import Preview, Project
-from dynamo_mcp.registry import check_name
-from dynamo_mcp.requirements import normalise
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.text import plain
 from dynamo_mcp.turns import Wanted
-from dynamo_mcp.types import Confinement, IfExists, Template, Trust
+from dynamo_mcp.types import Confinement, IfExists, Trust
 from dynamo_mcp.views import Reclaimed, TemplateChange, TemplateInfo, TrustInfo, VariableInfo
 from dynamo_mcp.vouching import dropped
 
@@ -136,6 +137,7 @@ class Dynamo:
         requirements: Iterable[str] = (),
         trust: Trust | None = None,
         grants: Sequence[str] = (),
+        pin: str | None = None,
         sink: Sink = ignore,
     ) -> TemplateInfo:
         """Register a template, or all that a repository holds, and make its environment.
@@ -150,6 +152,7 @@ class Dynamo:
             requirements: Packages that it needs besides those that are found.
             trust: How much of it may run; only a person may say so.
             grants: What it is given besides; likewise.
+            pin: The commit, or the digest of the file or the folder, that it has to be; updates follow `checkout`.
             sink: Where progress goes.
 
         Raises:
@@ -160,44 +163,30 @@ class Dynamo:
             EnvironmentFailed: uv failed; MissingRequirement where a package is needed that nobody named.
             Refused: A grant would undo the sandbox.
         """
-        progress = Progress(STEPS_OF_ADD, sink)
-        await progress.begin("resolve", f"resolving `{plain(url, 200)}`")
-        entry, location, allowed = await self._parts.finding.locate(
-            url, revision=checkout, directory=directory, live=live
+        wanted = Addition(
+            url,
+            name,
+            description,
+            checkout,
+            directory,
+            live,
+            tuple(requirements),
+            trust,
+            tuple(grants),
+            pin,
         )
-        name = check_name(name or (entry.name if entry else sources.default_name(location)))
-        named = normalise(requirements)
-        if named and location.bundled:
-            raise UsageError(f"`{plain(url, 200)}` needs no `requirements`", hint="leave them out")
-        word = self._parts.trusting.word(trust, grants)
-        async with self._parts.registry.claim(name):
-            await progress.begin("fetch", f"fetching `{plain(url, 200)}`")
-            tree = await sources.fetch(location, store=self._parts.store, settings=allowed, progress=progress)
-            said = self._parts.trusting.of_added(location, word, tree)
-            template = Template(
-                name,
-                plain(description or (entry.description if entry else f"Projects from the template `{name}`")),
-                **sources.fetched(location, tree),
-                named_requirements=named,
-                named_by_person=self.settings.person,
-                trust=said.trust,
-                grants=said.grants,
-                trusted_for=said.trusted_for,
-                category=entry.category if entry else None,
-                tags=entry.tags if entry else (),
-            )
-            # A repository may hold several templates, each of which is then registered as one of its own.
-            group = await self._parts.groups.add(template, progress)
-            if group is None:
-                await self._parts.registration.complete(template, progress, prepare=True)
-        return group or await self.template_info(name)
+        added = await self._parts.additions.add(wanted, Progress(STEPS_OF_ADD, sink))
+        return await self.template_info(added) if isinstance(added, str) else added
 
-    async def update_template(self, template_name: str, *, force: bool = False, sink: Sink = ignore) -> TemplateChange:
+    async def update_template(
+        self, template_name: str, *, force: bool = False, to: Target | None = None, sink: Sink = ignore
+    ) -> TemplateChange:
         """Fetch a template again and use what came; when that fails, the old one stays as it was.
 
         Args:
             template_name: Which; or the name that all templates of a repository were added by.
             force: Prepare it anew even if nothing has changed.
+            to: What it is to become; None is what is there now.
             sink: Where progress goes.
 
         Raises:
@@ -206,10 +195,14 @@ class Dynamo:
         progress = Progress(STEPS_OF_UPDATE, sink)
         await progress.begin("resolve", f"resolving `{template_name}`")
         if self._parts.registry.group(template_name):
-            return await self._parts.groups.update(template_name, progress, force=force)
-        old, new, told = await self._parts.updates.update(template_name, progress, force=force)
+            return await self._parts.groups.update(template_name, progress, force=force, to=to)
+        old, new, told = await self._parts.updates.update(template_name, progress, force=force, to=to)
         info = await self.template_info(template_name)
         return changes.change([old], info, told, trust_dropped=await dropped([(old, new)]))
+
+    def export(self, folder: Path | None = None) -> Manifest:
+        """Return all that is registered, as a file in a folder would name it."""
+        return manifest_of(self._parts.registry.all(), folder)
 
     async def trust(self, template_name: str) -> tuple[TrustInfo, ...]:
         """Tell how much of a template may run, or of each of a repository's; raises TemplateNotFound."""

@@ -16,6 +16,7 @@ from dynamo_mcp.confining import Confining
 from dynamo_mcp.environments import Environments
 from dynamo_mcp.errors import DynamoError, InvalidTemplate
 from dynamo_mcp.nesting import Child, Found, find, none_usable
+from dynamo_mcp.pinning import Target, check_pin, fetch_pinned
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
@@ -98,7 +99,7 @@ class Groups:
             raise
         return self._whole(repository, found, registered, failures, confinement)
 
-    async def update(self, name: str, progress: Progress, *, force: bool) -> TemplateChange:
+    async def update(self, name: str, progress: Progress, *, force: bool, to: Target | None = None) -> TemplateChange:
         """Fetch a repository again and use what came; a template that fails stays as it was.
 
         Raises:
@@ -107,8 +108,9 @@ class Groups:
             Refused: It holds one no more that a person lets run nothing, and a program asks; likewise.
         """
         async with self._registry.hold_group(name) as old:
-            repository = await self._fetch(name, old, progress)
+            repository = await self._fetch(name, old, to, progress)
             try:
+                check_pin(repository, to.pin if to else None)
                 confinement = await self._confining.confinement()
                 found = _several(await self._find(repository, old), name)
                 named = {child.directory for child in found.children}
@@ -193,12 +195,13 @@ class Groups:
             self._schemas.forget(template)
             await self._registration.release(template)
 
-    async def _fetch(self, name: str, old: tuple[Template, ...], progress: Progress) -> Template:
+    async def _fetch(self, name: str, old: tuple[Template, ...], to: Target | None, progress: Progress) -> Template:
         """Fetch a repository again, and return it as if it were one template."""
         first = old[0]
         location = msgspec.structs.replace(catalogue.relocate(first.location), directory=_group(first).directory)
+        location, pin = (to.location, to.pin) if to else (location, None)
         await progress.begin("fetch", f"fetching `{sources.display(location)}`")
-        tree = await sources.fetch(location, store=self._store, settings=self._settings, progress=progress)
+        tree = await fetch_pinned(location, pin, store=self._store, settings=self._settings, progress=progress)
         return Template(
             name,
             f"The templates of `{name}`",

@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from dynamo_mcp import background, catalogue, defaults
+from dynamo_mcp.additions import Additions
 from dynamo_mcp.attempts import Attempts
 from dynamo_mcp.catalogues import Catalogues
 from dynamo_mcp.confining import Confining
@@ -50,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True):
     confining: Confining
     renderers: Renderers
     registration: Registration
+    additions: Additions
     groups: Groups
     updates: Updates
     trusting: Trusting
@@ -129,6 +131,18 @@ def _compose(
         ),
         compute_seconds=settings.create_seconds,
     )
+    finding = Finding(settings, registry, schemas, catalogues=catalogues)
+    groups = Groups(
+        settings,
+        store,
+        environments,
+        confining=confining,
+        registry=registry,
+        schemas=schemas,
+        summaries=summaries,
+        registration=registration,
+        trusting=trusting,
+    )
     return Parts(
         settings,
         store,
@@ -139,17 +153,16 @@ def _compose(
         confining,
         renderers,
         registration,
-        groups=Groups(
+        additions=Additions(
             settings,
             store,
-            environments,
-            confining=confining,
             registry=registry,
-            schemas=schemas,
-            summaries=summaries,
             registration=registration,
+            groups=groups,
             trusting=trusting,
+            finding=finding,
         ),
+        groups=groups,
         updates=Updates(
             settings,
             store,
@@ -160,7 +173,7 @@ def _compose(
         ),
         trusting=trusting,
         summaries=summaries,
-        finding=Finding(settings, registry, schemas, catalogues=catalogues),
+        finding=finding,
         turns=Turns(
             settings,
             attempts,

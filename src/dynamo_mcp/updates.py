@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import anyio
 import msgspec
 
 from dynamo_mcp import catalogue, sources
 from dynamo_mcp.changes import Difference, difference, look, look_back
 from dynamo_mcp.environments import Environments
+from dynamo_mcp.pinning import Target, check_pin, fetch_pinned
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
-from dynamo_mcp.requirements import installed
+from dynamo_mcp.requirements import installed, normalise
+from dynamo_mcp.sandbox.trust import lowered, raised
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Template
 from dynamo_mcp.vouching import renewed
 
@@ -39,8 +43,10 @@ class Updates:
         self._environments = environments
         self._registration = registration
 
-    async def update(self, name: str, progress: Progress, *, force: bool) -> tuple[Template, Template, Difference]:
-        """Fetch a template again and use what came.
+    async def update(
+        self, name: str, progress: Progress, *, force: bool, to: Target | None = None
+    ) -> tuple[Template, Template, Difference]:
+        """Fetch a template again, or what it is to become, and use what came.
 
         Returns:
             The template as it was, as it is, and what is different.
@@ -49,12 +55,21 @@ class Updates:
             TemplateNotFound: It is not registered; the others are those of fetching and registering it.
         """
         async with self._registry.hold(name) as old:
-            location = catalogue.relocate(old.location)
+            location = to.location if to else catalogue.relocate(old.location)
             await progress.begin("fetch", f"fetching `{sources.display(location)}`")
-            tree = await sources.fetch(location, store=self._store, settings=self._settings, progress=progress)
-            moved = tree.digest != old.digest
+            pin = to.pin if to else None
+            tree = await fetch_pinned(location, pin, store=self._store, settings=self._settings, progress=progress)
             new = msgspec.structs.replace(old, **sources.fetched(location, tree))
-            new = await renewed(old, new, self._settings.trusted)
+            try:
+                check_pin(new, pin)
+                new = await renewed(old, new, self._settings.trusted)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._registration.release(new)
+                raise
+            if to:
+                new = _become(old, new, to, person=self._settings.person)
+            moved = tree.digest != old.digest or new.named_requirements != old.named_requirements
             if force:
                 await self._environments.rebuild(old.name, installed(old, old.trust))
             before = await look_back(old, self._schemas)
@@ -63,3 +78,14 @@ class Updates:
             told = difference(old, new, before, await look(new, self._schemas))
             await self._registration.release(old)
         return old, new, told
+
+
+def _become(old: Template, new: Template, to: Target, *, person: bool) -> Template:
+    """Return an updated template as somebody wants it to be; a person's word is of one place, and ends with it."""
+    named = normalise(to.requirements)
+    if named != old.named_requirements:
+        new = msgspec.structs.replace(new, named_requirements=named, named_by_person=person)
+    if to.description is not None:
+        new = msgspec.structs.replace(new, description=plain(to.description))
+    elsewhere = to.location.address != old.location.address
+    return lowered(new) if elsewhere and raised(new) and new.trusted_for == old.trusted_for else new

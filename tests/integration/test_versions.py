@@ -88,6 +88,54 @@ async def test_a_check_says_which_templates_are_newer_where_they_come_from(place
     assert json.loads((await place.run("info", "one", "--json"))[0])["newer"] is None
 
 
+async def test_a_team_shares_its_templates_by_a_file(place: Place) -> None:
+    one, two = (write_template(place.templates / name) for name in ("one", "two"))
+    file = place.root / "templates.toml"
+    await place.run("add", str(one), "--trust", "full")
+    await place.run("add", "python-package")
+    assert (await place.run("export", "templates.toml"))[0] == "wrote 2 templates to templates.toml\n"
+    text = file.read_text()
+    assert (await place.run("export"))[0] == text.replace("./templates/one", str(one))
+    assert 'location = "./templates/one"' in text
+    assert file.stat().st_mode & 0o777 == 0o644
+    exported = json.loads((await place.run("export", "--json"))[0])["template"]
+    assert [(each["name"], each["trust"]) for each in exported] == [("one", "full"), ("python-package", "contained")]
+    # At a colleague's, who has another one besides.
+    await place.run("remove", "one")
+    await place.run("add", str(two))
+    said, _ = await place.run("sync", "templates.toml", "--prune", "--dry-run")
+    assert said == "would add: one\nas it is: python-package\nwould remove: two\n"
+    said, shown = await place.run("import", "templates.toml")
+    assert said == "added: one\nas it is: python-package\n"
+    assert "trust stays `contained`" in shown
+    assert "dynamo-mcp trust one full" in shown
+    await place.run("create", "one")
+    said, _ = await place.run("sync", "templates.toml", "--prune", "--trust")
+    assert said == "updated: one (trust)\nas it is: python-package\nremoved: two\n"
+    (one / "new.txt").write_text("new")
+    await place.run("update", "one")
+    assert "as it is: one (revision, trust)" in (await place.run("import", "templates.toml"))[0]
+    said, shown = await place.run("sync", "templates.toml", code=1)
+    assert "error: one: " in shown
+    assert "is not what `one` is pinned to" in shown
+    assert said == "as it is: python-package\n"
+    told = json.loads((await place.run("sync", "templates.toml", "--json", code=1))[0])["results"]
+    assert [(each["name"], "error" in each) for each in told] == [("one", True), ("python-package", False)]
+
+
+async def test_what_is_no_such_file_is_told(place: Place) -> None:
+    assert "Can't read" in (await place.run("sync", "gone.toml", code=2))[1]
+    (place.root / "templates.toml").write_text("version = 1\n[[template]]\n")
+    assert "names no templates" in (await place.run("import", "templates.toml", code=2))[1]
+    assert "Can't write" in (await place.run("export", "gone/templates.toml", code=1))[1]
+
+
+async def test_prune_does_what_reclaim_does(place: Place) -> None:
+    pruned, reclaimed = [json.loads((await place.run(name, "--json"))[0]) for name in ("prune", "reclaim")]
+    assert pruned.keys() == reclaimed.keys()
+    assert (await place.run("prune"))[0].startswith("reclaimed ")
+
+
 async def test_at_a_terminal_each_of_many_has_a_bar(place: Place) -> None:
     locations = [str(write_template(place.templates / name)) for name in ("one", "two")]
     terminal, theirs = pty.openpty()

@@ -33,7 +33,11 @@ COMMANDS = {
     "preview": "preview",
     "quickstart": "quickstart",
     "doctor": "doctor",
+    "prune": "reclaim",
     "reclaim": "reclaim",
+    "export": "shared",
+    "import": "shared",
+    "sync": "shared",
 }
 """Of each command, the module that has it; the order is that of the help."""
 

@@ -1,4 +1,4 @@
-"""reclaim: what of the home is not needed?"""
+"""prune, which is also called reclaim: what of the home is not needed?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dynamo_mcp.views import Removed
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("reclaim")(reclaim)
+    """Add the command, under both of its names."""
+    app.command("prune")(reclaim)
+    app.command("reclaim", hidden=True)(reclaim)
 
 
 def reclaim(*, json: Json = False) -> None:

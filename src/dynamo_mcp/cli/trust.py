@@ -12,11 +12,10 @@ from dynamo_mcp.cli.templates import Granted, Name, parse_trust
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.sandbox.grants import NETWORK
+from dynamo_mcp.sandbox.trust import LEVELS
 from dynamo_mcp.types import Trust
 from dynamo_mcp.views import TrustInfo
 
-LEVELS: tuple[Trust, ...] = ("inert", "contained", "full")
-"""From what lets the least run to what lets all run."""
 REACHES = ", and so reaches services of this machine too, dynamo-mcp's own HTTP transport among them"
 
 

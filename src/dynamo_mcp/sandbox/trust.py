@@ -16,6 +16,10 @@ _SUFFICIENT: dict[Trust, tuple[Tier, ...]] = {
 """Which tiers give what each trust needs."""
 
 
+LEVELS: tuple[Trust, ...] = ("inert", "contained", "full")
+"""From what lets the least run to what lets all run."""
+
+
 class Permission(msgspec.Struct, frozen=True):
     """What may run.
 
