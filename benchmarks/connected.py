@@ -72,13 +72,16 @@ def environment(home: Path, outputs: Path, more: Mapping[str, str] | None = None
 
 
 @asynccontextmanager
-async def over_stdio(home: Path, outputs: Path, *, arguments: tuple[str, ...] = ()) -> AsyncIterator[Connected]:
+async def over_stdio(
+    home: Path, outputs: Path, *, arguments: tuple[str, ...] = (), listed: bool = True
+) -> AsyncIterator[Connected]:
     """Run a server, or another program that speaks as one, and connect to it.
 
     Args:
         home: Its home.
         outputs: The folder below which projects go, and templates may lie.
         arguments: What Python runs; dynamo-mcp when there are none.
+        listed: Its tools are listed before.
     """
     server = StdioServerParameters(
         command=sys.executable,
@@ -89,7 +92,8 @@ async def over_stdio(home: Path, outputs: Path, *, arguments: tuple[str, ...] = 
     before = set(processes.descendants(os.getpid()))
     with (outputs / "server.log").open("a") as log:
         async with Client(stdio_client(server, errlog=log), read_timeout_seconds=SECONDS) as client:
-            await client.list_tools()
+            if listed:
+                await client.list_tools()
             started = [each for each in processes.descendants(os.getpid()) if each not in before]
             yield Connected(client, started[0])
 

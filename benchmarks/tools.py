@@ -1,9 +1,13 @@
-"""How long does it take to list the tools? Of many templates, against a bare SDK server that returns the same bytes."""
+"""How long does it take to list the tools? Of many templates, against a bare SDK server that returns the same bytes.
+
+And how do lists, a search and a start grow with the number of templates?
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -12,7 +16,7 @@ from mcp import Client
 
 from benchmarks import peers, templates
 from benchmarks.connected import Connected, over_stdio
-from benchmarks.measuring import Comparison, Result, Subject, compare, interleave
+from benchmarks.measuring import Claim, Comparison, Result, Subject, compare, interleave, times
 from dynamo_mcp import settings
 from dynamo_mcp.dynamo import open_dynamo
 
@@ -20,6 +24,9 @@ DYNAMO = "Dynamo"
 BARE = "a bare SDK server, the same bytes"
 SUMMARIES = "Dynamo, list_templates"
 FEW, MANY = 10, 200
+MOST_TIMES = 3.0
+"""How many times as long an answer may take with as many templates, or a start."""
+WORDS = "python package with tests"
 ADDS_AT_ONCE = 4
 
 SERVER = """
@@ -48,10 +55,58 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         quick: Fewer templates and rounds.
     """
     found = []
-    for count in (2, 20) if quick else (FEW, MANY):
+    few, many = (2, 20) if quick else (FEW, MANY)
+    rounds = 5 if quick else 25
+    for count in (few, many):
         (folder / str(count)).mkdir()
-        found.append(await _of(folder / str(count), count, rounds=5 if quick else 25))
-    return Result("tools", tuple(found))
+        found.append(await _of(folder / str(count), count, rounds=rounds))
+    grown, claims = await _growth(folder, few, many, rounds=rounds)
+    return Result("tools", (*found, *grown), claims=claims)
+
+
+async def _growth(
+    folder: Path, few: int, many: int, *, rounds: int
+) -> tuple[tuple[Comparison, ...], tuple[Claim, ...]]:
+    """Measure answers and starts of servers of few and of many templates, in turns."""
+    comparisons, claims = [], []
+    places = {count: (folder / str(count) / "home", folder / str(count)) for count in (few, many)}
+
+    async def start(count: int, _path: Path) -> None:
+        async with over_stdio(*places[count], listed=False) as connected:
+            await connected.client.list_tools()
+
+    async with over_stdio(*places[few]) as small, over_stdio(*places[many]) as large:
+        servers = {few: small, many: large}
+
+        async def tools(count: int, _path: Path) -> None:
+            await servers[count].client.list_tools()
+
+        async def summaries(count: int, _path: Path) -> None:
+            await servers[count].call("list_templates")
+
+        async def search(count: int, _path: Path) -> None:
+            await servers[count].call("search_templates", query=WORDS)
+
+        for what, work, times_each in (
+            ("the first page of tools", tools, rounds),
+            ("`list_templates`, the first page", summaries, rounds),
+            ("a search", search, rounds),
+            ("a start, to the first page of tools", start, max(1, rounds // 5)),
+        ):
+            subjects = [Subject(f"{count} templates", partial(work, count)) for count in (few, many)]
+            (folder / what).mkdir()
+            await interleave(subjects, rounds=1, folder=folder / what)
+            samples = await interleave(subjects, rounds=times_each, folder=folder / what)
+            comparisons.append(compare(what, samples, baseline=samples[-1].name))
+            found = times(samples[0], samples[1])
+            claims.append(
+                Claim(
+                    f"{what} takes at most {MOST_TIMES:g} times as long with {many} templates as with {few}",
+                    f"{found:.2f} times",
+                    found <= MOST_TIMES,
+                )
+            )
+    return tuple(comparisons), tuple(claims)
 
 
 async def _of(folder: Path, count: int, *, rounds: int) -> Comparison:
