@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
-MOST = 8
+MOST = 32
 """Pages that are kept, each as it is in one version of the protocol."""
 
 _METHOD = "tools/list"

@@ -25,7 +25,7 @@ from dynamo_mcp.views import TemplateInfo, VariableInfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-PAGE = 100
+PAGE = 80
 """Entries in one page of a list."""
 PAGE_BYTES = 1 << 20
 """Bytes of JSON in one page of a list, if it has more than one entry."""
@@ -180,7 +180,7 @@ def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def page(
-    items: Sequence[Item], cursor: str | None, *, of: str, key: Callable[[Item], str]
+    items: Sequence[Item], cursor: str | None, *, of: str, key: Callable[[Item], str], most: int = PAGE
 ) -> tuple[Sequence[Item], str | None]:
     """Return one page of a list, and the cursor of the next page or None.
 
@@ -193,13 +193,14 @@ def page(
         cursor: What the previous page gave; None for the first.
         of: The list's name, so that a cursor of another list is not mistaken for one of this.
         key: What the list is sorted by; unique.
+        most: Entries that a page has at most.
 
     Raises:
         UsageError: No page gave this cursor.
     """
     start = 0 if cursor is None else bisect_right(items, _after(cursor, of), key=key)
     end, left = start, PAGE_BYTES
-    for item in items[start : start + PAGE]:
+    for item in items[start : start + most]:
         left -= _size(item)
         if left < 0 and end > start:
             break

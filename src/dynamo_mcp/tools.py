@@ -33,9 +33,13 @@ if TYPE_CHECKING:
     from dynamo_mcp.progress import Sink
 
 
+SUMMARIES = 40
+"""Templates on a page of `list_templates`: an agent reads all of it."""
+
+
 async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolResult:
     templates, following = page(
-        await dynamo.list_templates(), given.cursor, of="templates", key=lambda template: template.name
+        await dynamo.list_templates(), given.cursor, of="templates", key=lambda template: template.name, most=SUMMARIES
     )
     told = await dynamo.check_templates(templates) if given.check else tuple(templates)
     return success(Templates(told, following))

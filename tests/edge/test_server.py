@@ -14,7 +14,9 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest, PromptReference, Reso
 
 from dynamo_mcp import resources
 from dynamo_mcp.errors import StorageFailed
+from dynamo_mcp.results import PAGE
 from dynamo_mcp.server import build
+from dynamo_mcp.tools import SUMMARIES
 from edge.joining import Draft202012Validator, Era, Transport, in_both_eras, join, over_every_transport
 from fakes import BROKEN, HELD, FakeDynamo
 from homes import until
@@ -485,7 +487,7 @@ async def test_long_lists_come_in_pages_in_a_fixed_order(era: Era, tmp_path: Pat
         templates = ["alpha", "beta", *(f"t{number:03}" for number in range(150))]
         assert names == [*GENERAL, *(f"create_{name}" for name in templates)]
         first = await client.list_resources()
-        assert len(first.resources) == 100
+        assert len(first.resources) == PAGE
         assert first.resources[0].uri == "templates://list"
         second = await client.list_resources(cursor=first.next_cursor)
         third = await client.list_resources(cursor=second.next_cursor)
@@ -497,7 +499,7 @@ async def test_long_lists_come_in_pages_in_a_fixed_order(era: Era, tmp_path: Pat
         assert len(found) == len(set(found)) == 2 + 2 * 152
         assert (await client.list_prompts()).next_cursor is not None
         page = await client.call_tool("list_templates")
-        assert [template["name"] for template in page.structured_content["templates"]] == templates[:100]
+        assert [template["name"] for template in page.structured_content["templates"]] == templates[:SUMMARIES]
         page = await client.call_tool("list_templates", {"cursor": page.structured_content["next_cursor"]})
         assert [template["name"] for template in page.structured_content["templates"]] == templates[100:]
         assert page.structured_content["next_cursor"] is None
