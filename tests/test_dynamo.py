@@ -442,6 +442,37 @@ async def test_an_update_of_a_live_template_tells_what_changed(home: Home) -> No
     assert (change.variables_added, change.variables_removed) == (("new",), ("old",))
 
 
+async def test_a_create_that_runs_while_its_template_is_updated_goes_on_with_the_old_revision(home: Home) -> None:
+    made: list[Project] = []
+    go = home.path / "venvs" / "go"
+    late = {f"{SLUG}/late.txt": "{% include 'part.txt' %}", "templates/part.txt": "old"}
+    async with home.open() as dynamo:
+        await home.add(dynamo, "waiting", late, pre_gen_project=waits_for(go))
+        old = (await dynamo.template_info("waiting")).digest
+        before = left(home)
+
+        async def create() -> None:
+            made.append(await dynamo.create_project("waiting", str(home.outputs)))
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await until(lambda: running_in(home, "started"))
+                write_template(home.templates / "waiting", {**late, "templates/part.txt": "new"}, pre_gen_project="")
+                assert (await dynamo.update_template("waiting")).from_revision == old
+                await dynamo.create_project("waiting", str(home.outputs), {"slug": "newer"})
+                go.touch()
+        go.unlink()
+        with anyio.fail_after(SECONDS):
+            await until(lambda: len(left(home)["checkouts"]) == 1)
+        assert left(home)["checkouts"] != before["checkouts"]
+    assert {name: (home.outputs / name / "late.txt").read_text() for name in home.made} == {
+        "made": "old",
+        "newer": "new",
+    }
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("fault", ["gone", "configuration", "package"])
 async def test_an_update_that_fails_leaves_the_old_one_working(home: Home, fault: str) -> None:
     folder = write_template(home.templates / "one")

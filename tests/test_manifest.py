@@ -59,7 +59,7 @@ def test_templates_of_one_repository_are_one_entry_with_the_least_trust() -> Non
         template("all.two", REPOSITORY, group=group, revision=COMMIT, grants=("network",)),
     ]
     (entry,) = manifest_of(members).template
-    assert entry == Entry("all", REPOSITORY.address, "main", revision=COMMIT, trust="contained")
+    assert entry == Entry("all", REPOSITORY.address, "main", revision=COMMIT, trust="contained", without=("one", "two"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_templates_of_one_repository_are_one_entry_with_the_least_trust() -> Non
         ('version = 1\n[[template]]\nname = "a"', "location"),
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\ntoken = "c"', "token"),
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\ntrust = "all"', "trust"),
-        ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\nrevision = "main"', "revision"),
+        ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\nrevision = "main:x"', "revision"),
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\n' * 2, "names no templates"),
         ("version = 1\n" + '[[template]]\nname = "a"\nlocation = "b"\n' * 2, "`a` is in it twice"),
         ("#" * (5 << 20), "longer than 4 MiB"),

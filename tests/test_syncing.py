@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import DynamoError, FetchFailed
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.manifest import Entry, Manifest
 from dynamo_mcp.syncing import Synced, act, plan
 from homes import SLUG, Home, base_environments, write_template
@@ -98,6 +98,15 @@ async def test_one_that_comes_from_elsewhere_is_replaced_and_stays_where_that_fa
     assert [(home.outputs / name / "of").read_text() for name in ("before", "after")] == ["one", "two"]
 
 
+async def test_a_repository_is_pinned_to_a_whole_commit(home: Home) -> None:
+    folder = write_template(home.templates / "one")
+    commit(folder)
+    async with home.open(person=True) as dynamo:
+        done = await sync(dynamo, Entry("one", folder.as_uri(), revision="main"))
+        assert isinstance(done["one"], InvalidLocation)
+        assert dynamo.export().template == ()
+
+
 async def test_the_same_content_elsewhere_has_no_word_of_a_person(home: Home) -> None:
     folders = [write_template(home.templates / name) for name in ("one", "two")]
     async with home.open(person=True) as dynamo:
@@ -172,6 +181,14 @@ async def test_a_repository_of_several_is_brought_to_what_is_pinned(home: Home) 
         await dynamo.create_project("all.one", str(home.outputs))
         await sync(dynamo, msgspec.structs.replace(entry, revision=second))
         assert dynamo.export().template[0].revision == second
+        fewer = msgspec.structs.replace(entry, without=("two",))
+        assert did(await sync(dynamo, fewer)) == {"all": ("update", ("revision", "templates"))}
+        assert [info.name for info in await dynamo.list_templates()] == ["all.one"]
+        assert dynamo.export().template == (fewer,)
+        assert did(await sync(dynamo, fewer)) == {"all": ("keep", ())}
+        assert did(await sync(dynamo, prune=True)) == {"all": ("remove", ())}
+        assert did(await sync(dynamo, fewer)) == {"all": ("add", ())}
+        assert [info.name for info in await dynamo.list_templates()] == ["all.one"]
         assert did(await sync(dynamo, prune=True)) == {"all": ("remove", ())}
         assert await dynamo.list_templates() == ()
         assert did(await sync(dynamo, entry)) == {"all": ("add", ())}

@@ -331,6 +331,7 @@ def _renewed(old: Template, repository: Template, group: Group) -> Template:
         revision=repository.revision,
         left_out=repository.left_out,
         listed=repository.listed,
+        validator=repository.validator,
         origin=repository.origin,
         last_updated=repository.last_updated,
         group=group,

@@ -1,9 +1,9 @@
 """Which templates does a file name, for a team to share? The whole registry as TOML; nothing secret is in it.
 
 Its form: `version = 1`, and of each template, or repository of several, a table `[[template]]` with `name` and
-`location`; where it has them `checkout`, `directory`, `live`, `revision` (the commit, or the SHA-256 of an archive's
-file) or `digest` (of a folder), `description`, `requirements`, `trust` and `grants`. A location that begins with `.` is
-relative to the file's folder.
+`location`; where it has them `checkout`, `directory`, `live`, `revision` (the commit, a package's version, or the
+SHA-256 of an archive's file) or `digest` (of a folder), `description`, `requirements`, `trust` and `grants`, and of a
+repository `without`. A location that begins with `.` is relative to the file's folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from dynamo_mcp.types import Location, Template, Trust
 VERSION = 1
 LARGEST_BYTES = 4 << 20
 """Bytes of a file that is read."""
-_Digits = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")]
+_Revision = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9.!+_-]{1,100}\Z")]
+_Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,10 +34,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     Attributes:
         location: As `add` takes it.
         checkout: Branch, tag or commit that updates follow.
-        revision: What it is pinned to: a commit, or the SHA-256 of an archive's file.
+        revision: What it is pinned to: a commit, a package's version, or the SHA-256 of an archive's file.
         digest: What a folder is pinned to.
         description: None leaves it to whoever adds it.
         trust: None likewise.
+        without: Folders of templates of a repository that were removed by themselves.
     """
 
     name: str
@@ -44,12 +46,13 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     checkout: str | None = None
     directory: str | None = None
     live: bool = False
-    revision: _Digits | None = None
+    revision: _Revision | None = None
     digest: _Digits | None = None
     description: str | None = None
     requirements: tuple[str, ...] = ()
     trust: Trust | None = None
     grants: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def pin(self) -> str | None:
@@ -94,7 +97,13 @@ def _entry(name: str, members: list[Template], folder: Path | None) -> Entry:
         requirements=newest.named_requirements,
         trust=min((member.trust for member in members), key=LEVELS.index),
         grants=newest.grants if alike else (),
+        without=_without(members),
     )
+
+
+def _without(members: list[Template]) -> tuple[str, ...]:
+    came = {directory for member in members if member.group for directory in member.group.members}
+    return tuple(sorted(came - {member.location.directory or "" for member in members}))
 
 
 def _address(location: Location, folder: Path | None) -> str:

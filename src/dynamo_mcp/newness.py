@@ -84,7 +84,21 @@ def _compared(template: Template, there: str | DynamoError | None) -> Newer:
         return Newer("failed", None, plain(there.message))
     if there is None:
         return Newer("unknown", None, UNKNOWN)
+    if _is_elsewhere(template):
+        return _by_validator(template.validator, there)
     pinned = (template.revision if template.location.kind != "local" else None) or template.digest
     if there == pinned or (template.location.kind == "git" and pinned.startswith(there)):
         return Newer("current", pinned)
     return Newer("newer", there)
+
+
+def _is_elsewhere(template: Template) -> bool:
+    return template.location.kind == "archive" and not template.location.address.startswith("/")
+
+
+def _by_validator(kept: str, there: str) -> Newer:
+    """Compare what a host called the version that was fetched with what it calls the one that is there."""
+    header = kept.partition(":")[0]
+    if not kept or header != there.partition(":")[0]:
+        return Newer("unknown", None, UNKNOWN)
+    return Newer("current") if kept == there else Newer("newer", None, f"its host tells another `{header}`")

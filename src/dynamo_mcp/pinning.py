@@ -1,15 +1,22 @@
-"""Is what was fetched what somebody has pinned? A commit or a version is asked for, anything else is compared."""
+"""Is what was fetched what somebody has pinned?
+
+A commit, or a version of a package, is asked for as it is; anything else is compared.
+"""
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 
 from dynamo_mcp import sources
-from dynamo_mcp.errors import FetchFailed
+from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location, Template
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -32,7 +39,13 @@ class Target(msgspec.Struct, frozen=True):
 async def fetch_pinned(
     location: Location, pin: str | None, *, store: Store, settings: Settings, progress: Progress
 ) -> Checkout:
-    """Fetch what is pinned, or what is there where nothing is; raises as `sources.fetch`."""
+    """Fetch what is pinned, or what is there where nothing is.
+
+    Raises:
+        InvalidLocation: The pin of a repository is no whole commit; the others are those of `sources.fetch`.
+    """
+    if pin is not None and location.kind == "git" and not _COMMIT.fullmatch(pin):
+        raise InvalidLocation(f"`{pin}` is no commit", hint="pin a repository to a whole hash of 40 digits")
     if pin is not None and location.kind in {"git", "pypi"}:
         location = msgspec.structs.replace(location, revision=pin)
     return await sources.fetch(location, store=store, settings=settings, progress=progress)

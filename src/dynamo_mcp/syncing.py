@@ -77,6 +77,7 @@ def _action(entry: Entry, there: Mapping[str, Entry], settings: Settings) -> Act
         ("revision", entry.pin is not None and entry.pin != now.pin),
         ("description", None not in {entry.description, now.description} and entry.description != now.description),
         ("requirements", _named(entry) != _named(now)),
+        ("templates", bool({*entry.without} - {*now.without})),
         ("trust", entry.trust is not None and (entry.trust, entry.grants) != (now.trust, now.grants)),
     )
     why = tuple(what for what, is_so in differs if is_so)
@@ -142,12 +143,21 @@ async def act(dynamo: Dynamo, action: Action, *, vouched: bool, sink: Sink = ign
         )
     elif action.kind == "update":
         notes = await _update(dynamo, action, entry, vouched=vouched, sink=sink)
+    if entry is not None and entry.without:
+        await _remove(dynamo, entry)
     return Synced(action.name, action.kind, action.why, notes)
+
+
+async def _remove(dynamo: Dynamo, entry: Entry) -> None:
+    """Remove those templates of a repository that were removed where the file was written."""
+    for info in await dynamo.list_templates():
+        if info.group == entry.name and (info.directory or "") in entry.without:
+            await dynamo.remove_template(info.name)
 
 
 async def _update(dynamo: Dynamo, action: Action, entry: Entry, *, vouched: bool, sink: Sink) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
-    if {*action.why} - {"trust"}:
+    if {*action.why} - {"trust", "templates"}:
         pin = entry.pin
         if pin is None and action.now is not None and "location" not in action.why:
             pin = action.now.pin

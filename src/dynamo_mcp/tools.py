@@ -210,8 +210,8 @@ _GENERAL = (
     Spec(
         name="update_template",
         title="Update a template",
-        description="Fetch a template again from where it comes from, and say what changed in its variables; or all "
-        "templates of a repository, by the `group` they have. Projects that exist are not touched.",
+        description="Fetch a template again from where it comes from, and say what changed in its variables, hooks and "
+        "requirements; or all templates of a repository, by the `group` they have. Existing projects are not touched.",
         arguments=UpdateTemplate,
         result=TemplateChange,
         annotations=_hints(repeats=True, reaches=True),

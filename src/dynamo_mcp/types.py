@@ -51,6 +51,7 @@ class Checkout(msgspec.Struct, frozen=True):
         left_out: What was not taken of a folder that projects are made of: each path, and why.
         listed: As of `Template`.
         origin: As there.
+        validator: Of an archive of a host, the header by which that tells its versions apart, and what it says.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Checkout(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
     listed: bool = True
     origin: str | None = None
+    validator: str = ""
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -196,6 +198,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             hosts hand out every stranger's pull request under the same address.
         origin: The file of a package that it came with: its address, without anything secret, and after `#sha256=` its
             digest, in hexadecimal; None of what is no package.
+        validator: As of `Checkout`.
     """
 
     name: str
@@ -225,6 +228,7 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     left_out: tuple[str, ...] = ()
     listed: bool = True
     origin: str | None = None
+    validator: str = ""
 
 
 class Environment(msgspec.Struct, frozen=True):

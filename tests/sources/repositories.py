@@ -106,6 +106,7 @@ class Server(ThreadingHTTPServer):
         """What becomes of the next requests of git: `503`, `cut`, `stall`, `gone`; nothing of an empty one."""
         self.hosts: list[str] = []
         self.leads = ""
+        self.told: tuple[tuple[str, str], ...] = ()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -167,6 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_of_files(self, kind: str, rest: str) -> None:
         """Answer as hosts of single files do."""
+        if kind == "told":
+            body = (self.server.folder / rest).read_bytes()
+            self._send(200, body, *self.server.told)
+            return
         if kind == "signed":
             # A host may say back what it was told.
             body = f"no entry with {self.headers['Authorization']}\n".encode()

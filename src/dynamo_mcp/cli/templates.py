@@ -183,7 +183,8 @@ def _where(template: TemplateInfo) -> Iterator[str]:
     yield f"{template.url}{inside} at {(template.revision or template.digest or '')[:12]}, {template.last_updated}"
     match template.newer:
         case Newer("newer", revision):
-            yield f"there is {(revision or '')[:12]} by now: dynamo-mcp update {template.group or template.name}"
+            there = revision[:12] if revision else "another one"
+            yield f"there is {there} by now: dynamo-mcp update {template.group or template.name}"
         case Newer("current"):
             yield "up to date"
         case Newer(state, _, why):

@@ -75,7 +75,7 @@ async def _fetch(location: Location, *, store: Store, settings: Settings, progre
         await Uses(store).note(path)
         async with store.lock(f"checkout-{path.name}"):
             await anyio.to_thread.run_sync(partial(_publish, store, tree, path))
-    return Checkout(path, brought.revision, content, brought.left_out, brought.listed, brought.origin)
+    return Checkout(path, digest=content, **msgspec.structs.asdict(brought))
 
 
 async def _bring(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
@@ -130,6 +130,7 @@ def fetched(location: Location, tree: Checkout) -> dict[str, Any]:
         "revision": tree.revision,
         "left_out": tree.left_out,
         "listed": tree.listed,
+        "validator": tree.validator,
         "origin": tree.origin,
         "last_updated": datetime.now(UTC).isoformat(timespec="seconds"),
     }

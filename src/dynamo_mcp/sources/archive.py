@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -16,14 +17,19 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources import redirects
 from dynamo_mcp.sources.download import download
 from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import too_big
 from dynamo_mcp.sources.unpacking import unpack
 from dynamo_mcp.store import Store
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location
 
 _CHUNK = 1 << 20
+_OK = 200
+LONGEST_VALIDATOR = 300
+"""Characters of it that are kept."""
 
 
 async def fetch(location: Location, tree: Path, *, store: Store, settings: Settings, progress: Progress) -> Brought:
@@ -37,7 +43,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
         progress: What the steps are reported to.
 
     Returns:
-        Pinned by the file's SHA-256, in hexadecimal.
+        Pinned by the file's SHA-256, in hexadecimal, with what its host calls this version of it (`validator`).
 
     Raises:
         InvalidTemplate: It is too big, or something in it can't be used.
@@ -51,6 +57,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
             f"`{location.address}` would have to be downloaded, and nothing is offline",
             hint="unset `DYNAMO_MCP_OFFLINE`, or give the path of a file",
         )
+    came: list[str] = []
     async with store.staged() as folder:
         folder.mkdir(mode=0o700)
         file = folder / "archive"
@@ -58,14 +65,46 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
             await progress.detail(f"copying `{location.address}`")
             await anyio.to_thread.run_sync(partial(_copy, location.address, file, settings))
         else:
-            await download(location.address, file, settings=settings, progress=progress)
+            await download(
+                location.address,
+                file,
+                settings=settings,
+                progress=progress,
+                heard=lambda headers: came.append(validator(headers)),
+            )
         digest = await anyio.to_thread.run_sync(_sha256, file)
         await progress.detail("unpacking")
         left_out = await anyio.to_thread.run_sync(
             partial(unpack, file, tree, where=location.address, directory=location.directory, settings=settings)
         )
     # A host hands out archives of commits that are on no branch of a repository, a stranger's among them.
-    return Brought(digest, left_out, listed=location.address.startswith("/"))
+    listed = location.address.startswith("/")
+    return Brought(digest, left_out, listed, validator=came[0] if came else "")
+
+
+def validator(headers: Mapping[str, str]) -> str:
+    """Return what a host calls one version of a file (RFC 9110, 8.8), and by which header; empty where by none."""
+    for header in ("etag", "last-modified"):
+        if value := headers.get(header):
+            return f"{header}: {plain(value, LONGEST_VALIDATOR)}"
+    return ""
+
+
+async def validator_now(location: Location, settings: Settings) -> str:
+    """Return the same of what is at an https address now; its content is not read.
+
+    Raises:
+        FetchFailed: It is there no more, or can't be asked.
+        InvalidLocation: It leads where no address may.
+    """
+    found = await redirects.follow(location.address, asking="", settings=settings)
+    async with redirects.answered(*found, settings) as answer:
+        if answer.status_code != _OK:
+            raise FetchFailed(
+                f"`{location.address}` can't be asked: the host answers {answer.status_code}",
+                hint="try again later; what was fetched is used as before",
+            )
+        return validator(answer.headers)
 
 
 def _copy(address: str, target: Path, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
@@ -41,6 +42,7 @@ async def download(
     progress: Progress,
     own: Own | None = None,
     most: int | None = None,
+    heard: Callable[[Mapping[str, str]], None] | None = None,
 ) -> str:
     """Fetch a file.
 
@@ -51,6 +53,7 @@ async def download(
         progress: Told how much of it is there.
         own: The operator's server that has named the address, if one has.
         most: Bytes that it may have where it is no template.
+        heard: Told the headers that it came with, when it is there.
 
     Returns:
         The address that it came from in the end.
@@ -65,13 +68,15 @@ async def download(
     for pause in (*PAUSES, None):
         try:
             found = await redirects.follow(address, asking="", settings=settings, own=own)
-            await _fetch(address, found, target, settings=settings, progress=progress, own=own, most=most)
+            headers = await _fetch(address, found, target, settings=settings, progress=progress, own=own, most=most)
         except Unreachable as error:
             if pause is None:
                 raise
             await progress.detail(f"{error.message}; trying again")
             await anyio.sleep(pause)
         else:
+            if heard is not None:
+                heard(headers)
             return found[0]
     raise AssertionError  # the last one is followed by no pause
 
@@ -85,7 +90,7 @@ async def _fetch(
     progress: Progress,
     own: Own | None,
     most: int | None,
-) -> None:
+) -> Mapping[str, str]:
     import httpx2  # noqa: PLC0415 - starting up would pay for it
 
     shown = safe_address(address)
@@ -115,6 +120,7 @@ async def _fetch(
                 raise _cut(shown) from error
         if whole is not None and written != whole:
             raise _cut(shown)
+        return answer.headers
 
 
 def _too_big(shown: str, settings: Settings, most: int | None) -> DynamoError:

@@ -34,7 +34,8 @@ async def revision_there(location: Location, *, store: Store, settings: Settings
 
     Returns:
         Of git the commit, or as much of its hash as the location names; of an archive the SHA-256 of its file, of a
-        folder the digest of its content, in hexadecimal; of a package its version. None where that can't be known
+        folder the digest of its content, in hexadecimal; of a package its version; of an archive elsewhere what its
+        host calls this version, as a checkout's `validator`. None where that can't be known
         without a download, or without the network where nothing is to be asked.
 
     Raises:
@@ -54,6 +55,10 @@ async def revision_there(location: Location, *, store: Store, settings: Settings
         from dynamo_mcp.sources import local  # noqa: PLC0415 - likewise
 
         return await local.digest_now(location, settings)
+    if location.kind == "archive" and not settings.offline:
+        from dynamo_mcp.sources import archive  # noqa: PLC0415 - likewise
+
+        return await archive.validator_now(location, settings) or None
     asking = None if location.kind in OWN else getattr(source_of(location.kind), "revision_there", None)
     if asking is None:
         return None

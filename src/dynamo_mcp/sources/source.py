@@ -38,12 +38,14 @@ class Brought(msgspec.Struct, frozen=True):
         left_out: What was not taken of a folder that projects are made of: each path, and why.
         listed: As of `Template`.
         origin: As there.
+        validator: As of `Checkout`.
     """
 
     revision: str | None = None
     left_out: tuple[str, ...] = ()
     listed: bool = True
     origin: str | None = None
+    validator: str = ""
 
 
 class Source(Protocol):
