@@ -157,5 +157,5 @@ def _from(entry: Entry, folder: Path) -> Entry:
 def _wrong(file: Path, why: str) -> UsageError:
     return UsageError(
         f"`{file}` names no templates as `dynamo-mcp export` writes them: {why}",
-        hint="each `[[template]]` has a `name` and a `location`; `dynamo-mcp export` shows the others",
+        hint="each `[[template]]` has a name and a location; `dynamo-mcp export` shows the others",
     )
