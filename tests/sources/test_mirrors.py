@@ -134,6 +134,21 @@ async def test_a_whole_hash_that_is_there_is_asked_of_nobody(
     assert server.paths == []
 
 
+async def test_what_only_a_person_fetched_is_asked_for_where_a_program_names_it_by_its_hash(
+    trusting_fetch: Fetch, server: Server, repository: Repository
+) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    await trusting_fetch(at(server))
+    server.breaks = ["503"] * 9
+    with pytest.raises(FetchFailed):
+        await trusting_fetch(at(server, head), person=False, allowed_hosts=("127.0.0.1",))
+    server.breaks = []
+    await trusting_fetch(at(server, head), person=False, allowed_hosts=("127.0.0.1",))
+    server.paths.clear()
+    await trusting_fetch(at(server, head), person=False, allowed_hosts=("127.0.0.1",))
+    assert server.paths == []
+
+
 async def test_the_beginning_of_an_old_hash_is_found_behind_what_was_fetched_alone(
     trusting_fetch: Fetch, server: Server, repository: Repository
 ) -> None:

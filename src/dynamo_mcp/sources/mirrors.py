@@ -71,6 +71,11 @@ class Mirror:
         self._store = store
         self._settings = settings
 
+    @property
+    def open_to_all_who_ask(self) -> bool:
+        """Whether who asks may have what is here without the host's word: a person, or all once others had it."""
+        return self._settings.person or self.known.public
+
     async def lend(self, repository: Path) -> bool:
         """Let a scratch repository have what is here; return whether there is anything.
 
@@ -106,7 +111,7 @@ class Mirror:
             FetchFailed: It is not here, or only a person may have it.
         """
         wanted = location.revision or _DEFAULT
-        if known is None or not (self._settings.person or self.known.public):
+        if known is None or not self.open_to_all_who_ask:
             names = ", ".join(shown(name) for name in list(self.known.names)[-5:]) if known is None else ""
             raise FetchFailed(
                 f"`{location.address}` was not fetched as `{wanted}` before, and nothing is asked for offline",

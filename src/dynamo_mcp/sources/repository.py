@@ -82,8 +82,10 @@ async def _commit(git: Git, location: Location, mirror: Mirror | None, progress:
         await progress.detail(f"using what was fetched of `{location.address}` before")
         return *mirror.offline(location, known), False
     await progress.detail(f"fetching `{location.address}`")
-    if known is not None and known == (location.revision or "").lower() and not settings.trusted:
-        return known, True, False  # a whole hash means the same for ever
+    # A whole hash means the same for ever; who may have it here is who has fetched it before.
+    whole = known is not None and known == (location.revision or "").lower() and mirror.open_to_all_who_ask
+    if known is not None and whole and not settings.trusted:
+        return known, True, False
     return *await _obtained(git, location, progress), True
 
 
