@@ -125,10 +125,11 @@ class Environments:
         await self._uses.note(path, base, plain)
         self._plain.add(plain)
         whole = self._soundness.whole
-        if whole(base) and (plain == base or whole(plain)):
+        of_base = whole(base)
+        if of_base and (plain == base or whole(plain)):
             marker = whole(path)
             if marker is None and plain == base and self._spares.claim(base, path):
-                marker = read_marker(path)
+                marker = of_base  # a spare is a clone of it
             if marker is not None:
                 return _environment(path, base, plain, marker)
         with self._spares.awaited():
