@@ -90,6 +90,7 @@ def _serve(requests: int, replies: int, before: Callable[[], None] | None) -> No
     _only(requests, replies)
     # The worker was started without it: `exit`, and what an environment's `.pth` files say.
     site.main()
+    gc.freeze()  # what a script leaves open is looked for among its own objects
     with os.fdopen(requests, "rb", closefd=False) as lines:
         for line in lines:
             child = os.fork()
