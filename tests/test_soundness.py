@@ -100,3 +100,22 @@ def test_what_has_changed_a_moment_ago_is_looked_at_again(environment: Path, loo
     assert sound.whole(environment)
     assert sound.whole(environment)
     assert looked == [environment] * 2
+
+
+def test_of_more_environments_than_are_kept_those_that_were_seen_first_are_looked_at_again(
+    environment: Path, looked: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness, "MOST", 2)
+    others = [environment.with_name(f"other-{number}") for number in range(2)]
+    for other in others:
+        shutil.copytree(environment, other, symlinks=True)
+        for path in (packages(other), other / MARKER):
+            os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    sound = Soundness()
+    for each in (environment, *others):
+        assert sound.whole(each)
+    looked.clear()
+    assert sound.whole(others[0])
+    assert looked == []
+    assert sound.whole(environment)
+    assert looked == [environment]

@@ -15,6 +15,9 @@ from dynamo_mcp.spares import MARKER
 SETTLED_NANOSECONDS = 2_000_000_000
 """A time stamp must be older than this, or a second change could have the same one."""
 
+MOST = 256
+"""Environments of which is kept what was seen; each takes some kilobytes."""
+
 
 class Marker(msgspec.Struct, frozen=True):
     """What is written into an environment when it is whole.
@@ -71,6 +74,8 @@ class Soundness:
         marker = read_marker(environment)
         if signs and self._clock() - max(signs.changed) > SETTLED_NANOSECONDS:
             self._seen[environment] = _Seen(packages, signs, marker)
+            while len(self._seen) > MOST:  # of templates that may be gone by now
+                del self._seen[next(iter(self._seen))]
         return marker
 
 
