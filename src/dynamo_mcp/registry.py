@@ -75,6 +75,8 @@ class Registry:
                 for entry in entries
                 if entry.name.endswith(SUFFIX)
             }
+        for gone in self._records.keys() - {file.removesuffix(SUFFIX) for file in found}:
+            del self._records[gone]
         templates = sorted(filter(None, found.values()), key=operator.attrgetter("name"))
         self._all = as_before(templates, self._all)
         return self._all

@@ -30,7 +30,7 @@ from dynamo_mcp.errors import (
 from dynamo_mcp.progress import Step
 from dynamo_mcp.settings import PASSED_TO_FETCHERS
 from dynamo_mcp.source_settings import parse_tokens
-from dynamo_mcp.sources import download, redirects
+from dynamo_mcp.sources import download, pages, redirects
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 from sources.index_server import TEMPLATE, Index, inside, sdist, serving, wheel
@@ -546,3 +546,24 @@ async def test_an_agent_reaches_the_operators_index_wherever_it_is(
 ) -> None:
     index.put(WHEEL, wheel(TEMPLATE))
     assert (await fetch(TMPL, passed=asking, person=False)).revision == "1.0"
+
+
+def test_a_page_with_many_tags_that_do_not_end_and_names_that_are_too_long_cost_no_time() -> None:
+    begun = "<a " * 200_000 + '<a href="tmpl-1.0.tar.gz#sha256=' + "0" * 64 + '">tmpl-1.0.tar.gz</a>'
+    (found,) = pages.read(begun.encode(), "https://index.example/simple/tmpl/")
+    assert (found.name, found.sha256) == ("tmpl-1.0.tar.gz", "0" * 64)
+    listed = {"files": [{"filename": f"tmpl-1.0-{'.'.join(['py3'] * 300)}-none-any.whl", "url": "x"}]}
+    assert pages.read(json.dumps(listed).encode(), "https://index.example/simple/tmpl/") == ()
+    with pytest.raises(FetchFailed, match="no page of a package index"):
+        pages.read(b'{"files": ' + b"[" * 200_000, "https://index.example/simple/tmpl/")
+
+
+async def test_offline_an_index_that_may_have_the_package_is_not_passed_over(
+    fetch: Fetch, index: Index, asking: dict[str, str]
+) -> None:
+    index.put(WHEEL, wheel(TEMPLATE))
+    await fetch(TMPL, passed=asking)
+    await fetch(TMPL, passed=asking, offline=True)
+    first = {**asking, "UV_INDEX": "https://private.example/simple"}
+    with pytest.raises(FetchFailed, match="Nothing is kept of what an index says"):
+        await fetch(TMPL, passed=first, offline=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dynamo_mcp.errors import FetchFailed, InvalidTemplate
@@ -205,8 +206,88 @@ def test_keys_and_tokens_are_only_for_the_same_owner(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, person=True, tokens=parse_tokens("h.example=x"))
     parent = Location("git", "git@h.example:me/r")
     own = _submodule("lib", "../l", "0" * 40, parent, settings)
-    assert (own.location.address, own.settings) == ("git@h.example:me/l", settings)
+    # A token is for https alone, and wherever a host leads on to, no other than the repository's own goes along.
+    assert (own.location.address, own.settings) == ("git@h.example:me/l", msgspec.structs.replace(settings, tokens=()))
     with pytest.raises(InvalidTemplate, match="your own ssh key"):
         _submodule("lib", "git@h.example:you/l", "0" * 40, parent, settings)
     stranger = _submodule("lib", "https://h.example/me/l", "0" * 40, parent, settings).settings
     assert (stranger.tokens, stranger.person) == ((), False)
+    for beside in ("../..%2fyou%2fl", "https://h.example/me/..%2fyou", "https://h.example/me/%2e%2e%2fyou%2fl"):
+        found = _submodule("lib", beside, "0" * 40, Location("git", "https://h.example/me/r"), settings)
+        assert (found.settings.tokens, found.settings.person) == ((), False)
+
+
+@pytest.fixture
+def private(tmp_path: Path, server: Server) -> Repository:
+    """A repository that its host gives only to who has the token."""
+    made = Repository(tmp_path / "private")
+    made.write("secret.txt", "secret")
+    made.commit()
+    _publish(server, made, "me/private.git")
+    server.opens = "Basic " + base64.b64encode(b"oauth2:s3cr3t").decode()
+    return made
+
+
+def _publish(server: Server, repository: Repository, path: str) -> None:
+    (server.folder / path).parent.mkdir(exist_ok=True)
+    repository.git("clone", "--quiet", "--bare", str(repository.path), str(server.folder / path))
+
+
+async def test_what_a_token_has_fetched_is_in_no_stranger_s_submodule(
+    *, fetch: Fetch, server: Server, trusting: dict[str, str], repository: Repository, private: Repository
+) -> None:
+    tokens = parse_tokens(f"127.0.0.1:{server.server_address[1]}/signed/me=s3cr3t")
+    given: dict[str, object] = {"passed": trusting, "tokens": tokens, "allowed_hosts": ("127.0.0.1",)}
+    given["submodules"] = True
+    address = f"{server.url}/signed/me/private.git"
+    await fetch(Location("git", address), **given, person=False)
+    attach(repository, "vendor/x", address, head(private))
+    _publish(server, repository, "evil/t.git")
+    with pytest.raises(FetchFailed, match="needs a sign-in"):
+        await fetch(Location("git", f"{server.url}/smart/evil/t.git"), **given, person=False)
+    for offline in (False, True):
+        with pytest.raises(FetchFailed):
+            await fetch(
+                Location("git", address, head(private)), **{**given, "tokens": ()}, person=False, offline=offline
+            )
+
+
+async def test_a_submodule_of_a_stranger_s_gets_no_token_for_what_lies_beside_it(
+    *,
+    fetch: Fetch,
+    server: Server,
+    trusting: dict[str, str],
+    repository: Repository,
+    private: Repository,
+    tmp_path: Path,
+) -> None:
+    theirs = Repository(tmp_path / "theirs")
+    attach(theirs, "n", "../z.git", head(private))
+    for made, path in ((theirs, "evil/y.git"), (private, "evil/z.git")):
+        _publish(server, made, path)
+    attach(repository, "vendor/y", f"{server.url}/smart/evil/y.git", head(theirs))
+    _publish(server, repository, "me/t.git")
+    tokens = parse_tokens(f"127.0.0.1:{server.server_address[1]}=s3cr3t")
+    given = {"passed": trusting, "tokens": tokens, "submodules": True, "allowed_hosts": ("127.0.0.1",)}
+    await fetch(Location("git", f"{server.url}/smart/me/t.git"), **given)
+    signed = len(server.authorizations)
+    assert signed > 0
+    asked = [path for path in server.paths if "/me/t.git" in path]
+    assert signed == len(asked)
+
+
+async def test_a_submodule_that_is_led_on_gets_no_other_token_than_its_repository_s(
+    *, fetch: Fetch, server: Server, trusting: dict[str, str], repository: Repository, private: Repository
+) -> None:
+    port = server.server_address[1]
+    attach(repository, "vendor/x", "../private.git", head(private))
+    _publish(server, repository, "you/t.git")
+    tokens = parse_tokens(f"127.0.0.1:{port}/signed/me=s3cr3t")
+    server.leads = f"https://127.0.0.1:{port}/signed/me/{{}}"
+    parent = Location("git", f"https://localhost:{port}/leads/t.git")
+    found = _submodule("vendor/x", "../private.git", head(private), parent, Settings(home=server.folder, tokens=tokens))
+    assert found.settings.tokens == ()
+    given = {"passed": trusting, "allowed_hosts": ("127.0.0.1", "localhost")}
+    with pytest.raises(FetchFailed, match="needs a sign-in"):
+        await fetch(found.location, **given, tokens=found.settings.tokens)
+    assert server.authorizations == []

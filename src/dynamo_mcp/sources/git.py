@@ -84,12 +84,12 @@ async def _fetch(location: Location, tree: Path, *, store: Store, settings: Sett
         opened = await stack.enter_async_context(brought(location, store=store, settings=settings, progress=progress))
         git, commit, listed = opened
         parts: list[_Part] = []
-        pending = [(git, commit, location, "")]
+        pending = [(git, commit, location, "", settings)]
         while pending:
-            git, revision, place, path = pending.pop()
+            git, revision, place, path, given = pending.pop()
             links, modules = await listing.listed(git, revision, lint, path)
             parts.append(_Part(git, revision, path, links))
-            for module in await submodules.found(git, revision, modules, place, settings):
+            for module in await submodules.found(git, revision, modules, place, given):
                 if len(parts) + len(pending) > MOST_PARTS:
                     raise InvalidTemplate(
                         f"`{location.address}` has more than {MOST_PARTS} submodules",
@@ -99,7 +99,7 @@ async def _fetch(location: Location, tree: Path, *, store: Store, settings: Sett
                     brought(module.location, store=store, settings=module.settings, progress=progress)
                 )
                 inside = f"{path}/{module.path}" if path else module.path
-                pending.append((git, revision, module.location, inside))
+                pending.append((git, revision, module.location, inside, module.settings))
         await progress.detail(f"checking {len(lint.entries)} files and folders")
         for part in parts:
             await listing.add_links(part.git, part.links, lint)

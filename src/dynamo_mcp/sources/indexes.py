@@ -100,6 +100,8 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
     indexes = configured(settings)
     for index in indexes:
         files = await _ask(index, name, store, settings, progress)
+        if files is None and offline(settings) and not index.address.startswith("file:"):
+            break  # it may have the package, and then no other index's is meant
         if files is not None:
             return Offer(None if index.address.startswith("file:") else index, files)
     asked = ", ".join(f"`{index.address}`" for index in indexes)

@@ -24,6 +24,7 @@ import msgspec
 
 from dynamo_mcp.errors import FetchFailed, StorageFailed
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.sources.tokens import token_for
 from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
@@ -52,7 +53,7 @@ class Known(msgspec.Struct, frozen=True):
         names: What was asked for, and the commit that it was.
         commits: Those whose files are all here, and whether a branch or a tag is known to have pointed to it.
         shallow: Those whose history is not.
-        public: Others than a person have fetched it, too.
+        public: Somebody who is no person has fetched it without a token, too.
     """
 
     names: dict[str, _Hash] = {}
@@ -64,8 +65,9 @@ class Known(msgspec.Struct, frozen=True):
 class Mirror:
     """The mirror of one repository, as it was when it was looked at; `mirror_of` returns it."""
 
-    def __init__(self, path: Path, known: Known, store: Store, settings: Settings) -> None:
+    def __init__(self, path: Path, known: Known, store: Store, settings: Settings, *, signs_in: bool) -> None:
         """Use `mirror_of` instead."""
+        self._signs_in = signs_in
         self.path = path
         self.known = known
         self._store = store
@@ -73,8 +75,11 @@ class Mirror:
 
     @property
     def open_to_all_who_ask(self) -> bool:
-        """Whether who asks may have what is here without the host's word: a person, or all once others had it."""
-        return self._settings.person or self.known.public
+        """Whether who asks may have what is here without the host's word.
+
+        A person may, and who has a token for it; others once somebody without either has fetched it.
+        """
+        return self._settings.person or self.known.public or self._signs_in
 
     async def lend(self, repository: Path) -> bool:
         """Let a scratch repository have what is here; return whether there is anything.
@@ -152,7 +157,7 @@ class Mirror:
             _latest(known.names, location.revision or _DEFAULT, commit),
             _latest(known.commits, commit, listed or known.commits.get(commit, False)),
             tuple(sorted({*known.shallow, *_shallow(repository)})),
-            known.public or not self._settings.person,
+            known.public or not (self._settings.person or self._signs_in),
         )
         self._store.write(self.path / RECORD, msgspec.json.encode(new), force=False)
 
@@ -173,10 +178,11 @@ async def mirror_of(location: Location, store: Store, settings: Settings) -> Mir
         return None
     await Uses(store).note(path)
     known = await anyio.to_thread.run_sync(_read, path)
-    mirror = Mirror(path, known, store, settings)
+    signs_in = token_for(location.address, settings.tokens) is not None
+    mirror = Mirror(path, known, store, settings, signs_in=signs_in)
     if known.commits and not settings.offline and await anyio.to_thread.run_sync(_is_beyond, path, settings):
         await mirror.discard()  # what is asked for comes anew, and nothing of what was before
-        mirror = Mirror(path, Known(), store, settings)
+        mirror = Mirror(path, Known(), store, settings, signs_in=signs_in)
     return mirror
 
 

@@ -5,6 +5,7 @@ What it says is a list of names and addresses, no more: nothing is taken for a p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit, urlunsplit
@@ -19,6 +20,9 @@ ACCEPTED = "application/vnd.pypi.simple.v1+json, text/html;q=0.2, application/vn
 LONGEST_HTML = 16 << 20
 """Bytes of a page that are parsed in Python; one in JSON may be as long as it is fetched."""
 _MOST_FILES = 200_000
+_LONGEST_NAME = 255
+"""Characters of a file's name: what it says of tags multiplies."""
+_TAG = re.compile(r"<(?:a|base)\s[^<>]{0,4000}>", re.IGNORECASE)
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,7 +68,7 @@ def read(content: bytes, address: str) -> tuple[File, ...]:
     if content.lstrip()[:1] == b"{":
         try:
             page = msgspec.json.decode(content, type=_Page)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _no_page(address) from error
         found: Iterator[File | None] = (_of_json(each, address) for each in page.files)
     else:
@@ -95,8 +99,10 @@ def _of_json(listed: _Listed, address: str) -> File | None:
 
 def _of_html(text: str, address: str) -> Iterator[File | None]:
     parser = _Anchors()
-    parser.feed(text)
-    parser.close()
+    # One tag at a time: of a page with many that do not end the parser reads the rest again for each.
+    for tag in _TAG.finditer(text):
+        parser.feed(tag[0])
+        parser.reset()
     base = urljoin(address, parser.base) if parser.base else address
     for link, yanked in parser.links:
         try:
@@ -130,6 +136,7 @@ def _file(file: File, base: str) -> File | None:
         return None
     server = parts.netloc.rpartition("@")[2]
     url = urlunsplit(parts._replace(netloc=server, fragment=""))
-    if not file.name or not (file.name + url).isprintable() or not parts.scheme:
+    named = 0 < len(file.name) <= _LONGEST_NAME
+    if not named or not (file.name + url).isprintable() or not parts.scheme:
         return None
     return msgspec.structs.replace(file, url=url, sha256=file.sha256.lower() if file.sha256 else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.sources.git_command import Git
@@ -45,7 +45,7 @@ async def latest(git: Git, location: Location) -> str:
 def _version(tag: str) -> Version | None:
     try:
         return Version(tag)
-    except InvalidVersion:
+    except ValueError:  # also of what has more digits than Python reads
         return None
 
 

@@ -16,6 +16,7 @@ from dynamo_mcp.errors import InvalidLocation, InvalidTemplate
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.addresses import parse
 from dynamo_mcp.sources.git_command import Git
+from dynamo_mcp.sources.tokens import token_for
 from dynamo_mcp.sources.wording import safe_address, shown
 from dynamo_mcp.types import Location
 
@@ -78,12 +79,21 @@ def _submodule(path: str, url: str | None, revision: str, parent: Location, sett
         raise InvalidTemplate(f"{said}: {error.message}", hint=f"{error.hint}; or {_REMEDY}") from error
     if location.kind != "git":
         raise InvalidTemplate(f"{said}: `{safe_address(url)}` is no repository", hint=_REMEDY)
-    if _folder(location.address) == _folder(parent.address) and not location.address.startswith("file://"):
-        own = msgspec.structs.replace(settings, trusted=())
+    if _lies_beside(location.address, parent.address):
+        # Wherever it leads on to, no other token than that of its repository goes along.
+        token = token_for(parent.address, settings.tokens)
+        own = msgspec.structs.replace(settings, trusted=(), tokens=() if token is None else (token,))
         return Submodule(path, location, own)
     if not location.address.startswith(("https://", "file://")):
         raise InvalidTemplate(f"{said}: `{location.address}` would be asked with your own ssh key", hint=_REMEDY)
     return Submodule(path, location, stranger)
+
+
+def _lies_beside(address: str, parent: str) -> bool:
+    """Tell whether a repository is in the same folder of the same host as another, however a host reads its path."""
+    segments = urlsplit(address).path.split("/")
+    plain = "%" not in address and not {".", ".."} & set(segments) and not address.startswith("file://")
+    return plain and _folder(address) == _folder(parent)
 
 
 def _folder(address: str) -> str:
