@@ -230,6 +230,7 @@ class Dynamo:
             self._parts.trusting.check_removal([template])
             self._parts.registry.delete(template_name)
             self._parts.schemas.forget(template)
+            self._parts.summaries.forget(template_name)
             await self._parts.registration.release(template)
         return f"Template `{template_name}` was removed; the projects made from it stay."
 

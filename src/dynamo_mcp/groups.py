@@ -193,6 +193,7 @@ class Groups:
             self._registry.delete(template.name)
         for template in (*removed, *replaced):
             self._schemas.forget(template)
+            self._summaries.forget(template.name)
             await self._registration.release(template)
 
     async def _fetch(self, name: str, old: tuple[Template, ...], to: Target | None, progress: Progress) -> Template:

@@ -76,6 +76,10 @@ class Summaries:
             return self._told(template, confinement, error.message)
         return self._told(template, confinement, None)
 
+    def forget(self, name: str) -> None:
+        """Drop what is kept for a template that was removed."""
+        self._kept.pop(name, None)
+
     def of(self, template: Template, confinement: Confinement) -> TemplateInfo:
         """Describe a template that was just prepared, and wait for nothing."""
         try:
