@@ -72,6 +72,20 @@ class Uv:
         _check(asked, "say its version")
         return plain(asked.stdout.decode("utf-8", "replace").strip().removeprefix("uv "))
 
+    async def default_index(self) -> str:
+        """Return the package index that uv asks where an operator has configured none.
+
+        Raises:
+            EnvironmentFailed: With uv's message.
+        """
+        command = ["pip", "compile", "--quiet", "--no-header", "--emit-index-url"]
+        asked = await self._run([*command, "--python", str(self._settings.python), "-"], offline=True)
+        _check(asked, "say which package index it asks", ANOTHER_PYTHON)
+        found = re.search(rb"^--index-url (\S+)$", asked.stdout, re.MULTILINE)
+        if found is None:
+            raise EnvironmentFailed("uv names no package index", hint="set `UV_DEFAULT_INDEX` to one")
+        return found[1].decode()
+
     async def create(self, path: Path) -> None:
         """Make an empty, relocatable virtual environment; nothing of what was there stays.
 

@@ -82,4 +82,4 @@ def test_two_spellings_are_the_same_place_and_nobody_owns_an_index(settings: Set
     web = parse("pypi:web", settings=settings)
     assert same_place(web, parse("pypi:WEB==1.0", settings=settings))
     assert not same_place(web, parse("pypi:web-app", settings=settings))
-    assert not is_among(web, ["https://pypi.org/", "gh:web/", "/pypi/"])
+    assert not is_among(web, ["https://index.example/", "gh:web/", "/pypi/"])

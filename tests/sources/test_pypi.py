@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import resource
 import stat
 import tarfile
@@ -28,9 +29,10 @@ from dynamo_mcp.errors import (
     TimedOut,
 )
 from dynamo_mcp.progress import Step
-from dynamo_mcp.settings import PASSED_TO_FETCHERS
+from dynamo_mcp.settings import PASSED_TO_FETCHERS, Settings
 from dynamo_mcp.source_settings import parse_tokens
 from dynamo_mcp.sources import download, pages, redirects
+from dynamo_mcp.sources.indexes import configured
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 from sources.index_server import TEMPLATE, Index, inside, sdist, serving, wheel
@@ -567,3 +569,9 @@ async def test_offline_an_index_that_may_have_the_package_is_not_passed_over(
     first = {**asking, "UV_INDEX": "https://private.example/simple"}
     with pytest.raises(FetchFailed, match="Nothing is kept of what an index says"):
         await fetch(TMPL, passed=first, offline=True)
+
+
+async def test_where_no_index_is_configured_it_is_the_one_of_uv(settings: Settings) -> None:
+    (found,) = await configured(settings)
+    assert re.fullmatch(r"https://[a-z.]+/simple", found.address)
+    assert found.authorization is None

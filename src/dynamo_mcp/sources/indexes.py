@@ -27,8 +27,8 @@ from dynamo_mcp.sources.redirects import Own, Unreachable
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.uses import Uses
+from dynamo_mcp.uv import Uv
 
-PYPI = "https://pypi.org/simple"
 LONGEST_PAGE = 64 << 20
 """Bytes of what an index says of one package; the longest on PyPI has some 20 MB."""
 ONLINE = "leave out `--offline`, and unset `DYNAMO_MCP_OFFLINE` and `UV_OFFLINE`,"
@@ -54,14 +54,15 @@ def offline(settings: Settings) -> bool:
     return settings.offline or settings.passed.get("UV_OFFLINE", "").lower() in _TRUE
 
 
-def configured(settings: Settings) -> tuple[Own, ...]:
-    """Return the indexes, in the order in which they are asked.
+async def configured(settings: Settings) -> tuple[Own, ...]:
+    """Return the indexes, in the order in which they are asked; where none is configured, the one that uv asks.
 
     Raises:
         FetchFailed: One of them is no address that an index has.
+        EnvironmentFailed: uv failed; with its message.
     """
     passed = settings.passed
-    default = passed.get("UV_DEFAULT_INDEX") or passed.get("UV_INDEX_URL") or PYPI
+    default = passed.get("UV_DEFAULT_INDEX") or passed.get("UV_INDEX_URL") or await Uv(settings).default_index()
     return tuple(_index(text) for text in (*passed.get("UV_INDEX", "").split(), default))
 
 
@@ -97,7 +98,7 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
     Raises:
         FetchFailed: None has it, or one could not be asked and nothing is kept of it.
     """
-    indexes = configured(settings)
+    indexes = await configured(settings)
     for index in indexes:
         files = await _ask(index, name, store, settings, progress)
         if files is None and offline(settings) and not index.address.startswith("file:"):
