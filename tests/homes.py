@@ -197,3 +197,20 @@ async def until(condition: Callable[[], object], seconds: float = SECONDS) -> No
     with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - of what happens in other processes nobody is told
             await anyio.sleep(LOOK_SECONDS)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder; return what it says."""
+    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path) -> str:
+    """Commit all of a folder, a repository from then on; return its commit."""
+    git(folder, "init", "-b", "main")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-m", "m")
+    return git(folder, "rev-parse", "HEAD")

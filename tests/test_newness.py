@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from dynamo_mcp.views import Newer
-from homes import Home, base_environments, write_template
+from homes import Home, base_environments, commit, git, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -16,22 +15,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path, base_environments(tmp_path_factory))
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=60
-    )
-    return done.stdout.strip()
-
-
-def commit(folder: Path) -> str:
-    """Commit all of a folder, a repository from then on; return its commit."""
-    git(folder, "init", "-b", "main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "-m", "m")
-    return git(folder, "rev-parse", "HEAD")
 
 
 async def test_each_is_told_by_itself_and_nothing_is_fetched(home: Home) -> None:

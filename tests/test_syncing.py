@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -12,7 +11,7 @@ from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.manifest import Entry, Manifest
 from dynamo_mcp.syncing import Synced, act, plan
-from homes import SLUG, Home, base_environments, write_template
+from homes import SLUG, Home, base_environments, commit, write_template
 
 pytestmark = pytest.mark.anyio
 
@@ -20,21 +19,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path, base_environments(tmp_path_factory))
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=60
-    )
-    return done.stdout.strip()
-
-
-def commit(folder: Path) -> str:
-    git(folder, "init", "-b", "main")
-    git(folder, "add", "--all")
-    git(folder, "commit", "-m", "m")
-    return git(folder, "rev-parse", "HEAD")
 
 
 async def sync(

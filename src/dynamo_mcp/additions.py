@@ -96,7 +96,7 @@ class Additions:
             )
             try:
                 check_pin(template, wanted.pin)
-            except BaseException:
+            except BaseException:  # nothing names the checkout yet
                 with anyio.CancelScope(shield=True):
                     await self._registration.release(template)
                 raise
