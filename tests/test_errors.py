@@ -103,7 +103,7 @@ def test_the_shell_can_tell_the_kinds_of_failure_apart(name: str, code: int) -> 
 def test_an_error_has_the_exit_code_of_its_family_unless_it_is_of_another() -> None:
     codes = {
         kind.__name__: kind.exit_code
-        for kind in LEAVES
+        for kind in _classes()
         for family in kind.__mro__[1:2]
         if issubclass(family, DynamoError) and kind.exit_code != family.exit_code
     }

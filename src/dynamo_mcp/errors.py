@@ -23,6 +23,8 @@
     │   └── HookFailed             with the hook's output
     ├── LimitReached               there would be more than the settings allow
     ├── Refused                    trust or confinement does not allow it
+    │   ├── Unauthenticated        nobody knows who calls
+    │   └── NotAllowed             the caller lacks a scope, or it is somebody else's
     └── Failed                     something outside did not work
         ├── FetchFailed
         │   └── PasswordNeeded     of an encrypted archive
@@ -204,6 +206,19 @@ class Refused(DynamoError):
     """Trust or confinement does not allow it."""
 
     exit_code = 5
+
+
+class Unauthenticated(Refused):
+    """Nobody knows who calls: they gave no credentials, or none that are good."""
+
+    def __init__(self, message: str, *, hint: str, challenges: tuple[str, ...] = ()) -> None:
+        """Keep what a caller is told to give (RFC 9110, section 11.6.1)."""
+        super().__init__(message, hint=hint)
+        self.challenges = challenges
+
+
+class NotAllowed(Refused):
+    """The caller lacks a scope, or asked for what belongs to somebody else."""
 
 
 class Failed(DynamoError):

@@ -1,13 +1,12 @@
 """What does MCP see? Names become calls, values become results, errors become words.
 
-One server serves every connection of a transport, in both eras of the protocol: 2026-07-28, where each request stands
-alone and a client listens for changes on a stream of its own, and the handshake versions before it.
+One server serves every connection of every transport, in both eras of the protocol: 2026-07-28, where each request
+stands alone and a client listens for changes on a stream of its own, and the handshake versions before it.
 """
 
 from __future__ import annotations
 
 import logging
-import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,14 +15,6 @@ import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import (
-    InMemorySubscriptionBus,
-    ListenHandler,
-    PromptsListChanged,
-    ResourcesListChanged,
-    ResourceUpdated,
-    ToolsListChanged,
-)
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
@@ -47,12 +38,13 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp import __version__, background, callers, prompts, resources, slots
+from dynamo_mcp import __version__, calling, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
 from dynamo_mcp.listed import Listed
 from dynamo_mcp.results import failure, noted, page
+from dynamo_mcp.telling import Telling
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
 from dynamo_mcp.tools import GENERAL_TOOLS
@@ -61,7 +53,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from anyio.abc import TaskStatus
-    from mcp.server.connection import Connection
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.models import InitializationOptions
 
@@ -83,7 +74,6 @@ _STATIC = CacheHint(ttl_ms=3_600_000, scope="public")
 _CHANGING = CacheHint(ttl_ms=0, scope="private")
 _COMPLETIONS = 100
 _SHOWN = 100
-_SECONDS_TO_TELL = 2.0
 
 # What the SDK says of a state that it can't open, whatever the reason.
 _FOREIGN_STATE = {"reason": "invalid_request_state"}
@@ -94,7 +84,7 @@ _general = [spec.tool for spec in GENERAL_TOOLS.values()]
 
 
 def build(dynamo: Dynamo) -> DynamoServer:
-    """Return a server for one transport; its `announce` must run for as long as the transport serves."""
+    """Return the server of all transports; its `announce` must run for as long as one of them serves."""
     return DynamoServer(dynamo)
 
 
@@ -105,10 +95,8 @@ class DynamoServer(Server[dict[str, Any]]):
         """Serve what `dynamo` can do."""
         self._dynamo = dynamo
         self._template_tools = TemplateTools(dynamo)
-        self._bus = InMemorySubscriptionBus()
-        self._listeners = ListenHandler(self._bus)
+        self._telling = Telling(dynamo)
         self._running: set[anyio.CancelScope] = set()
-        self._handshaken: weakref.WeakSet[Connection] = weakref.WeakSet()
         super().__init__(
             "dynamo-mcp",
             version=__version__,
@@ -131,9 +119,9 @@ class DynamoServer(Server[dict[str, Any]]):
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
             on_completion=self._complete,
-            on_subscriptions_listen=self._listeners,
+            on_subscriptions_listen=self._telling.listeners,
         )
-        self.middleware.append(self._remember)
+        self.middleware.append(self._telling.remember)
         self.middleware.append(_without_foreign_state)
         # What was asked comes back through the client, which must not change it, and maybe to another server.
         key = shared(dynamo.settings.home, "forms")
@@ -157,33 +145,13 @@ class DynamoServer(Server[dict[str, Any]]):
 
     def close(self) -> None:
         """End the streams on which clients listen, and cancel running calls; each gets its last frame or answer."""
-        self._listeners.close()
+        self._telling.close()
         for running in self._running:
             running.cancel()
 
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Tell every client what changes, until cancelled."""
-        async with self._dynamo.changes() as changes, anyio.create_task_group() as telling:
-            task_status.started()
-            async for names in changes:
-                try:
-                    await self._publish(names)
-                except Exception:  # noqa: BLE001 - the next change is told, and calls are served
-                    _log.exception("what has changed could not be told to clients")
-                for connection in list(self._handshaken):
-                    background.start(telling, "telling a client what has changed", _tell, connection)
-
-    async def _publish(self, names: frozenset[str]) -> None:
-        for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
-            await self._bus.publish(event)
-        for uri in await resources.uris(self._dynamo, names):
-            await self._bus.publish(ResourceUpdated(uri=uri))
-
-    async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        if ctx.method == "notifications/initialized":
-            # mcp 2.3 has no public list of live connections, and `ctx.session` reaches only the caller's own.
-            self._handshaken.add(ctx.session._connection)  # noqa: SLF001
-        return await call_next(ctx)
+        await self._telling.run(task_status=task_status)
 
     def _input_schema(self, tool: str) -> dict[str, Any] | None:
         if tool in GENERAL_TOOLS:
@@ -201,7 +169,7 @@ class DynamoServer(Server[dict[str, Any]]):
             return ListToolsResult(tools=list(tools), next_cursor=following)
 
     async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-        slots.caller.set(callers.name_of(ctx))
+        slots.caller.set(calling.name_of(ctx))
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
@@ -315,14 +283,6 @@ async def _without_foreign_state(ctx: Context, call_next: CallNext) -> HandlerRe
         if error.error.data != _FOREIGN_STATE or ctx.params is None:
             raise
     return await call_next(replace(ctx, params={k: v for k, v in ctx.params.items() if k != "requestState"}))
-
-
-async def _tell(connection: Connection) -> None:
-    """Tell one client of a handshake version; a dead or slow one costs a bounded wait of nobody but itself."""
-    with anyio.move_on_after(_SECONDS_TO_TELL):
-        await connection.send_tool_list_changed()
-        await connection.send_prompt_list_changed()
-        await connection.send_resource_list_changed()
 
 
 def _sink(ctx: Context) -> Sink:

@@ -15,6 +15,7 @@ from mcp.client.sse import sse_client
 
 from dynamo_mcp.server import build
 from dynamo_mcp.transports import http
+from dynamo_mcp.transports.transport import Endpoint
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
@@ -52,9 +53,34 @@ async def join(
             stack.callback(tasks.cancel_scope.cancel)
             await tasks.start(target.announce)
         else:
-            url = await stack.enter_async_context(http.running((fake or FakeDynamo(outputs)).dynamo, "127.0.0.1", 0))
+            url = await stack.enter_async_context(over_http(fake or FakeDynamo(outputs)))
             target = f"{url}/mcp" if transport == "http" else sse_client(f"{url}/sse")
         yield await stack.enter_async_context(Client(target, mode=era, read_timeout_seconds=20, **options))
 
 
-__all__ = ["SERVE_FAKE", "Draft202012Validator", "Era", "Transport", "in_both_eras", "join", "over_every_transport"]
+@asynccontextmanager
+async def over_http(fake: FakeDynamo, **where: Any) -> AsyncIterator[str]:
+    """Serve a fake over HTTP, as its changes are told; yields the URL that the paths are below.
+
+    Args:
+        fake: What is served.
+        where: Of the endpoint.
+    """
+    server = build(fake.dynamo)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(server.announce)
+        async with http.opened(server, Endpoint(**where)) as url:
+            yield url
+        tasks.cancel_scope.cancel()
+
+
+__all__ = [
+    "SERVE_FAKE",
+    "Draft202012Validator",
+    "Era",
+    "Transport",
+    "in_both_eras",
+    "join",
+    "over_every_transport",
+    "over_http",
+]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from dynamo_mcp.transports import http, stdio
+from dynamo_mcp.transports.running import run
+from dynamo_mcp.transports.transport import Endpoint
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -30,10 +31,7 @@ class Noisy(FakeDynamo):
 
 async def main(transport: str, outputs: Path) -> None:
     fake = Noisy(outputs)
-    if transport == "stdio":
-        await stdio.serve(fake.dynamo)
-    else:
-        await http.serve(fake.dynamo, "127.0.0.1", 0)
+    await run(fake.dynamo, [transport], Endpoint())
     await anyio.Path(outputs / "ended").touch()
 
 

@@ -10,7 +10,7 @@ from mcp import Client
 from mcp_types import Implementation
 
 from dynamo_mcp import slots
-from dynamo_mcp.transports import http
+from edge.joining import over_http
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Noting(FakeDynamo):
 async def test_two_clients_are_two_callers_and_one_stays_the_same(tmp_path: Path, era: Any) -> None:
     fake = Noting(tmp_path)
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(http.running(fake.dynamo, "127.0.0.1", 0))
+        url = await stack.enter_async_context(over_http(fake))
         clients = [
             await stack.enter_async_context(
                 Client(

@@ -15,7 +15,9 @@ from mcp.client.sse import sse_client
 from mcp_types import TextContent
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
-from dynamo_mcp.transports import http
+from dynamo_mcp.transports.running import run
+from dynamo_mcp.transports.transport import Endpoint
+from edge.joining import over_http
 from edge.raw import META, Raw, check_within_a_second, request, start, three_attempts
 from fakes import HELD, FakeDynamo
 
@@ -39,7 +41,7 @@ DISCOVER = {
 async def test_a_request_for_another_host_or_from_another_page_is_refused(
     path: str, method: str, tmp_path: Path
 ) -> None:
-    async with http.running(FakeDynamo(tmp_path).dynamo, "127.0.0.1", 0) as url, httpx2.AsyncClient() as client:
+    async with over_http(FakeDynamo(tmp_path)) as url, httpx2.AsyncClient() as client:
         port = int(url.rpartition(":")[2])
         for host in (
             "evil.example",
@@ -56,7 +58,7 @@ async def test_a_request_for_another_host_or_from_another_page_is_refused(
 
 
 async def test_a_request_for_this_host_from_its_own_page_is_answered(tmp_path: Path) -> None:
-    async with http.running(FakeDynamo(tmp_path).dynamo, "localhost", 0) as url, httpx2.AsyncClient() as client:
+    async with over_http(FakeDynamo(tmp_path), host="localhost") as url, httpx2.AsyncClient() as client:
         port = int(url.rpartition(":")[2])
         for name in ("127.0.0.1", "localhost", "[::1]"):
             headers = DISCOVER | {"host": f"{name}:{port}", "origin": f"http://{name}:{port}"}
@@ -69,32 +71,32 @@ async def test_a_request_for_this_host_from_its_own_page_is_answered(tmp_path: P
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])  # noqa: S104 - it is refused
 async def test_whatever_is_no_loopback_address_is_refused(host: str, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="not a loopback address"):
-        await http.serve(FakeDynamo(tmp_path).dynamo, host, 0)
+        await run(FakeDynamo(tmp_path).dynamo, ["http"], Endpoint(host=host))
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
 async def test_a_port_that_can_not_be_one_is_refused(port: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a port"):
-        await http.serve(FakeDynamo(tmp_path).dynamo, "127.0.0.1", port)
+        await run(FakeDynamo(tmp_path).dynamo, ["http"], Endpoint(port=port))
 
 
 async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Failed, match=f"Can't listen on `127.0.0.1:{port}`: Address already in use"):
-            await http.serve(FakeDynamo(tmp_path).dynamo, "127.0.0.1", port)
+            await run(FakeDynamo(tmp_path).dynamo, ["http"], Endpoint(port=port))
 
 
 async def test_two_servers_run_one_after_the_other_on_one_port(tmp_path: Path) -> None:
     port = 0
     for _ in range(2):
-        async with http.running(FakeDynamo(tmp_path).dynamo, "127.0.0.1", port) as url, Client(f"{url}/mcp") as client:
+        async with over_http(FakeDynamo(tmp_path), port=port) as url, Client(f"{url}/mcp") as client:
             assert (await client.list_tools()).tools
         port = int(url.rpartition(":")[2])
 
 
 async def test_it_listens_on_the_other_kind_of_loopback_address_too(tmp_path: Path) -> None:
-    async with http.running(FakeDynamo(tmp_path).dynamo, "::1", 0) as url:
+    async with over_http(FakeDynamo(tmp_path), host="::1") as url:
         assert url.startswith("http://[::1]:")
         async with Client(f"{url}/mcp") as client:
             assert (await client.list_tools()).tools
@@ -111,7 +113,7 @@ async def test_ending_ends_every_kind_of_open_stream_and_cancels_what_runs_withi
         ready = anyio.Event()
 
         async def serve() -> None:
-            async with http.running(fake.dynamo, "127.0.0.1", 0) as url:
+            async with over_http(fake) as url:
                 urls.append(url)
                 ready.set()
                 await end.wait()
@@ -160,7 +162,7 @@ async def test_ending_ends_every_kind_of_open_stream_and_cancels_what_runs_withi
 async def test_older_clients_are_told_that_the_server_ends_and_can_not_keep_it_from_ending(tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     async with anyio.create_task_group() as tasks:
-        async with http.running(fake.dynamo, "127.0.0.1", 0) as url:
+        async with over_http(fake) as url:
             opened = anyio.Semaphore(0)
             answers: list[CallToolResult] = []
 
@@ -193,7 +195,7 @@ async def test_older_clients_are_told_that_the_server_ends_and_can_not_keep_it_f
 async def test_a_client_that_reads_no_more_can_not_keep_the_server_from_ending(tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     fake.register("big", description="x" * 30_000_000)
-    async with http.running(fake.dynamo, "127.0.0.1", 0) as url:
+    async with over_http(fake) as url:
         port = int(url.rpartition(":")[2])
         client = await anyio.connect_tcp("127.0.0.1", port)
         body = (

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import typer
 
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings
-from dynamo_mcp.dynamo import Dynamo, open_dynamo
-from dynamo_mcp.errors import DynamoError, UsageError
+from dynamo_mcp.dynamo import open_dynamo
+from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = 3000
+STDIO = "stdio"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    transport: Annotated[str, typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio or http.")] = "stdio",
+    transport: Annotated[
+        list[str] | None,
+        typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio or http; several serve at once. [default: stdio]"),
+    ] = None,
     host: Annotated[str, typer.Option(envvar="DYNAMO_MCP_HOST", help="Address to listen on; loopback only.")] = HOST,
     port: Annotated[int, typer.Option(envvar="DYNAMO_MCP_PORT", help="0 takes a free one.", min=0, max=65535)] = PORT,
     output_root: OutputRoots = None,
@@ -40,13 +43,7 @@ def serve(
         )
     except DynamoError as error:
         fail(error)
-    match transport:
-        case "stdio":
-            stdio(chosen)
-        case "http":
-            _serve(chosen, lambda dynamo: _http(dynamo, host, port))
-        case _:
-            fail(UsageError(f"There is no transport `{transport}`", hint="it is `stdio` or `http`"))
+    _serve(chosen, transport or [STDIO], host=host, port=port)
 
 
 def stdio(chosen: Settings | None = None) -> None:
@@ -55,13 +52,18 @@ def stdio(chosen: Settings | None = None) -> None:
         chosen = chosen or settings(person=False, serves=True)
     except DynamoError as error:
         fail(error)
-    _serve(chosen, _stdio)
+    _serve(chosen, [STDIO])
 
 
-def _serve(chosen: Settings, transport: Callable[[Dynamo], Awaitable[None]]) -> None:
+def _serve(chosen: Settings, transports: list[str], **where: Any) -> None:
     async def whole() -> None:
         async with open_dynamo(chosen) as dynamo:
-            await transport(dynamo)
+            from dynamo_mcp.transports import running  # noqa: PLC0415 - it imports the SDK, which takes most of a second
+            from dynamo_mcp.transports.transport import Endpoint  # noqa: PLC0415 - likewise
+
+            # The garbage collector leaves alone what was imported, which is there to the end: it looks through it else.
+            gc.freeze()
+            await running.run(dynamo, transports, Endpoint(**where))
 
     try:
         anyio.run(whole)
@@ -69,22 +71,3 @@ def _serve(chosen: Settings, transport: Callable[[Dynamo], Awaitable[None]]) -> 
         fail(error)
     except KeyboardInterrupt:
         raise SystemExit(0) from None
-
-
-async def _stdio(dynamo: Dynamo) -> None:
-    from dynamo_mcp.transports import stdio as transport  # noqa: PLC0415 - it imports the SDK, which takes most of a second
-
-    _settle()
-    await transport.serve(dynamo)
-
-
-def _settle() -> None:
-    """Have the garbage collector leave alone what was imported, which is there to the end: it looks through it else."""
-    gc.freeze()
-
-
-async def _http(dynamo: Dynamo, host: str, port: int) -> None:
-    from dynamo_mcp.transports import http as transport  # noqa: PLC0415 - likewise
-
-    _settle()
-    await transport.serve(dynamo, host, port)

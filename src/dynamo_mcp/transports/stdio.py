@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import select
-import signal
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -21,43 +20,32 @@ import anyio
 import anyio.lowlevel
 from mcp.server.stdio import stdio_server
 
-from dynamo_mcp.server import build
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dynamo_mcp.dynamo import Dynamo
+    from anyio.abc import TaskStatus
+
+    from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.transports.transport import Endpoint
 
 _CHUNK = 1 << 16
 _STANDARD = 3
 
 
-async def serve(dynamo: Dynamo) -> None:
-    """Serve until the client closes standard input or reads no more, or a signal asks to end.
-
-    Calls that still run then are cancelled, and cleaned up before this returns.
-    """
-    server = build(dynamo)
+async def serve(server: DynamoServer, _endpoint: Endpoint, *, task_status: TaskStatus[str]) -> None:
+    """Serve until the client closes standard input or reads no more, or until cancelled (`Transport`)."""
     with (
         _claimed(0, lambda: os.open(os.devnull, os.O_RDONLY)) as incoming,
         _claimed(1, lambda: os.dup(2)) as outgoing,
         opened_again(outgoing) as own,
-        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        anyio.CancelScope() as scope,
     ):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end_on_signal, signals, tasks.cancel_scope)
-            await tasks.start(server.announce)
-            # Both are what `stdio_server` uses of an `anyio.AsyncFile`, which can only wrap a file read by threads.
-            reader = cast("anyio.AsyncFile[str]", _Reader(incoming))
-            writer = cast("anyio.AsyncFile[str]", Writer(outgoing, own, tasks.cancel_scope))
-            async with stdio_server(reader, writer) as (read, write):
-                await server.run(read, write, server.create_initialization_options())
-            tasks.cancel_scope.cancel()
-
-
-async def _end_on_signal(signals: Any, scope: anyio.CancelScope) -> None:
-    async for _ in signals:
-        scope.cancel()
+        # Both are what `stdio_server` uses of an `anyio.AsyncFile`, which can only wrap a file read by threads.
+        reader = cast("anyio.AsyncFile[str]", _Reader(incoming))
+        writer = cast("anyio.AsyncFile[str]", Writer(outgoing, own, scope))
+        async with stdio_server(reader, writer) as (read, write):
+            task_status.started("")
+            await server.run(read, write, server.create_initialization_options())
 
 
 @contextmanager

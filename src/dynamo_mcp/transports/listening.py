@@ -1,0 +1,53 @@
+"""Where do clients reach us? A socket that listens, on an address that may be listened on."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from dynamo_mcp.errors import Failed, Refused, UsageError
+
+_PORTS = range(1 << 16)
+
+
+def listen(host: str, port: int, *, anywhere: bool = False) -> socket.socket:
+    """Listen on a port.
+
+    Args:
+        host: An address; `localhost` is 127.0.0.1.
+        port: 0 takes a free one.
+        anywhere: The address may be one that other machines reach, since callers have to say who they are.
+
+    Raises:
+        Refused: Other machines reach the address, and may not.
+        UsageError: The port can't be one.
+        Failed: The port can't be had.
+    """
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        address = None
+    if address is None or not (anywhere or address.is_loopback):
+        raise Refused(
+            f"`{host}` is not a loopback address, and without authentication whoever reached it could run templates",
+            hint="serve on `127.0.0.1`, and reach it from elsewhere through a tunnel such as `ssh -L`",
+        )
+    if port not in _PORTS:
+        raise UsageError(f"`{port}` is not a port", hint="choose one from 1 to 65535, or 0 for any that is free")
+    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)  # noqa: PLR2004
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((str(address), port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise Failed(
+            f"Can't listen on `{authority(str(address), port)}`: {error.strerror or error}",
+            hint="end the program that uses the port, or choose another with `--port`; 0 takes any that is free",
+        ) from error
+    return listener
+
+
+def authority(host: str, port: int) -> str:
+    """Return how a URL names a host and a port (RFC 3986, section 3.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

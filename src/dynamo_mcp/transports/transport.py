@@ -1,0 +1,87 @@
+"""What is a transport, and what is it told? Each is a module beside this one, or of an installed package."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import msgspec
+
+from dynamo_mcp.callers import Authenticator
+from dynamo_mcp.errors import Failed, UsageError
+from dynamo_mcp.text import plain
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+    from dynamo_mcp.server import DynamoServer
+
+GROUP = "dynamo_mcp.transports"
+OWN = ("stdio", "http")
+"""Modules beside this one."""
+_REASON = 200
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where to listen and whom to serve: what an operator chose for all transports of one process.
+
+    Attributes:
+        host: The address that HTTP listens on.
+        port: The port there; 0 takes a free one.
+        authenticators: Ways to find out who calls, in the order in which they are asked; none lets everybody in who
+            reaches a loopback address, as `callers.LOCAL`.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    authenticators: tuple[Authenticator, ...] = ()
+
+
+class Transport(Protocol):
+    """Carries the messages of clients."""
+
+    async def serve(self, server: DynamoServer, endpoint: Endpoint, *, task_status: TaskStatus[str]) -> None:
+        """Serve until cancelled, or until the only client has left; then clean up in bounded time.
+
+        Args:
+            server: Is what is served: `server.run(read, write, server.create_initialization_options())` for each
+                connection, in a context where `callers.current` says who it is.
+            endpoint: Where, and whom.
+            task_status: Is started, once clients can connect, with what a person should read on standard error, or "".
+
+        Raises:
+            DynamoError: It can't be served there.
+        """
+
+
+def transport_of(name: str) -> Transport:
+    """Return a transport.
+
+    Raises:
+        UsageError: There is none of this name.
+        Failed: It can't be imported.
+    """
+    if name in OWN:
+        return cast("Transport", import_module(f"dynamo_mcp.transports.{name}"))
+    entry = _others().get(name)
+    if entry is None:
+        raise UsageError(
+            f"There is no transport `{plain(name, _REASON)}`",
+            hint=f"it is one of {', '.join(f'`{known}`' for known in (*OWN, *_others()))}",
+        )
+    try:
+        return cast("Transport", entry.load())
+    except Exception as error:
+        said = f"{type(error).__name__}: {plain(str(error), _REASON)}"
+        raise Failed(
+            f"The transport `{name}` of `{entry.value}` can't be imported: {said}",
+            hint="mend the package that it came with, or install another version of it",
+        ) from error
+
+
+@cache
+def _others() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up would pay, and hardly anybody has one
+
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in OWN}

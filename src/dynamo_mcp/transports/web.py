@@ -1,0 +1,81 @@
+"""How does uvicorn run as a task? It leaves signals alone, says when it serves, and ends when it is told."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import uvicorn
+
+from dynamo_mcp.transports.ending import Ending
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from anyio.abc import TaskStatus
+    from starlette.types import ASGIApp
+
+_LAST_SECONDS = 0.4
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listener: socket.socket, close: Callable[[], None]) -> AsyncIterator[None]:
+    """Serve an app while the caller stays in the context; on the way out its open responses are ended.
+
+    Args:
+        app: What answers.
+        listener: Where clients connect.
+        close: Ends what would not end by itself; is called on the way out.
+    """
+    ending = Ending(app)
+    web = _Web(
+        uvicorn.Config(
+            ending,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=_LAST_SECONDS,  # type: ignore[arg-type]  # asyncio takes a float
+        )
+    )
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(web.run_on, listener)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                web.should_exit = True
+                close()
+                await ending.end()
+                await web.ended.wait()
+
+
+class _Web(uvicorn.Server):
+    """uvicorn as a task."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = anyio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: uvicorn would raise them again, and the process would die before it has cleaned up."""
+        yield
+
+    async def run_on(
+        self, listener: socket.socket, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until `should_exit`, whatever happens to the caller: connections are ended, never dropped."""
+        self._status = task_status
+        try:
+            with anyio.CancelScope(shield=True):
+                await self.serve([listener])
+        finally:
+            self.ended.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and say so."""
+        await super().startup(sockets)
+        self._status.started()
