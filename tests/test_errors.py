@@ -107,7 +107,7 @@ def test_an_error_has_the_exit_code_of_its_family_unless_it_is_of_another() -> N
         for family in kind.__mro__[1:2]
         if issubclass(family, DynamoError) and kind.exit_code != family.exit_code
     }
-    assert codes == {"InvalidAnswers": 4, "OutputRefused": 5, "Refused": 5}
+    assert codes == {"UsageError": 2, "InvalidAnswers": 4, "OutputRefused": 5, "NotFound": 3, "Refused": 5}
 
 
 def _raised() -> list[tuple[str, ast.Call]]:
