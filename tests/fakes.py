@@ -75,8 +75,8 @@ _TYPES = {"string": "string", "boolean": "boolean", "choice": "string", "number"
 class FakeDynamo:
     """`dynamo.Dynamo` without a disk, a process or a template."""
 
-    def __init__(self, outputs: Path, *, home: Path | None = None) -> None:
-        self.settings = Settings(home=home or outputs.with_name(f"{outputs.name}-home"))
+    def __init__(self, outputs: Path, *, home: Path | None = None, **chosen: Any) -> None:
+        self.settings = Settings(home=home or outputs.with_name(f"{outputs.name}-home"), **chosen)
         self.outputs = outputs
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dynamo_mcp.callers import Caller, current
 from dynamo_mcp.errors import OutputRefused
-from dynamo_mcp.outputs import output_folder, refuse_moved
+from dynamo_mcp.outputs import folder_of, output_folder, refuse_moved
 from homes import Home
 
 
@@ -101,3 +103,40 @@ def test_a_folder_that_leads_elsewhere_by_now_is_refused(home: Home, tmp_path: P
     (home.outputs / "deep").symlink_to(tmp_path / "away")
     with pytest.raises(OutputRefused, match="leads elsewhere"):
         refuse_moved(folder)
+
+
+@pytest.fixture
+def caller() -> Iterator[Caller]:
+    """Somebody who had to say who they are."""
+    known = Caller("key:../ci", frozenset({"projects:create"}))
+    token = current.set(known)
+    yield known
+    current.reset(token)
+
+
+def test_a_caller_who_is_known_has_a_folder_of_their_own_in_each_root(
+    home: Home, tmp_path: Path, caller: Caller
+) -> None:
+    settings = home.settings(output_roots=(tmp_path / "shared",))
+    own = folder_of(caller)
+    assert output_folder(settings, None) == home.path / "outputs" / own
+    assert output_folder(settings, "sub") == home.path / "outputs" / own / "sub"
+    assert output_folder(settings, str(tmp_path / "shared" / own)) == tmp_path / "shared" / own
+    for others in ("..", str(home.path / "outputs"), str(tmp_path / "shared"), f"../{own}x"):
+        with pytest.raises(OutputRefused):
+            output_folder(settings, others)
+
+
+def test_two_callers_never_share_a_folder(caller: Caller) -> None:
+    like = [Caller(name, frozenset()) for name in ("key:ci", "key:.ci", "key ci", "KEY:../ci", "", "/")]
+    folders = [folder_of(each) for each in (caller, *like)]
+    assert len({folder.casefold() for folder in folders}) == len(folders)
+    assert all("/" not in folder and not folder.startswith(".") for folder in folders)
+
+
+def test_an_administrator_may_write_where_others_do(home: Home) -> None:
+    token = current.set(Caller("user:anna", frozenset({"admin"})))
+    try:
+        assert output_folder(home.settings(), "../x") == home.path / "outputs" / "x"
+    finally:
+        current.reset(token)

@@ -34,6 +34,8 @@ def test_every_setting_has_a_variable(name: str, tmp_path: Path) -> None:
         text = expected = "inert"
     if name == "hook_interpreter":
         text = expected = "own"
+    if name == "audit":
+        text = expected = "answers"
     if name in LEAST:
         text, expected = str(LEAST[name]), LEAST[name]
     if name == "trusted":
@@ -123,6 +125,12 @@ def test_there_are_two_ways_to_run_python_hooks() -> None:
         load({"DYNAMO_MCP_HOOK_INTERPRETER": "fast"})
     assert "`warm` (" in raised.value.hint
     assert "`own` (" in raised.value.hint
+
+
+def test_there_are_three_ways_to_log_who_did_what() -> None:
+    with pytest.raises(UsageError, match="`DYNAMO_MCP_AUDIT` is `all`") as raised:
+        load({"DYNAMO_MCP_AUDIT": "all"})
+    assert "`off`, `calls` (" in raised.value.hint
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import unicodedata
 from pathlib import Path
 
+from dynamo_mcp.callers import LOCAL, Caller, current
 from dynamo_mcp.errors import OutputRefused, TargetExists
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
@@ -14,6 +17,8 @@ from dynamo_mcp.types import IfExists
 PATH_BYTES = 3500
 """Of an output folder: what the project holds has to fit behind it (limits.h, PATH_MAX)."""
 NAME_BYTES = 255
+_READABLE = 40
+_DIGITS = 12
 
 
 def output_folder(settings: Settings, wanted: str | None) -> Path:
@@ -22,18 +27,20 @@ def output_folder(settings: Settings, wanted: str | None) -> Path:
     Args:
         settings: What an operator allows.
         wanted: A path; relative ones count from `outputs/`, for a person from the working directory. None is
-            `outputs/` itself.
+            `outputs/` itself. A caller who had to say who they are has a folder of their own in each of these.
 
     Raises:
         OutputRefused: It lies outside what may be written.
     """
-    start = Path.cwd() if settings.person else settings.outputs
+    caller = current.get()
+    outputs = settings.outputs if caller is LOCAL else settings.outputs / folder_of(caller)
+    start = Path.cwd() if settings.person else outputs
     if wanted is not None and (any(unicodedata.category(char) == "Cc" for char in wanted) or not wanted.strip()):
         raise OutputRefused(
             f"`{plain(repr(wanted), 200)}` is not a folder", hint="leave `output_dir` out, or name a folder"
         )
     try:
-        folder = settings.outputs if wanted is None else start / Path(wanted).expanduser()
+        folder = outputs if wanted is None else start / Path(wanted).expanduser()
         real = Path(os.path.realpath(folder))
         _check_length(str(real).encode())  # what is told of it is UTF-8
         occupied = os.path.lexists(real) and not real.is_dir()
@@ -42,7 +49,10 @@ def output_folder(settings: Settings, wanted: str | None) -> Path:
             f"`{plain(wanted or '', 200)}` can't be a folder: {error}",
             hint="leave `output_dir` out, or name a folder",
         ) from error
-    allowed = [Path(os.path.realpath(root)) for root in (settings.outputs, *settings.output_roots)]
+    roots: tuple[Path, ...] = (settings.outputs, *settings.output_roots)
+    if not caller.may("admin"):
+        roots = tuple(root / folder_of(caller) for root in roots)
+    allowed = [Path(os.path.realpath(root)) for root in roots]
     if not settings.person and not any(real.is_relative_to(root) for root in allowed):
         raise OutputRefused(
             f"Projects may not be written to `{folder}`",
@@ -54,6 +64,12 @@ def output_folder(settings: Settings, wanted: str | None) -> Path:
     if occupied:
         raise OutputRefused(f"`{folder}` is not a folder", hint="name a folder; a missing one is made")
     return real
+
+
+def folder_of(caller: Caller) -> str:
+    """Return the name of the folder that a caller has in each folder of all: readable, and nobody else's."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", caller.name).strip("-")[:_READABLE]
+    return f"{readable}-{hashlib.sha256(caller.name.encode()).hexdigest()[:_DIGITS]}"
 
 
 def _check_length(path: bytes) -> None:

@@ -126,6 +126,9 @@ class Settings(msgspec.Struct, frozen=True):
         tokens: What private repositories are fetched with; each goes to its own host alone, and is kept nowhere.
         catalogues: Files and https addresses of further catalogues.
         catalogue_seconds: Seconds after which what an address gave is fetched again.
+        audit: What the audit log of a server has: nothing (`off`), the calls that change something (`calls`), or with
+            them what templates were answered (`answers`).
+        audit_days: Days that a day's file of it is kept.
     """
 
     home: Path
@@ -174,6 +177,8 @@ class Settings(msgspec.Struct, frozen=True):
     submodules: bool = False
     catalogues: tuple[str, ...] = ()
     catalogue_seconds: float = 86_400.0
+    audit: Literal["off", "calls", "answers"] = "calls"
+    audit_days: float = 90.0
 
     @property
     def outputs(self) -> Path:
@@ -283,8 +288,18 @@ def _parse_interpreter(text: str) -> str:
     )
 
 
+def _parse_audit(text: str) -> str:
+    if text in {"off", "calls", "answers"}:
+        return text
+    raise UsageError(
+        f"`{PREFIX}AUDIT` is `{text}`, which is nothing that can be logged",
+        hint="it is `off`, `calls` (who changed what, and how it ended), or `answers` (that, and what was answered)",
+    )
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "abbreviations": lambda text: dict(map(parse_abbreviation, text.split())),
+    "audit": _parse_audit,
     "catalogues": lambda text: tuple(dict.fromkeys(map(_parse_catalogue, text.split()))),
     "hook_interpreter": _parse_interpreter,
     "tokens": parse_tokens,

@@ -21,6 +21,7 @@ from dynamo_mcp.arguments import (
     input_schema,
     parse_with_answers,
 )
+from dynamo_mcp.callers import Scope
 from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, previewed, schema_of, success
@@ -114,7 +115,7 @@ async def _preview(dynamo: Dynamo, given: PreviewProject, sink: Sink) -> CallToo
 
 
 class Spec(msgspec.Struct, frozen=True):
-    """One tool: what the client sees of it, and what a call does."""
+    """One tool: what the client sees of it, what a caller needs for it, and what a call does."""
 
     name: str
     title: str
@@ -122,6 +123,7 @@ class Spec(msgspec.Struct, frozen=True):
     arguments: type[msgspec.Struct]
     result: type[msgspec.Struct]
     annotations: ToolAnnotations
+    scope: Scope
     act: Callable[[Dynamo, Any, Sink], Awaitable[CallToolResult]]
 
     @property
@@ -171,6 +173,7 @@ _GENERAL = (
         arguments=ListTemplates,
         result=Templates,
         annotations=_hints(reads=True, reaches=True),
+        scope="templates:read",
         act=_list,
     ),
     Spec(
@@ -182,6 +185,7 @@ _GENERAL = (
         arguments=GetTemplateVariables,
         result=Variables,
         annotations=_hints(reads=True),
+        scope="templates:read",
         act=_variables,
     ),
     Spec(
@@ -194,6 +198,7 @@ _GENERAL = (
         arguments=AddTemplate,
         result=TemplateInfo,
         annotations=_hints(reaches=True),
+        scope="templates:write",
         act=_add,
     ),
     Spec(
@@ -205,6 +210,7 @@ _GENERAL = (
         arguments=CreateProject,
         result=Project,
         annotations=_hints(destroys=True),
+        scope="projects:create",
         act=_create,
     ),
     Spec(
@@ -215,6 +221,7 @@ _GENERAL = (
         arguments=UpdateTemplate,
         result=TemplateChange,
         annotations=_hints(repeats=True, reaches=True),
+        scope="templates:write",
         act=_update,
     ),
     Spec(
@@ -225,6 +232,7 @@ _GENERAL = (
         arguments=RemoveTemplate,
         result=Removed,
         annotations=_hints(destroys=True),
+        scope="templates:write",
         act=_remove,
     ),
     Spec(
@@ -235,6 +243,7 @@ _GENERAL = (
         arguments=DiscoverTemplates,
         result=Entries,
         annotations=_hints(reads=True),
+        scope="templates:read",
         act=_discover,
     ),
     Spec(
@@ -246,6 +255,7 @@ _GENERAL = (
         arguments=SearchTemplates,
         result=Found,
         annotations=_hints(reads=True),
+        scope="templates:read",
         act=_search,
     ),
     Spec(
@@ -256,6 +266,7 @@ _GENERAL = (
         arguments=RecommendTemplates,
         result=Found,
         annotations=_hints(reads=True),
+        scope="templates:read",
         act=_recommend,
     ),
     Spec(
@@ -268,6 +279,7 @@ _GENERAL = (
         arguments=PreviewProject,
         result=Preview,
         annotations=_hints(reads=True),
+        scope="projects:create",
         act=_preview,
     ),
 )
