@@ -14,20 +14,21 @@ from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
 from dynamo_mcp.server import build
-from dynamo_mcp.transports import http
+from dynamo_mcp.transports import grpc, http
 from dynamo_mcp.transports.transport import Endpoint
+from edge.framed import grpc_client, websocket_client
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-Transport: TypeAlias = Literal["memory", "stdio", "http", "sse"]
+Transport: TypeAlias = Literal["memory", "stdio", "http", "sse", "websocket", "grpc"]
 Era: TypeAlias = Literal["auto", "2026-07-28", "legacy"]
 
 SERVE_FAKE = Path(__file__).with_name("serve_fake.py")
 
 in_both_eras = pytest.mark.parametrize("era", ["auto", "legacy"])
-over_every_transport = pytest.mark.parametrize("transport", ["memory", "stdio", "http", "sse"])
+over_every_transport = pytest.mark.parametrize("transport", ["memory", "stdio", "http", "sse", "websocket", "grpc"])
 
 
 @asynccontextmanager
@@ -52,9 +53,14 @@ async def join(
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             await tasks.start(target.announce)
+        elif transport == "grpc":
+            target = grpc_client(await stack.enter_async_context(over_grpc(fake or FakeDynamo(outputs))))
         else:
             url = await stack.enter_async_context(over_http(fake or FakeDynamo(outputs)))
-            target = f"{url}/mcp" if transport == "http" else sse_client(f"{url}/sse")
+            if transport == "http":
+                target = f"{url}/mcp"
+            else:
+                target = sse_client(f"{url}/sse") if transport == "sse" else websocket_client(url)
         yield await stack.enter_async_context(Client(target, mode=era, read_timeout_seconds=20, **options))
 
 
@@ -74,6 +80,23 @@ async def over_http(fake: FakeDynamo, **where: Any) -> AsyncIterator[str]:
         tasks.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def over_grpc(fake: FakeDynamo, **where: Any) -> AsyncIterator[str]:
+    """Serve a fake over gRPC; yields the address.
+
+    Args:
+        fake: What is served.
+        where: Of the endpoint.
+    """
+    server = build(fake.dynamo)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(server.announce)
+        words = await tasks.start(grpc.serve, server, Endpoint(**where))
+        yield words.removeprefix("serves gRPC at ")
+        server.close()
+        tasks.cancel_scope.cancel()
+
+
 __all__ = [
     "SERVE_FAKE",
     "Draft202012Validator",
@@ -82,5 +105,6 @@ __all__ = [
     "in_both_eras",
     "join",
     "over_every_transport",
+    "over_grpc",
     "over_http",
 ]

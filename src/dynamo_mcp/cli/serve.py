@@ -15,6 +15,7 @@ from dynamo_mcp.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = 3000
+GRPC_PORT = 3001
 STDIO = "stdio"
 
 
@@ -23,17 +24,20 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
 
 
-def serve(
+def serve(  # noqa: PLR0917 - typer reads them by name
     transport: Annotated[
         list[str] | None,
-        typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio or http; several serve at once. [default: stdio]"),
+        typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio (the default), http or grpc; several at once."),
     ] = None,
     host: Annotated[str, typer.Option(envvar="DYNAMO_MCP_HOST", help="Address to listen on; loopback only.")] = HOST,
     port: Annotated[int, typer.Option(envvar="DYNAMO_MCP_PORT", help="0 takes a free one.", min=0, max=65535)] = PORT,
+    grpc_port: Annotated[
+        int, typer.Option(envvar="DYNAMO_MCP_GRPC_PORT", help="Likewise, for gRPC.", min=0, max=65535)
+    ] = GRPC_PORT,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
 ) -> None:
-    """Serve MCP on stdio, or over HTTP at /mcp (streamable) and /sse (for older clients)."""
+    """Serve MCP on stdio, over HTTP at /mcp (streamable), /sse (for older clients) and /ws (WebSocket), over gRPC."""
     try:
         chosen = settings(
             person=False,
@@ -43,7 +47,7 @@ def serve(
         )
     except DynamoError as error:
         fail(error)
-    _serve(chosen, transport or [STDIO], host=host, port=port)
+    _serve(chosen, transport or [STDIO], host=host, port=port, grpc_port=grpc_port)
 
 
 def stdio(chosen: Settings | None = None) -> None:

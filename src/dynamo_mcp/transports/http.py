@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskStatus[str]) -> None:
     """Serve until cancelled (`Transport`)."""
     async with opened(server, endpoint) as url:
-        task_status.started(f"serves {url}/mcp (and /sse)")
+        task_status.started(f"serves {url}/mcp (and /sse, /ws)")
         await anyio.sleep_forever()
 
 

@@ -7,16 +7,19 @@ import socket
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
 
+SECONDS_TO_TAKE = 30.0
+"""Seconds that a client has to take what is sent to it; one that does not is left."""
 _PORTS = range(1 << 16)
 
 
-def listen(host: str, port: int, *, anywhere: bool = False) -> socket.socket:
+def listen(host: str, port: int, *, anywhere: bool = False, flag: str = "--port") -> socket.socket:
     """Listen on a port.
 
     Args:
         host: An address; `localhost` is 127.0.0.1.
         port: 0 takes a free one.
         anywhere: The address may be one that other machines reach, since callers have to say who they are.
+        flag: What chooses the port.
 
     Raises:
         Refused: Other machines reach the address, and may not.
@@ -37,13 +40,16 @@ def listen(host: str, port: int, *, anywhere: bool = False) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)  # noqa: PLR2004
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Of each connection too: what a client does not take, nobody could get rid of otherwise (tcp(7)).
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SECONDS_TO_TAKE * 1000))
         listener.bind((str(address), port))
         listener.listen()
     except OSError as error:
         listener.close()
         raise Failed(
             f"Can't listen on `{authority(str(address), port)}`: {error.strerror or error}",
-            hint="end the program that uses the port, or choose another with `--port`; 0 takes any that is free",
+            hint=f"end the program that uses the port, or choose another with `{flag}`; 0 takes any that is free",
         ) from error
     return listener
 

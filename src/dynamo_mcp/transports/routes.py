@@ -1,11 +1,13 @@
-"""What answers at which path? Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`, in one app."""
+"""What answers at which path? Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`; `/ws` is a WebSocket."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.sse import SseServerTransport
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from dynamo_mcp.transports.websocket import WebSockets
 
 if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
@@ -19,6 +21,7 @@ def app(server: DynamoServer, security: TransportSecuritySettings) -> ASGIApp:
     sse = SseServerTransport("/messages/", security_settings=security)
     routes: list[Any] = [
         Route("/sse", _Sse(server, sse), methods=["GET"]),
+        WebSocketRoute("/ws", WebSockets(server)),
         Mount("/messages/", app=sse.handle_post_message),
     ]
     return server.streamable_http_app(transport_security=security, custom_starlette_routes=routes)

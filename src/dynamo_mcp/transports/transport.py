@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dynamo_mcp.server import DynamoServer
 
 GROUP = "dynamo_mcp.transports"
-OWN = ("stdio", "http")
+OWN = ("stdio", "http", "grpc")
 """Modules beside this one."""
 _REASON = 200
 
@@ -29,12 +29,14 @@ class Endpoint(msgspec.Struct, frozen=True):
     Attributes:
         host: The address that HTTP listens on.
         port: The port there; 0 takes a free one.
+        grpc_port: The port that gRPC listens on, at the same address; likewise.
         authenticators: Ways to find out who calls, in the order in which they are asked; none lets everybody in who
             reaches a loopback address, as `callers.LOCAL`.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+    grpc_port: int = 0
     authenticators: tuple[Authenticator, ...] = ()
 
 
@@ -63,7 +65,13 @@ def transport_of(name: str) -> Transport:
         Failed: It can't be imported.
     """
     if name in OWN:
-        return cast("Transport", import_module(f"dynamo_mcp.transports.{name}"))
+        try:
+            return cast("Transport", import_module(f"dynamo_mcp.transports.{name}"))
+        except ModuleNotFoundError as error:
+            raise Failed(
+                f"The transport `{name}` needs the package `{error.name}`, which is not installed",
+                hint=f"install `dynamo-mcp[{name}]`, or run `uvx 'dynamo-mcp[{name}]'` instead of `uvx dynamo-mcp`",
+            ) from error
     entry = _others().get(name)
     if entry is None:
         raise UsageError(

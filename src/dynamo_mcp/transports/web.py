@@ -9,6 +9,7 @@ import anyio
 import uvicorn
 
 from dynamo_mcp.transports.ending import Ending
+from dynamo_mcp.transports.messages import MOST_BYTES
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +37,9 @@ async def serving(app: ASGIApp, listener: socket.socket, close: Callable[[], Non
             log_config=None,
             access_log=False,
             server_header=False,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MOST_BYTES,
+            ws_per_message_deflate=False,  # a few bytes could be unpacked to as much as a message may have
             timeout_graceful_shutdown=_LAST_SECONDS,  # type: ignore[arg-type]  # asyncio takes a float
         )
     )

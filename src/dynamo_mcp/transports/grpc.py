@@ -1,0 +1,102 @@
+"""How do clients talk to us over gRPC? A stream in each direction, of JSON-RPC messages (`mcp.proto`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+import grpc
+import grpc.aio
+from google.protobuf.wrappers_pb2 import StringValue
+
+from dynamo_mcp.callers import current
+from dynamo_mcp.errors import Failed, Unauthenticated
+from dynamo_mcp.transports.admission import admit
+from dynamo_mcp.transports.listening import authority, listen
+from dynamo_mcp.transports.messages import MOST_BYTES, Left, speak
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyio.abc import TaskStatus
+
+    from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.transports.transport import Endpoint
+
+    Context: TypeAlias = grpc.aio.ServicerContext[StringValue, StringValue]
+
+SERVICE = "dynamo_mcp.v1.Mcp"
+METHOD = "Connect"
+STREAMS = 1000
+"""Sessions that may be open; one more is refused."""
+_LAST_SECONDS = 0.4
+_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", MOST_BYTES),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_metadata_size", 16 << 10),
+)
+
+
+async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskStatus[str]) -> None:
+    """Serve until cancelled (`Transport`).
+
+    Raises:
+        Failed: The port can't be had; Refused or UsageError if it may not.
+    """
+    sessions = grpc.stream_stream_rpc_method_handler(
+        _Sessions(server, endpoint).serve,
+        request_deserializer=StringValue.FromString,
+        response_serializer=StringValue.SerializeToString,
+    )
+    web = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=STREAMS)
+    web.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: sessions}),))
+    # What may not be listened on, or is taken, is told in the same words as that of HTTP.
+    with listen(endpoint.host, endpoint.grpc_port, anywhere=bool(endpoint.authenticators), flag="--grpc-port") as tried:
+        host, port = tried.getsockname()[:2]
+    try:
+        bound = web.add_insecure_port(authority(host, port))
+    except RuntimeError as error:
+        raise Failed(
+            f"Can't listen on `{authority(host, port)}`: {error}",
+            hint="choose another port with `--grpc-port`; 0 takes any that is free",
+        ) from error
+    try:
+        await web.start()
+        task_status.started(f"serves gRPC at {authority(host, bound)}")
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await web.stop(_LAST_SECONDS)
+
+
+class _Sessions:
+    """The sessions of one server."""
+
+    def __init__(self, server: DynamoServer, endpoint: Endpoint) -> None:
+        self._server = server
+        self._authenticators = endpoint.authenticators
+
+    async def serve(self, _requests: object, context: Context) -> None:
+        """Serve one, whose client's context is its own."""
+        given = dict(context.invocation_metadata() or ()).get("authorization")
+        try:
+            caller = await admit(self._authenticators, given if given is None else str(given))
+        except Unauthenticated as error:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        current.set(caller)
+
+        async def hear() -> str:
+            message = await context.read()
+            if not isinstance(message, StringValue):
+                raise Left
+            return message.value
+
+        async def tell(text: str) -> None:
+            try:
+                await context.write(StringValue(value=text))
+            except grpc.RpcError as error:
+                raise Left from error
+
+        await speak(self._server, hear, tell)

@@ -1,0 +1,233 @@
+"""Connections that carry whole messages: WebSockets and gRPC streams, whatever comes over them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import anyio
+import grpc.aio
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from mcp import Client
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from dynamo_mcp import background
+from dynamo_mcp.errors import Failed, Refused
+from dynamo_mcp.transports import listening, messages, transport
+from dynamo_mcp.transports.running import run
+from dynamo_mcp.transports.transport import Endpoint
+from edge.framed import CONNECT, grpc_client, websocket_client
+from edge.joining import over_grpc, over_http
+from edge.raw import request
+from edge.test_permission import ByScope
+from fakes import HELD, FakeDynamo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+Kind: TypeAlias = Literal["websocket", "grpc"]
+over_both = pytest.mark.parametrize("kind", ["websocket", "grpc"])
+Say: TypeAlias = "Callable[[str], Awaitable[None]]"
+Hear: TypeAlias = "Callable[[], Awaitable[dict[str, Any]]]"
+SECONDS = 20
+
+
+@asynccontextmanager
+async def served(kind: Kind, fake: FakeDynamo, **where: Any) -> AsyncIterator[str]:
+    over = over_http if kind == "websocket" else over_grpc
+    async with over(fake, **where) as address:
+        yield address
+
+
+@asynccontextmanager
+async def by_hand(kind: Kind, address: str) -> AsyncIterator[tuple[Say, Hear]]:
+    """Say and hear text."""
+    async with AsyncExitStack() as stack:
+        if kind == "websocket":
+            socket = await stack.enter_async_context(
+                connect(f"ws{address.removeprefix('http')}/ws", subprotocols=["mcp"])  # type: ignore[list-item]
+            )
+
+            async def hear() -> dict[str, Any]:
+                return dict(json.loads(await socket.recv()))
+
+            yield socket.send, hear
+        else:
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            call = channel.stream_stream(
+                CONNECT, request_serializer=StringValue.SerializeToString, response_deserializer=StringValue.FromString
+            )()
+
+            async def say(text: str) -> None:
+                await call.write(StringValue(value=text))
+
+            async def listen() -> dict[str, Any]:
+                message = await call.read()
+                assert isinstance(message, StringValue)
+                return dict(json.loads(message.value))
+
+            yield say, listen
+            call.cancel()
+
+
+def call(number: int, tool: str, **arguments: Any) -> str:
+    return json.dumps(request(number, "tools/call", name=tool, arguments=arguments))
+
+
+@over_both
+async def test_a_message_that_is_none_is_answered_and_the_next_one_counts(kind: Kind, tmp_path: Path) -> None:
+    with anyio.fail_after(SECONDS):
+        async with served(kind, FakeDynamo(tmp_path)) as address, by_hand(kind, address) as (say, hear):
+            for nonsense in ("", "{", "[]", "[" * 100_000, '"x"', '{"jsonrpc": "2.0", "id": {}, "method": 1}', "\x00"):
+                await say(nonsense)
+            await say(call(1, "list_templates"))
+            answer = await hear()
+            while answer.get("id") != 1:
+                assert "error" in answer
+                answer = await hear()
+            assert not answer["result"].get("isError")
+
+
+@over_both
+async def test_a_client_has_so_many_requests_under_way_and_no_more(kind: Kind, tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    with anyio.fail_after(SECONDS):
+        async with served(kind, fake) as address, by_hand(kind, address) as (say, hear):
+            for number in range(messages.UNDER_WAY):
+                await say(call(number, "create_alpha", project_name=HELD))
+            await say(call(1000, "list_templates"))
+            answer = await hear()
+            while answer.get("id") != 1000:
+                answer = await hear()
+            assert "are under way, as many as may be" in answer["error"]["message"]
+            await say(json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}}))
+            tries = 1001
+            while "error" in answer:  # until the cancelled one has ended
+                await say(call(tries, "list_templates"))
+                while answer.get("id") != tries:
+                    answer = await hear()
+                tries += 1
+            assert answer["result"]["structuredContent"]["templates"]
+
+
+@over_both
+async def test_a_message_that_is_too_large_ends_the_connection_and_no_other(kind: Kind, tmp_path: Path) -> None:
+    with anyio.fail_after(SECONDS):
+        async with served(kind, FakeDynamo(tmp_path)) as address, by_hand(kind, address) as (say, hear):
+            async with by_hand(kind, address) as (say_much, hear_nothing):
+                with suppress(ConnectionClosed):  # while it is said still
+                    await say_much(call(1, "create_alpha", project_name="x" * messages.MOST_BYTES))
+                with pytest.raises((ConnectionClosed, grpc.aio.AioRpcError, grpc.aio.UsageError)):
+                    await hear_nothing()
+            await say(call(1, "list_templates"))
+            assert (await hear())["id"] == 1
+
+
+@over_both
+async def test_a_client_that_reads_no_more_is_left_and_nothing_is_kept_for_it(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "SECONDS_TO_TAKE", 1.0)
+    fake = FakeDynamo(tmp_path)
+    with anyio.fail_after(SECONDS):
+        async with served(kind, fake) as address, by_hand(kind, address) as (say, _):
+
+            async def say_on() -> None:
+                for number in range(1000):  # each of 200 kB, and none of the answers is taken
+                    await say(call(number, "create_alpha", project_name="x" * 100_000))
+                    await anyio.sleep(0.02)
+
+            await say(call(1000, "create_alpha", project_name=HELD))
+            async with anyio.create_task_group() as tasks:
+                background.start(tasks, "saying", say_on)
+                await fake.cancelled.wait()
+                tasks.cancel_scope.cancel()
+
+
+@over_both
+async def test_a_client_that_leaves_cancels_what_it_asked_for(kind: Kind, tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    with anyio.fail_after(SECONDS):
+        async with served(kind, fake) as address:
+            async with by_hand(kind, address) as (say, _):
+                await say(call(1, "create_alpha", project_name=HELD))
+                await fake.held.acquire()
+            await fake.cancelled.wait()
+
+
+@over_both
+async def test_who_calls_is_known_and_nobody_is_not_let_in(kind: Kind, tmp_path: Path) -> None:
+    client_of = {"websocket": websocket_client, "grpc": grpc_client}[kind]
+    key = {"websocket": "Authorization", "grpc": "authorization"}[kind]
+    with anyio.fail_after(SECONDS):
+        async with served(kind, FakeDynamo(tmp_path), authenticators=(ByScope(),)) as address:
+            async with Client(client_of(address, {key: "Scopes ci templates:read"})) as client:
+                refused = await client.call_tool("create_project", {"template_name": "alpha"})
+                assert "which `ci` does not have" in str(refused.content)
+            async with Client(client_of(address, {key: "Scopes me admin"})) as client:
+                assert not (await client.call_tool("create_project", {"template_name": "alpha"})).is_error
+            async with by_hand(kind, address) if kind == "grpc" else AsyncExitStack() as spoken:
+                if kind == "grpc":
+                    assert isinstance(spoken, tuple)
+                    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                        await spoken[1]()
+                    assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+                else:
+                    with pytest.raises(InvalidStatus) as unknown:
+                        await connect(f"ws{address.removeprefix('http')}/ws", subprotocols=["mcp"])  # type: ignore[list-item]
+                    assert unknown.value.response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"), [("http://evil.example", "127.0.0.1", 403), (None, "evil.example", 421)]
+)
+async def test_a_web_page_of_somebody_else_gets_no_socket(tmp_path: Path, origin: Any, host: str, status: int) -> None:
+    async with over_http(FakeDynamo(tmp_path)) as url:
+        port = int(url.rpartition(":")[2])
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(
+                f"ws://{host}:{port}/ws",
+                host="127.0.0.1",
+                port=port,
+                origin=origin,
+                subprotocols=["mcp"],  # type: ignore[list-item]
+            )
+        assert refused.value.response.status_code == status
+
+
+async def test_a_socket_of_another_subprotocol_is_told_which_one_is_spoken(tmp_path: Path) -> None:
+    async with over_http(FakeDynamo(tmp_path)) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws{url.removeprefix('http')}/ws", subprotocols=["graphql-ws"])  # type: ignore[list-item]
+        assert refused.value.response.status_code == 400
+        assert b"`mcp`" in refused.value.response.body
+
+
+async def test_bytes_are_no_message(tmp_path: Path) -> None:
+    async with over_http(FakeDynamo(tmp_path)) as url:
+        async with connect(f"ws{url.removeprefix('http')}/ws", subprotocols=["mcp"]) as socket:  # type: ignore[list-item]
+            await socket.send(b"{}")
+            with pytest.raises(ConnectionClosed) as closed, anyio.fail_after(SECONDS):
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1003
+
+
+async def test_an_address_that_others_reach_is_refused_to_grpc_too(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="not a loopback address"):
+        await run(FakeDynamo(tmp_path).dynamo, ["grpc"], Endpoint(host="0.0.0.0"))  # noqa: S104 - it is refused
+
+
+async def test_a_transport_whose_packages_are_missing_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "dynamo_mcp.transports.grpc", raising=False)
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(Failed, match="needs the package `grpc`") as raised:
+        transport.transport_of("grpc")
+    assert "dynamo-mcp[grpc]" in raised.value.hint
