@@ -32,7 +32,7 @@ from dynamo_mcp.progress import (
 from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.types import HookRun, IfExists
-from dynamo_mcp.views import Newer, TemplateChange, TemplateInfo, VariableInfo
+from dynamo_mcp.views import Load, Newer, TemplateChange, TemplateInfo, VariableInfo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -345,6 +345,9 @@ class FakeDynamo:
                 yield receive
         finally:
             self._listeners.discard(send)
+
+    def load(self) -> Load:
+        return Load(1, 2, {"idle": 3, "busy": 1, "coming": 0}, {"hit": 4, "miss": 5}, {"hit": 6, "miss": 7})
 
     async def _hold(self) -> None:
         self.held.release()

@@ -33,7 +33,7 @@ from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.turns import Wanted
 from dynamo_mcp.types import Confinement, IfExists, Trust
-from dynamo_mcp.views import Reclaimed, TemplateChange, TemplateInfo, TrustInfo, VariableInfo
+from dynamo_mcp.views import Load, Reclaimed, TemplateChange, TemplateInfo, TrustInfo, VariableInfo
 from dynamo_mcp.vouching import dropped
 
 
@@ -332,6 +332,17 @@ class Dynamo:
     async def reclaim(self) -> Reclaimed:
         """Remove what nothing leads to, and beyond the limits what was used least recently; raises Busy."""
         return await self._parts.reclaiming.run()
+
+    def load(self) -> Load:
+        """Tell how much is being done at the moment, and how often what was asked for was there."""
+        idle, busy, coming = self._parts.renderers.counts
+        return Load(
+            working=self._parts.slots.working,
+            waiting=self._parts.slots.waiting,
+            renderers={"idle": idle, "busy": busy, "coming": coming},
+            environments={"hit": self._parts.environments.hits, "miss": self._parts.environments.misses},
+            schemas={"hit": self._parts.schemas.hits, "miss": self._parts.schemas.misses},
+        )
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""

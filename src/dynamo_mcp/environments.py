@@ -63,6 +63,10 @@ class Environments:
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._soundness = Soundness()
         self._turns = anyio.CapacityLimiter(at_once)
+        self.hits = 0
+        """How often an environment was there, or ready to be claimed, that was asked for."""
+        self.misses = 0
+        """How often one had to be made."""
         self._seen: tuple[int, ...] = ()
         self._interpreter: tuple[str, ...] = ()
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
@@ -131,7 +135,9 @@ class Environments:
             if marker is None and plain == base and self._spares.claim(base, path):
                 marker = of_base  # a spare is a clone of it
             if marker is not None:
+                self.hits += 1
                 return _environment(path, base, plain, marker)
+        self.misses += 1
         with self._spares.awaited():
             return await self._clones.get(path, lambda say: self._clone(path, key, requirements, say), tell)
 

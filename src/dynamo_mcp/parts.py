@@ -63,6 +63,7 @@ class Parts(msgspec.Struct, frozen=True):
     values: Values
     reclaiming: Reclaiming
     newness: Newness
+    slots: Slots
 
 
 @asynccontextmanager
@@ -188,4 +189,5 @@ def _compose(
         values=Values(renderers),
         reclaiming=Reclaiming(settings, store, registry=registry, environments=environments, registration=registration),
         newness=Newness(settings, store, registry),
+        slots=slots,
     )

@@ -63,6 +63,11 @@ class Pool:
         self._bytes = TAKEN_BYTES
         self._free = free
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many wait for a job, are at one, and will wait soon."""
+        return len(self._idle), self._busy.total(), self._coming.total()
+
     async def take(self, key: Key, ask: Ask) -> Worker:
         """Return a worker that fits and was told what to do; it is the caller's until it is given back or ended.
 

@@ -80,6 +80,11 @@ class Renderers:
         if key is not None:
             self._pool.ahead(key)
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many workers wait for a job, are at one, and will wait soon."""
+        return self._pool.counts
+
     @asynccontextmanager
     async def render(
         self, job: Job, decide: Decide, progress: Progress

@@ -51,6 +51,10 @@ class SchemaCache:
     def __init__(self, most: int = MOST) -> None:
         """Read nothing yet, and keep so many."""
         self._most = most
+        self.hits = 0
+        """How often a schema was kept that was asked for."""
+        self.misses = 0
+        """How often one had to be compiled."""
         self._kept: OrderedDict[tuple[Path, bool], _Kept] = OrderedDict()
         self._shown: OrderedDict[Path, _Shown] = OrderedDict()
 
@@ -94,7 +98,9 @@ class SchemaCache:
         key = (template.path, configuration is not None)
         kept = self._kept.get(key)
         if kept is None or (kept.signature, kept.configuration) != (signature, configuration):
+            self.misses += 1
             return signature, None
+        self.hits += 1
         self._kept.move_to_end(key)
         return signature, kept.schema
 

@@ -43,7 +43,7 @@ from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
 from dynamo_mcp.listed import Listed
-from dynamo_mcp.logged import Logged
+from dynamo_mcp.observing import Observing
 from dynamo_mcp.permission import Permission
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.telling import Telling
@@ -123,8 +123,8 @@ class DynamoServer(Server[dict[str, Any]]):
             on_completion=self._complete,
             on_subscriptions_listen=self._telling.listeners,
         )
-        self._logged = Logged(dynamo.settings)
-        self.middleware.append(Permission(self._logged.refused))
+        self.observing = Observing(dynamo)
+        self.middleware.append(Permission(self.observing.logged.refused))
         self.middleware.append(self._telling.remember)
         self.middleware.append(_without_foreign_state)
         # What was asked comes back through the client, which must not change it, and maybe to another server.
@@ -156,7 +156,7 @@ class DynamoServer(Server[dict[str, Any]]):
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Tell every client what changes, and log who did what, until cancelled."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(self._logged.run)
+            await tasks.start(self.observing.logged.run)
             await self._telling.run(task_status=task_status)
 
     def _input_schema(self, tool: str) -> dict[str, Any] | None:
@@ -191,34 +191,33 @@ class DynamoServer(Server[dict[str, Any]]):
         )
 
     async def _act(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-        arguments = params.arguments or {}
-        logged = self._logged.begin(params.name, arguments)
-        outcome, result, asked = "cancelled", None, Asked(arguments)
-        try:
-            answer = await ask(self._dynamo, ctx, params)
-            if isinstance(answer, InputRequiredResult):
-                outcome = "asked"
-                return answer
-            asked = answer
-            if (spec := GENERAL_TOOLS.get(params.name)) is not None:
-                result = await spec.call(self._dynamo, asked.arguments, _sink(ctx))
-            else:
-                result = await self._template_tools.call(params.name, asked.arguments, _sink(ctx))
-            outcome = "done" if result is not None else "unknown tool"
-        except DynamoError as error:
-            outcome = type(error).__name__
-            return failure(error, asked.answered)
-        except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer and the log the details
-            outcome = "fault"
-            _log.exception("tool `%s` failed unexpectedly", plain(params.name, _SHOWN))
-            return failure(
-                Failed(
-                    f"`{plain(params.name, _SHOWN)}` failed through a fault of dynamo-mcp itself",
-                    hint="other arguments will not help; tell the person that the server's log has the details",
+        asked = Asked(params.arguments or {})
+        with self.observing.call(params.name, asked.arguments) as call:
+            try:
+                answer = await ask(self._dynamo, ctx, params)
+                if isinstance(answer, InputRequiredResult):
+                    call.outcome = "asked"
+                    return answer
+                asked = answer
+                sink = call.sink(_sink(ctx))
+                if (spec := GENERAL_TOOLS.get(params.name)) is not None:
+                    call.result = await spec.call(self._dynamo, asked.arguments, sink)
+                else:
+                    call.result = await self._template_tools.call(params.name, asked.arguments, sink)
+            except DynamoError as error:
+                call.outcome = type(error).__name__
+                return failure(error, asked.answered)
+            except Exception:  # noqa: BLE001 - the edge: whatever it is, the client gets an answer and the log the details
+                call.outcome = "fault"
+                _log.exception("tool `%s` failed unexpectedly", plain(params.name, _SHOWN))
+                return failure(
+                    Failed(
+                        f"`{plain(params.name, _SHOWN)}` failed through a fault of dynamo-mcp itself",
+                        hint="other arguments will not help; tell the person that the server's log has the details",
+                    )
                 )
-            )
-        finally:
-            logged.end(outcome, result.structured_content if result is not None else None)
+            call.outcome = "done" if call.result is not None else "unknown tool"
+        result = call.result
         if result is None:
             # MCP specification 2026-07-28, server/tools: an unknown tool is a protocol error.
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {plain(params.name, _SHOWN)}")

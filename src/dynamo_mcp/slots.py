@@ -71,6 +71,11 @@ class Slots:
         self._mean: float | None = None
 
     @property
+    def working(self) -> int:
+        """How many work."""
+        return self._working.total()
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
         return sum(map(len, self._queues.values()))

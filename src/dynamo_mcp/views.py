@@ -294,3 +294,21 @@ class Reclaimed(msgspec.Struct, frozen=True):
     bytes: int
     kept: Kept
     notes: tuple[str, ...] = ()
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How much one server does at the moment.
+
+    Attributes:
+        working: Jobs of templates that have a place.
+        waiting: Those that wait for one.
+        renderers: How many are `idle`, `busy` and `coming`.
+        environments: How often one was there, a `hit`, or had to be made, a `miss`, since the start.
+        schemas: Likewise.
+    """
+
+    working: int
+    waiting: int
+    renderers: dict[str, int]
+    environments: dict[str, int]
+    schemas: dict[str, int]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 
@@ -41,6 +42,15 @@ async def test_fifty_creates_of_five_templates_by_ten_clients_are_all_right_and_
             async with anyio.create_task_group() as joined:
                 for index in range(CLIENTS):
                     joined.start_soon(_work, url, index, create)
+        async with httpx2.AsyncClient() as scraper:
+            counted = (await scraper.get(f"{url}/metrics")).text
+        assert 'dynamo_mcp_calls_total{outcome="done",tool="create_<template>"} 50.0' in counted
+        assert "dynamo_mcp_jobs_working 0.0" in counted
+        assert "dynamo_mcp_jobs_waiting 0.0" in counted
+        assert 'dynamo_mcp_renderers{state="busy"} 0.0' in counted
+        hits = [line for line in counted.splitlines() if line.startswith("dynamo_mcp_cache_total") and '"hit"' in line]
+        assert len(hits) == 2
+        assert all(float(line.split()[-1]) >= CREATES - TEMPLATES for line in hits)
         # The server still runs: nothing may wait for its end to be cleaned up, but its warm renderers.
         assert [name for name in place.scratch if "/" in name and "/renderer-" not in name] == []
     assert len(made) == CREATES

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import logging
+from enum import StrEnum
 from typing import Annotated, Any
 
 import anyio
@@ -17,6 +19,15 @@ HOST = "127.0.0.1"
 PORT = 3000
 GRPC_PORT = 3001
 STDIO = "stdio"
+
+
+class LogLevel(StrEnum):
+    """From which level on messages are told; `info` has a line for each call of a tool."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +45,9 @@ def serve(  # noqa: PLR0917 - typer reads them by name
     grpc_port: Annotated[
         int, typer.Option(envvar="DYNAMO_MCP_GRPC_PORT", help="Likewise, for gRPC.", min=0, max=65535)
     ] = GRPC_PORT,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="DYNAMO_MCP_LOG_LEVEL", help="What is told on standard error.")
+    ] = LogLevel.WARNING,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
 ) -> None:
@@ -47,6 +61,8 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         )
     except DynamoError as error:
         fail(error)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on standard error
+    logging.getLogger("dynamo_mcp").setLevel(log_level.name)
     _serve(chosen, transport or [STDIO], host=host, port=port, grpc_port=grpc_port)
 
 

@@ -1,12 +1,17 @@
-"""What answers at which path? Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`; `/ws` is a WebSocket."""
+"""What answers at which path?
+
+Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`; `/ws` is a WebSocket, `/metrics` is for Prometheus.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.sse import SseServerTransport
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
+from dynamo_mcp.callers import current
 from dynamo_mcp.transports.websocket import WebSockets
 
 if TYPE_CHECKING:
@@ -21,10 +26,30 @@ def app(server: DynamoServer, security: TransportSecuritySettings) -> ASGIApp:
     sse = SseServerTransport("/messages/", security_settings=security)
     routes: list[Any] = [
         Route("/sse", _Sse(server, sse), methods=["GET"]),
+        Route("/metrics", _Metrics(server), methods=["GET"]),
         WebSocketRoute("/ws", WebSockets(server)),
         Mount("/messages/", app=sse.handle_post_message),
     ]
     return server.streamable_http_app(transport_security=security, custom_starlette_routes=routes)
+
+
+class _Metrics:
+    """What a Prometheus server reads."""
+
+    def __init__(self, server: DynamoServer) -> None:
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        metrics, caller = self._server.observing.metrics, current.get()
+        if not caller.may("templates:read"):
+            words = f"Metrics need the scope `templates:read`, which `{caller.name}` does not have.\n"
+            response: Response = PlainTextResponse(words, status_code=403)
+        elif metrics is None:
+            response = PlainTextResponse("Metrics need the extra `dynamo-mcp[metrics]`.\n", status_code=404)
+        else:
+            text, media_type = metrics.text()
+            response = Response(text, media_type=media_type)
+        await response(scope, receive, send)
 
 
 class _Sse:
