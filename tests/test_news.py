@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from child import python
+from conftest import Listener
 from dynamo_mcp.news import News
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.store import Store
@@ -146,6 +147,39 @@ async def test_what_changed_between_the_beginning_and_the_watching_is_told(regis
     registry.save(_template("between"))
     async with news.open() as found:
         assert await _told(found) == {"between"}
+
+
+async def test_of_many_records_those_are_looked_at_that_have_changed(
+    registry: Registry, store: Store, audited: list[Listener]
+) -> None:
+    for name in ("a", "b", "c"):
+        registry.save(_template(name))
+    async with _news(registry, store).open() as found:
+        await _settled(found, registry)
+        looked: list[str] = []
+        audited.append(lambda event, _arguments: looked.append(event) if event == "os.scandir" else None)
+        for attempt in range(20):
+            looked.clear()
+            registry.save(msgspec.structs.replace(_template("b"), description=str(attempt)))
+            assert await _told(found) == {"b"}
+            if not looked:  # it was not time to look at all again
+                break
+        assert not looked
+
+
+async def test_what_the_watcher_does_not_tell_is_told_all_the_same_while_others_change(
+    registry: Registry, store: Store, live: Template
+) -> None:
+    registry.save(live)
+    async with _news(registry, store).open() as found:
+        await _settled(found, registry)
+        live.path.rename(live.path.with_name("aside"))  # of which no file of a watched folder tells
+        told: set[str] = set()
+        with anyio.fail_after(SOON):
+            while "live" not in told:
+                registry.save(msgspec.structs.replace(_template("web"), description=str(len(told))))
+                registry.delete("web")
+                told |= await _told(found)
 
 
 async def test_a_record_that_can_not_be_read_does_not_end_the_news(registry: Registry, store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import anyio
@@ -10,8 +11,9 @@ import msgspec
 import pytest
 
 from child import SECONDS, UNPRIVILEGED, python, run_python
+from conftest import Listener
 from dynamo_mcp.errors import Busy, InvalidName, NameTaken, TemplateNotFound
-from dynamo_mcp.registry import NAMED, Registry, check_name
+from dynamo_mcp.registry import NAMED, TRUSTED_SECONDS, Registry, check_name
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Location, Template
 
@@ -94,6 +96,70 @@ async def test_a_template_that_is_deleted_is_not_known_and_may_be_deleted_again(
     registry.delete("web")
     registry.delete("web")
     assert _names(registry) == []
+
+
+def _settle(registry: Registry, store: Store) -> None:
+    """Have the folder of the records as it is long after a change, and looked at."""
+    then = time.time_ns() - 10_000_000_001
+    os.utime(store.home / "templates", ns=(then, then))
+    registry.all()
+
+
+class TestManyRecords:
+    async def test_no_record_is_looked_at_as_long_as_none_was_put_there_or_removed(
+        self, registry: Registry, store: Store, audited: list[Listener]
+    ) -> None:
+        for name in ("a", "b"):
+            registry.save(_template(name))
+        _settle(registry, store)
+        looked: list[object] = []
+        audited.append(lambda event, arguments: looked.append(arguments) if event == "os.scandir" else None)
+        before = registry.all()
+        assert all(registry.all() is before for _ in range(10))
+        assert len(looked) <= 1  # it may be as old as it may be
+        registry.save(_template("c"))
+        assert _names(registry) == ["a", "b", "c"]
+        assert looked
+
+    async def test_each_of_many_changes_in_a_row_is_seen_at_once(self, registry: Registry, store: Store) -> None:
+        other = Registry(store)  # as another process has one
+        for number in range(200):
+            other.save(_template("web", description=str(number)))
+            assert [template.description for template in registry.all()] == [str(number)]
+            other.delete("web")
+            assert _names(registry) == []
+
+    async def test_a_change_of_a_folder_that_was_settled_is_seen_at_once(
+        self, registry: Registry, store: Store
+    ) -> None:
+        other = Registry(store)
+        other.save(_template("web"))
+        for description in ("one", "two"):
+            _settle(registry, store)
+            other.save(_template("web", description=description))
+            assert [template.description for template in registry.all()] == [description]
+
+    async def test_a_record_that_is_edited_in_place_is_seen_by_name_at_once_and_among_all_soon(
+        self, registry: Registry, store: Store
+    ) -> None:
+        registry.save(_template("web"))
+        _settle(registry, store)
+        path = store.home / "templates" / "web.json"
+        path.write_text(path.read_text().replace("words", "others"))
+        assert registry.get("web").description == "others"
+        with anyio.fail_after(TRUSTED_SECONDS + SECONDS):
+            while registry.all()[0].description != "others":  # noqa: ASYNC110 - nobody is told
+                await anyio.sleep(0.05)
+
+    async def test_where_the_disk_keeps_whole_seconds_each_change_is_seen_at_once(
+        self, registry: Registry, store: Store
+    ) -> None:
+        folder, other = store.home / "templates", Registry(store)
+        now = int(time.time())
+        for name in ("a", "b", "c"):
+            other.save(_template(name))
+            os.utime(folder, (now, now))
+            assert name in _names(registry)
 
 
 class TestNames:

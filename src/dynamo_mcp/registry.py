@@ -1,6 +1,9 @@
 """Which templates do we know? One record per template, written whole or not at all.
 
 Records are read again whenever their files have changed, so that what another process of the same home did is seen.
+Every process of a home renames a whole record into its place, or removes one, and both change the folder's own time: as
+long as that is the same, no record of hundreds is looked at. One that a person edits in place changes it not, and is
+seen at once where it is asked for by name, and after `TRUSTED_SECONDS` among all.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import operator
 import os
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,6 +31,14 @@ NAMED = 20
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 RESERVED = frozenset({"project"})
 SUFFIX = ".json"
+TRUSTED_SECONDS = 1.0
+"""Seconds for which a folder's time is believed to tell that no record has changed."""
+_TICK = 20_000_000
+"""Nanoseconds within which two changes may have one time: Linux notes it by a clock of 1 to 10 ms."""
+_COARSE_TICK = 2_000_000_000
+"""The same where the disk keeps whole seconds, or two."""
+_FINE = 1_000_000
+"""Nanoseconds of which a time that was noted by a finer clock is hardly ever a multiple."""
 
 
 def check_name(name: str) -> str:
@@ -60,6 +72,8 @@ class Registry:
         self._folder = store.home / "templates"
         self._records: dict[str, tuple[tuple[int, int, int], Template | None]] = {}
         self._all: tuple[Template, ...] = ()
+        self._believed: tuple[tuple[int, int], float, tuple[Template, ...]] | None = None
+        """The folder as it was before all records were looked at, when that was, and what was found."""
 
     def all(self) -> tuple[Template, ...]:
         """Return every template, sorted by name; a record that can't be read is left out.
@@ -69,6 +83,9 @@ class Registry:
         Raises:
             StorageFailed: The folder can't be read.
         """
+        before, settled = self._folder_now()
+        if (found_before := self._found_before(before)) is not None:
+            return found_before
         with words("read the records", self._folder), os.scandir(self._folder) as entries:
             found = {
                 entry.name: self._read(entry.name.removesuffix(SUFFIX), entry)
@@ -76,9 +93,11 @@ class Registry:
                 if entry.name.endswith(SUFFIX)
             }
         for gone in self._records.keys() - {file.removesuffix(SUFFIX) for file in found}:
-            del self._records[gone]
+            self._records.pop(gone, None)
         templates = sorted(filter(None, found.values()), key=operator.attrgetter("name"))
         self._all = as_before(templates, self._all)
+        # All at once, since a thread may look, too.
+        self._believed = (before, time.monotonic(), self._all) if settled else None
         return self._all
 
     def get(self, name: str) -> Template:
@@ -87,7 +106,7 @@ class Registry:
         Raises:
             TemplateNotFound: With the nearest names.
         """
-        template = self._read(name) if NAME.fullmatch(name) else None
+        template = self.find(name)
         if template is None:
             known = [other.name for other in self.all()]
             if children := [child.name for child in self.group(name)]:
@@ -103,6 +122,10 @@ class Registry:
                 hint = "no template is registered yet: add one with `add_template`"
             raise TemplateNotFound(f"There is no template `{name}`", hint=hint)
         return template
+
+    def find(self, name: str) -> Template | None:
+        """Return one template; None where there is none, or its record can't be read."""
+        return self._read(name) if NAME.fullmatch(name) else None
 
     def group(self, name: str) -> tuple[Template, ...]:
         """Return the templates that came with one repository, sorted by name; none if there is no such group."""
@@ -185,6 +208,21 @@ class Registry:
         path = self._path(name)
         with words("remove the record", path):
             path.unlink(missing_ok=True)
+
+    def _folder_now(self) -> tuple[tuple[int, int], bool]:
+        """Return what is another one once a record is put there or removed, and whether that holds from now on."""
+        now = time.time_ns()
+        with words("read the records", self._folder):
+            status = os.stat(self._folder)
+        changed = status.st_mtime_ns
+        return (changed, status.st_ino), now - changed > (_TICK if changed % _FINE else _COARSE_TICK)
+
+    def _found_before(self, now: tuple[int, int]) -> tuple[Template, ...] | None:
+        """Return all templates as they were found, if nothing can have changed since."""
+        if self._believed is None:
+            return None
+        folder, looked, found = self._believed
+        return found if folder == now and time.monotonic() - looked < TRUSTED_SECONDS else None
 
     def _refuse_taken(self, name: str) -> None:
         template = self._read(name)
