@@ -23,7 +23,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import pages
 from dynamo_mcp.sources.download import Absent, download
 from dynamo_mcp.sources.pages import File
-from dynamo_mcp.sources.redirects import Own, Unreachable
+from dynamo_mcp.sources.redirects import Own, Unreachable, same_server
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.uses import Uses
@@ -42,11 +42,23 @@ class Offer(msgspec.Struct, frozen=True):
     """What an index has of a package.
 
     Attributes:
-        index: Its server, and how it is asked; None where it is a folder.
+        index: Its server, and how it is asked, which vouches for the files unless another server has named them, to
+            which it led; None where it is a folder.
     """
 
     index: Own | None
     files: tuple[File, ...]
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """What was said of a package, also as it is kept.
+
+    Attributes:
+        elsewhere: By another server than the index, which led to it.
+    """
+
+    files: tuple[File, ...]
+    elsewhere: bool = False
 
 
 def offline(settings: Settings) -> bool:
@@ -100,11 +112,13 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
     """
     indexes = await configured(settings)
     for index in indexes:
-        files = await _ask(index, name, store, settings, progress)
-        if files is None and offline(settings) and not index.address.startswith("file:"):
+        page = await _ask(index, name, store, settings, progress)
+        if page is None and offline(settings) and not index.address.startswith("file:"):
             break  # it may have the package, and then no other index's is meant
-        if files is not None:
-            return Offer(None if index.address.startswith("file:") else index, files)
+        if page is not None and index.address.startswith("file:"):
+            return Offer(None, page.files)
+        if page is not None:
+            return Offer(msgspec.structs.replace(index, vouches=not page.elsewhere), page.files)
     asked = ", ".join(f"`{index.address}`" for index in indexes)
     if offline(settings):
         raise FetchFailed(
@@ -116,7 +130,7 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
     )
 
 
-async def _ask(index: Own, name: str, store: Store, settings: Settings, progress: Progress) -> tuple[File, ...] | None:
+async def _ask(index: Own, name: str, store: Store, settings: Settings, progress: Progress) -> _Page | None:
     """Return what an index has of a package; None where it has nothing."""
     address = f"{index.address}/{name}/"
     if address.startswith("file:"):
@@ -131,29 +145,29 @@ async def _ask(index: Own, name: str, store: Store, settings: Settings, progress
         except Absent:
             return None
         except Unreachable as error:
-            files = await _recall(kept, store)
-            if files is None:
+            said = await _recall(kept, store)
+            if said is None:
                 raise
             await progress.detail(f"{error.message}; going by what it said last")
-            return files
-        files = await anyio.to_thread.run_sync(_read, page, at)
-    await anyio.to_thread.run_sync(_remember, kept, files, store)
-    return files
+            return said
+        said = _Page(await anyio.to_thread.run_sync(_read, page, at), not same_server(at, index.address))
+    await anyio.to_thread.run_sync(_remember, kept, said, store)
+    return said
 
 
-def _remember(kept: Path, files: tuple[File, ...], store: Store) -> None:
+def _remember(kept: Path, said: _Page, store: Store) -> None:
     """Keep what an index said, without the queries of addresses: some let whoever has them in."""
-    bare = [msgspec.structs.replace(file, url=safe_address(file.url)) for file in files]
-    store.write(kept, msgspec.json.encode(bare), force=False)
+    bare = tuple(msgspec.structs.replace(file, url=safe_address(file.url)) for file in said.files)
+    store.write(kept, msgspec.json.encode(_Page(bare, said.elsewhere)), force=False)
 
 
-def _look(address: str) -> tuple[File, ...] | None:
+def _look(address: str) -> _Page | None:
     """Read the page of an index that is a folder."""
     folder = path_of(address)
     for name in ("index.json", "index.html"):
         try:
             with (folder / name).open("rb") as file:
-                return pages.read(file.read(LONGEST_PAGE), address)
+                return _Page(pages.read(file.read(LONGEST_PAGE), address))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -173,14 +187,14 @@ def _read(page: Path, at: str) -> tuple[File, ...]:
         return pages.read(page.read_bytes(), at)
 
 
-async def _recall(kept: Path, store: Store) -> tuple[File, ...] | None:
+async def _recall(kept: Path, store: Store) -> _Page | None:
     """Return what an index said last; None where that is not known, or can't be read."""
     await Uses(store).note(kept)
     return await anyio.to_thread.run_sync(_recalled, kept)
 
 
-def _recalled(kept: Path) -> tuple[File, ...] | None:
+def _recalled(kept: Path) -> _Page | None:
     try:
-        return msgspec.json.decode(kept.read_bytes(), type=tuple[File, ...])
+        return msgspec.json.decode(kept.read_bytes(), type=_Page)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

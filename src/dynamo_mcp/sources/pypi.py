@@ -155,8 +155,11 @@ async def _obtain(
     else:
         # A folder has no server of its own: what it names is the operator's word as well.
         own = offer.index or Own(file.url)
-        if not file.url.startswith("https://") and not (offer.index and same_server(file.url, offer.index.address)):
+        in_clear = offer.index is not None and own.vouches and same_server(file.url, own.address)
+        if not file.url.startswith("https://") and not in_clear:
             raise _not_there(file)
+        if not own.vouches:
+            settings = msgspec.structs.replace(settings, person=False, tokens=())
         try:
             plainly = msgspec.structs.replace(own, accept=None)
             await download(file.url, target, settings=settings, progress=progress, own=plainly)

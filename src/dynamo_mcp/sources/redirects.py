@@ -45,11 +45,13 @@ class Own(msgspec.Struct, frozen=True):
         address: An address on it.
         authorization: What it alone gets as `Authorization`; None where nobody signs in.
         accept: What is asked for, where there is a choice.
+        vouches: What it names is the operator's word; not so where it let another server speak.
     """
 
     address: str
     authorization: str | None = None
     accept: str | None = None
+    vouches: bool = True
 
     def __repr__(self) -> str:
         """Say nothing of how somebody signs in."""
@@ -58,7 +60,7 @@ class Own(msgspec.Struct, frozen=True):
     def headers(self, address: str) -> dict[str, str]:
         """Return what is sent along to an address."""
         accepting = {"Accept": self.accept} if self.accept else {}
-        if self.authorization is None or not same_server(self.address, address):
+        if self.authorization is None or not self.vouches or not same_server(self.address, address):
             return accepting
         return {**accepting, "Authorization": self.authorization}
 
@@ -81,8 +83,8 @@ async def follow(address: str, *, asking: str, settings: Settings, own: Own | No
         asking: What is asked for below the address; a redirect has to keep it. Empty for a file, which may lead to
             any path and query.
         settings: Who speaks, the hosts that an operator allows, proxies and certificates.
-        own: The operator's server that has named the address, if one has: it and the address's host are the operator's
-            word, wherever they are; what they redirect to is not.
+        own: The operator's server that has named the address, if one has: where it vouches, it and the address's host
+            are the operator's word, wherever they are; what they redirect to is not.
 
     Returns:
         The address that it leads to, and how its host is reached.
@@ -96,7 +98,7 @@ async def follow(address: str, *, asking: str, settings: Settings, own: Own | No
         if own is None:
             route = await route_to(at, settings, typed=_host(at) == typed)
         else:
-            vouched = same_server(at, own.address) or same_server(at, address)
+            vouched = own.vouches and (same_server(at, own.address) or same_server(at, address))
             speaking = msgspec.structs.replace(settings, person=True) if vouched else settings
             route = await route_to(at, speaking, typed=vouched)
         leads = await leads_on(at + asking, route, settings, headers=own.headers(at) if own else None)
@@ -118,7 +120,7 @@ def _next(at: str, leads: str, asking: str, settings: Settings, own: Own | None)
     except ValueError as error:
         raise InvalidLocation(f"`{was}` is redirected to what can't be read", hint=_FOLLOW) from error
     safe = safe_address(target)
-    if not target.startswith("https://") and not (own is not None and same_server(target, own.address)):
+    if not target.startswith("https://") and not (own and own.vouches and same_server(target, own.address)):
         raise InvalidLocation(f"`{was}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
     if not target.endswith(asking):
         raise InvalidLocation(f"`{was}` is redirected to `{safe}`, which is something else", hint=_FOLLOW)
