@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, Refused
 from dynamo_mcp.manifest import Entry, Manifest
 from dynamo_mcp.syncing import Synced, act, plan
 from homes import SLUG, Home, base_environments, commit, write_template
@@ -178,3 +178,61 @@ async def test_a_repository_of_several_is_brought_to_what_is_pinned(home: Home) 
         assert did(await sync(dynamo, entry)) == {"all": ("add", ())}
         assert dynamo.export() == exported
     assert (home.outputs / "made" / "version").read_text() == "1"
+
+
+async def test_a_word_on_one_folder_of_a_repository_is_none_on_another(home: Home) -> None:
+    folder = home.templates / "all"
+    write_template(folder / "good")
+    write_template(folder / "evil", post_gen_project="print(1)\n")
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(str(folder), name="mine", directory="good", trust="full")
+        done = await sync(dynamo, Entry("mine", str(folder), directory="evil"))
+        (now,) = dynamo.export().template
+        assert (now.directory, now.trust) == ("evil", "contained")
+        assert isinstance(done["mine"], Synced)
+        assert "dynamo-mcp trust mine full" in done["mine"].notes[0]
+
+
+@pytest.mark.parametrize("given", ["full", "network"])
+async def test_packages_that_a_file_names_get_nothing_of_what_a_person_gave(home: Home, given: str) -> None:
+    home.take_wheels()
+    folder = str(write_template(home.templates / "one"))
+    entry = Entry("mine", folder, requirements=("text-unidecode",))
+    async with home.open({"UV_OFFLINE": "1"}, person=True) as dynamo:
+        if given == "full":
+            await dynamo.add_template(folder, name="mine", trust="full")
+        else:
+            await dynamo.add_template(folder, name="mine", grants=(given,))
+        done = await sync(dynamo, entry)
+        assert isinstance(done["mine"], Synced)
+        assert "dynamo-mcp trust mine" in done["mine"].notes[0]
+        (told,) = await dynamo.trust("mine")
+        assert (told.trust, told.grants, told.unvouched) == ("contained", (), ("text-unidecode",))
+        # They get it once a person says so of both.
+        (told,) = await dynamo.trust_template("mine", "full")
+        assert told.unvouched == ("text-unidecode",)
+        await sync(dynamo, entry, msgspec.structs.replace(entry, name="new"))
+        for name in ("mine", "new"):
+            assert [each.unvouched for each in await dynamo.trust(name)] == [("text-unidecode",)]
+        contained = msgspec.structs.replace(entry, trust="contained")
+        await sync(dynamo, contained, vouched=True)
+        await sync(dynamo, msgspec.structs.replace(entry, trust="full"), vouched=True)
+        (told,) = await dynamo.trust("mine")
+        assert (told.trust, told.unvouched) == ("full", ())
+
+
+async def test_a_file_gives_no_other_name_to_what_a_person_lets_run_nothing(home: Home) -> None:
+    folder = str(write_template(home.templates / "one"))
+    elsewhere = str(write_template(home.templates / "two", {"new.txt": ""}))
+    async with home.open(person=True) as dynamo:
+        await dynamo.add_template(folder, name="mine", trust="inert")
+        other = Entry("other", folder)
+        for entry in (other, Entry("mine", elsewhere)):
+            done = await sync(dynamo, entry, other, prune=True)
+            assert isinstance(done["mine"], Refused)
+            assert [(each.name, each.trust) for each in dynamo.export().template] == [
+                ("mine", "inert"),
+                ("other", "inert"),
+            ]
+        done = await sync(dynamo, other, prune=True, vouched=True)
+        assert did(done) == {"other": ("keep", ()), "mine": ("remove", ())}

@@ -37,6 +37,7 @@ class Addition(msgspec.Struct, frozen=True):
     trust: Trust | None
     grants: tuple[str, ...]
     pin: str | None
+    vouched: bool
 
 
 class Additions:
@@ -81,13 +82,13 @@ class Additions:
         async with self._registry.claim(name):
             await progress.begin("fetch", f"fetching `{shown}`")
             tree = await fetch_pinned(location, wanted.pin, store=self._store, settings=allowed, progress=progress)
-            said = self._trusting.of_added(location, word, tree)
+            said = self._trusting.of_added(location, word, tree, vouched=wanted.vouched)
             template = Template(
                 name,
                 plain(wanted.description or (entry.description if entry else f"Projects from the template `{name}`")),
                 **sources.fetched(location, tree),
                 named_requirements=named,
-                named_by_person=self._settings.person,
+                named_by_person=self._settings.person and wanted.vouched,
                 trust=said.trust,
                 grants=said.grants,
                 trusted_for=said.trusted_for,

@@ -138,6 +138,7 @@ class Dynamo:
         trust: Trust | None = None,
         grants: Sequence[str] = (),
         pin: str | None = None,
+        vouched: bool = True,
         sink: Sink = ignore,
     ) -> TemplateInfo:
         """Register a template, or all that a repository holds, and make its environment.
@@ -153,6 +154,7 @@ class Dynamo:
             trust: How much of it may run; only a person may say so.
             grants: What it is given besides; likewise.
             pin: The commit, or the digest of the file or the folder, that it has to be; updates follow `checkout`.
+            vouched: Whoever asks names all of this; otherwise a file does, whose word is a program's.
             sink: Where progress goes.
 
         Raises:
@@ -174,6 +176,7 @@ class Dynamo:
             trust,
             tuple(grants),
             pin,
+            vouched,
         )
         added = await self._parts.additions.add(wanted, Progress(STEPS_OF_ADD, sink))
         return await self.template_info(added) if isinstance(added, str) else added

@@ -28,12 +28,14 @@ class Target(msgspec.Struct, frozen=True):
             folder; None for what is there.
         description: None leaves it as it is.
         requirements: Those that are named.
+        vouched: A person says so; otherwise a file does, whose word lets nothing more run.
     """
 
     location: Location
     pin: str | None = None
     description: str | None = None
     requirements: tuple[str, ...] = ()
+    vouched: bool = True
 
 
 async def fetch_pinned(

@@ -9,7 +9,7 @@ import msgspec
 
 from dynamo_mcp import catalogue
 from dynamo_mcp.dynamo import Dynamo
-from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.errors import DynamoError, Refused
 from dynamo_mcp.manifest import Entry, Manifest
 from dynamo_mcp.pinning import Target
 from dynamo_mcp.progress import Sink, ignore
@@ -124,6 +124,8 @@ async def act(dynamo: Dynamo, action: Action, *, vouched: bool, sink: Sink = ign
     """
     entry = action.entry
     notes: tuple[str, ...] = ()
+    if not vouched and dynamo.settings.trust != "inert":
+        _check_inert(action)
     if entry is None:
         await dynamo.remove_template(action.name)
     elif action.kind == "add":
@@ -139,6 +141,7 @@ async def act(dynamo: Dynamo, action: Action, *, vouched: bool, sink: Sink = ign
             trust=trust,
             grants=grants,
             pin=entry.pin,
+            vouched=vouched,
             sink=sink,
         )
     elif action.kind == "update":
@@ -146,6 +149,20 @@ async def act(dynamo: Dynamo, action: Action, *, vouched: bool, sink: Sink = ign
     if entry is not None and entry.without:
         await _remove(dynamo, entry)
     return Synced(action.name, action.kind, action.why, notes)
+
+
+def _check_inert(action: Action) -> None:
+    """Let no file take away what a person lets run nothing: under another name it would be there as any other.
+
+    Raises:
+        Refused: It would.
+    """
+    taken = action.entry is None or {"location", "templates"} & {*action.why}
+    if taken and action.now is not None and action.now.trust == "inert":
+        raise Refused(
+            f"`{action.name}` stays as it is: its trust is `inert`, which a file could undo by another name for it",
+            hint=f"`dynamo-mcp remove {action.name}` removes it by your own word; `--trust` takes the file's for it",
+        )
 
 
 async def _remove(dynamo: Dynamo, entry: Entry) -> None:
@@ -157,11 +174,12 @@ async def _remove(dynamo: Dynamo, entry: Entry) -> None:
 
 async def _update(dynamo: Dynamo, action: Action, entry: Entry, *, vouched: bool, sink: Sink) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
-    if {*action.why} - {"trust", "templates"}:
+    # Packages are somebody's word, too: a person gives it for those that are there already.
+    if {*action.why} - {"trust", "templates"} or (vouched and entry.requirements):
         pin = entry.pin
         if pin is None and action.now is not None and "location" not in action.why:
             pin = action.now.pin
-        target = Target(location_of(entry, dynamo.settings), pin, entry.description, entry.requirements)
+        target = Target(location_of(entry, dynamo.settings), pin, entry.description, entry.requirements, vouched)
         change = await dynamo.update_template(entry.name, to=target, sink=sink)
         notes = tuple(
             f"`{ended.template}` lost its trust; to give it again: {ended.command}" for ended in change.trust_dropped

@@ -70,12 +70,14 @@ class Trusting:
             )
         return trust, parse(grants, self._settings)
 
-    def of_added(self, location: Location, word: tuple[Trust | None, tuple[str, ...]], tree: Checkout) -> Said:
-        """Decide for a template that is being added."""
+    def of_added(
+        self, location: Location, word: tuple[Trust | None, tuple[str, ...]], tree: Checkout, *, vouched: bool
+    ) -> Said:
+        """Decide for a template that is being added; by a person, where one vouches for it."""
         trust, grants = word
         if trust is not None or grants:
             return Said(trust or "contained", grants, unseen(tree.digest, tree.revision))
-        if not self._settings.person and self._kept_inert(location, tree):
+        if not (vouched and self._settings.person) and self._kept_inert(location, tree):
             return Said("inert")
         if is_own(location, self._settings.trusted, listed=tree.listed):
             return Said("full", trusted_for=unseen(tree.digest, tree.revision, by_setting=True))

@@ -81,11 +81,13 @@ class Updates:
 
 
 def _become(old: Template, new: Template, to: Target, *, person: bool) -> Template:
-    """Return an updated template as somebody wants it to be; a person's word is of one place, and ends with it."""
+    """Return an updated template as somebody wants it to be; packages that no person names end a person's word."""
     named = normalise(to.requirements)
-    if named != old.named_requirements:
-        new = msgspec.structs.replace(new, named_requirements=named, named_by_person=person)
     if to.description is not None:
         new = msgspec.structs.replace(new, description=plain(to.description))
-    elsewhere = to.location.address != old.location.address
-    return lowered(new) if elsewhere and raised(new) and new.trusted_for == old.trusted_for else new
+    if to.vouched and person:
+        return msgspec.structs.replace(new, named_requirements=named, named_by_person=True)
+    if named == old.named_requirements:
+        return new
+    new = msgspec.structs.replace(new, named_requirements=named, named_by_person=False)
+    return lowered(new) if raised(new) else new

@@ -21,7 +21,7 @@ from dynamo_mcp.sandbox.trust import lowered, raised
 from dynamo_mcp.sources import local
 from dynamo_mcp.sources.places import is_own
 from dynamo_mcp.sources.tree import digest, is_beside
-from dynamo_mcp.types import Template, Vouched
+from dynamo_mcp.types import Location, Template, Vouched
 from dynamo_mcp.views import TrustDropped
 
 
@@ -68,9 +68,15 @@ async def renewed(old: Template, new: Template, trusted: Iterable[str]) -> Templ
     if theirs and is_own(new.location, trusted, listed=new.listed):
         vouched = unseen(new.digest, new.revision, by_setting=True)
         return msgspec.structs.replace(new, trust="full", grants=(), trusted_for=vouched)
-    if raised(old) and not await is_same(old, new):
+    if raised(old) and (_is_elsewhere(old.location, new.location) or not await is_same(old, new)):
         return lowered(new)
     return new
+
+
+def _is_elsewhere(old: Location, new: Location) -> bool:
+    """Tell whether a location is another one than before; what is part of this program moves with it."""
+    moves = old.bundled and new.bundled
+    return not moves and (old.address, old.directory) != (new.address, new.directory)
 
 
 async def dropped(pairs: Iterable[tuple[Template, Template]]) -> tuple[TrustDropped, ...]:
@@ -95,8 +101,11 @@ async def changed(old: Template, new: Template) -> tuple[str, ...]:
     before = old.trusted_for
     if before is None:
         return ("it is not known what it was given for",)
+    if _is_elsewhere(old.location, new.location):
+        return ("where it comes from",)
     if before.digest == new.digest:
-        return ("environments or bytecode in it",)
+        named = old.named_requirements != new.named_requirements
+        return ("requirements",) if named else ("environments or bytecode in it",)
     now = await anyio.to_thread.run_sync(_look, new)
     parts = (
         ("hooks", before.hooks != now.hooks),
