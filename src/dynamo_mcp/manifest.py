@@ -9,6 +9,7 @@ repository `without`. A location that begins with `.` is relative to the file's 
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -17,13 +18,18 @@ import msgspec
 
 from dynamo_mcp.catalogue import BUNDLED
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.registry import NAME
 from dynamo_mcp.sandbox.trust import LEVELS
 from dynamo_mcp.sources import display
+from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template, Trust
 
 VERSION = 1
 LARGEST_BYTES = 4 << 20
 """Bytes of a file that is read."""
+_SHOWN = 300
+_Name = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME.pattern}\Z")]
+_Line = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z")]
 _Revision = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9.!+_-]{1,100}\Z")]
 _Digits = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
@@ -41,17 +47,17 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         without: Folders of templates of a repository that were removed by themselves.
     """
 
-    name: str
-    location: str
-    checkout: str | None = None
-    directory: str | None = None
+    name: _Name
+    location: _Line
+    checkout: _Line | None = None
+    directory: _Line | None = None
     live: bool = False
     revision: _Revision | None = None
     digest: _Digits | None = None
     description: str | None = None
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[_Line, ...] = ()
     trust: Trust | None = None
-    grants: tuple[str, ...] = ()
+    grants: tuple[_Line, ...] = ()
     without: tuple[str, ...] = ()
 
     @property
@@ -138,12 +144,13 @@ def read(file: Path) -> Manifest:
             f"Can't read `{file}`: {error.strerror or error}",
             hint="name a file that `dynamo-mcp export FILE` has written",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    # `tomllib` says nothing of its own where something is nested too deeply, or a number is too long.
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise _wrong(file, str(error)) from error
     if manifest.version != VERSION:
         raise _wrong(file, f"its version is {manifest.version}, and {VERSION} is known")
-    names = [entry.name for entry in manifest.template]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    counted = Counter(entry.name for entry in manifest.template)
+    if twice := next((name for name, times in counted.items() if times > 1), None):
         raise _wrong(file, f"`{twice}` is in it twice")
     folder = file.absolute().parent
     return msgspec.structs.replace(manifest, template=tuple(_from(entry, folder) for entry in manifest.template))
@@ -156,6 +163,6 @@ def _from(entry: Entry, folder: Path) -> Entry:
 
 def _wrong(file: Path, why: str) -> UsageError:
     return UsageError(
-        f"`{file}` names no templates as `dynamo-mcp export` writes them: {why}",
+        f"`{file}` names no templates as `dynamo-mcp export` writes them: {plain(why, _SHOWN)}",
         hint="each `[[template]]` has a name and a location; `dynamo-mcp export` shows the others",
     )
