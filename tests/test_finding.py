@@ -16,7 +16,7 @@ from mcp import Client
 from dynamo_mcp import catalogue
 from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.catalogues import Catalogues
-from dynamo_mcp.errors import InvalidLocation, NotFound, UsageError
+from dynamo_mcp.errors import FetchFailed, InvalidLocation, NotFound, UsageError
 from dynamo_mcp.finding import MOST, Finding
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.schema_cache import SchemaCache
@@ -217,6 +217,89 @@ async def test_a_place_that_a_stranger_names_is_no_persons_word(opened: Opened) 
         await finding.locate("far", revision="refs/pull/1/head", directory=None, live=False)
     _, _, settings = await finding.locate("https://10.0.0.1/x", revision=None, directory=None, live=False)
     assert settings.person
+
+
+def _row(name: str, **changes: str) -> dict[str, str]:
+    return {"name": name, "location": f"gh:a/{name}", "description": "Far", "category": "web"} | changes
+
+
+def _keep(opened: Opened, origin: str, *rows: dict[str, str]) -> str:
+    """Have the catalogue of an address kept, as if it had been fetched."""
+    kept = opened.store.home / "catalogues" / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps({"version": 1, "entries": rows}))
+    return origin
+
+
+async def test_a_stranger_takes_no_name_while_the_catalogue_before_can_not_be_had(
+    opened: Opened, tmp_path: Path
+) -> None:
+    strange = _keep(opened, "https://example.org/catalogue.json", _row("team-service"))
+    own = tmp_path / "own.json"
+    finding = opened.open(str(own), strange, catalogue_seconds=1e9)
+    with pytest.raises(FetchFailed, match=f"`team-service` is an entry of `{own}`, .* before `{strange}`") as refused:
+        await finding.locate("team-service", revision=None, directory=None, live=False)
+    assert "`gh:a/team-service`" in refused.value.hint
+    entry, _, _ = await finding.locate("python-package", revision=None, directory=None, live=False)
+    assert entry is not None
+    own.write_text(json.dumps({"version": 1, "entries": []}))
+    entry, _, _ = await finding.locate("team-service", revision=None, directory=None, live=False)
+    assert entry is not None
+
+
+async def test_a_stranger_takes_no_name_of_a_folder_that_a_person_is_in(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = _keep(opened, "https://example.org/catalogue.json", _row("service"))
+    (tmp_path / "service").mkdir()
+    monkeypatch.chdir(tmp_path)
+    finding = opened.open(strange, catalogue_seconds=1e9, person=True)
+    with pytest.raises(InvalidLocation, match="`service` is a folder here, and an entry of") as refused:
+        await finding.locate("service", revision=None, directory=None, live=False)
+    assert "`./service`" in refused.value.hint
+    # A program is in no folder that it knows of.
+    finding = opened.open(strange, catalogue_seconds=1e9)
+    entry, _, _ = await finding.locate("service", revision=None, directory=None, live=False)
+    assert entry is not None
+
+
+async def test_a_stranger_says_nothing_of_what_another_catalogue_describes(opened: Opened) -> None:
+    known = next(entry for entry in ENTRIES if entry.location.startswith("https:") and entry.language)
+    row = _row("0-first", location=known.location, language="Evil") | (
+        {"directory": known.directory} if known.directory else {}
+    )
+    strange = _keep(opened, "https://example.org/catalogue.json", row)
+    finding = opened.open(strange, catalogue_seconds=1e9)
+    opened.register("mine", location=Location("git", known.location, directory=known.directory))
+    (found, *_) = (await finding.search("mine")).results
+    assert (found.language, found.catalogue) == (known.language, "bundled")
+
+
+async def test_a_secret_in_a_catalogues_address_is_told_to_nobody(opened: Opened) -> None:
+    strange = _keep(opened, "https://example.org/catalogue.json?token=secret", _row("far"))
+    finding = opened.open(strange, "https://example.org/other.json?token=secret", catalogue_seconds=1e9, offline=True)
+    found = await finding.search("far")
+    assert [each.catalogue for each in found.results if each.name == "far"] == ["https://example.org/catalogue.json"]
+    assert found.notes
+    assert "secret" not in str(found)
+
+
+async def _filtered(finding: Finding, field: str, word: str) -> Found:
+    filters: dict[str, Any] = {field: word}
+    return await finding.search("", **filters)
+
+
+@pytest.mark.parametrize("field", ["category", "language"])
+async def test_a_word_that_is_none_is_compared_with_thousands_and_told_with_few(opened: Opened, field: str) -> None:
+    rows = [_row(f"n{number}", **{field: f"{'abcdefgh' * 4}x{number}"}) for number in range(2000)]
+    strange = _keep(opened, "https://example.org/catalogue.json", *rows)
+    finding = opened.open(strange, catalogue_seconds=1e9)
+    with pytest.raises(NotFound, match="There is no") as refused:
+        await _filtered(finding, field, "%")
+    assert len(refused.value.hint) < 2000
+    with pytest.raises(NotFound, match="There is no") as refused:
+        await _filtered(finding, field, f"{'abcdefgh' * 4}x1999y")
+    assert refused.value.hint == f"did you mean `{'abcdefgh' * 4}x1999`?"
 
 
 class Searching(FakeDynamo):

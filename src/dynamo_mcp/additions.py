@@ -6,6 +6,8 @@ import anyio
 import msgspec
 
 from dynamo_mcp import sources
+from dynamo_mcp.catalogue_form import is_remote
+from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.finding import Finding
 from dynamo_mcp.groups import Groups
@@ -79,6 +81,8 @@ class Additions:
         if named and location.bundled:
             raise UsageError(f"`{shown}` needs no `requirements`", hint="leave them out")
         word = self._trusting.word(wanted.trust, wanted.grants)
+        if entry is not None:
+            _check_word(entry, word)
         async with self._registry.claim(name):
             await progress.begin("fetch", f"fetching `{shown}`")
             tree = await fetch_pinned(location, wanted.pin, store=self._store, settings=allowed, progress=progress)
@@ -106,3 +110,17 @@ class Additions:
             if group is None:
                 await self._registration.complete(template, progress, prepare=True)
         return group or name
+
+
+def _check_word(entry: CatalogueEntry, word: tuple[Trust | None, tuple[str, ...]]) -> None:
+    """Let nobody trust what a stranger's catalogue says: it may say otherwise than when it was looked at.
+
+    Raises:
+        UsageError: More is to run than of every template.
+    """
+    trust, grants = word
+    if is_remote(entry.catalogue) and (trust == "full" or grants):
+        raise UsageError(
+            f"`{entry.name}` is wherever `{entry.catalogue}` says, which may be elsewhere since you looked",
+            hint=f"say trust and grants of the place itself; it says `{entry.location}` now",
+        )

@@ -5,9 +5,8 @@ Its form is `catalogue_form`'s; `bundled:NAME` is a template that is part of thi
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from dynamo_mcp import catalogue_form, sources
+from dynamo_mcp.catalogue_form import is_remote
 from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo
 from dynamo_mcp.errors import InvalidLocation, NotFound
 from dynamo_mcp.settings import Settings
@@ -28,6 +28,10 @@ Place: TypeAlias = tuple[str, str | None]
 """An address, as far as it tells places apart, and a directory."""
 SHOWN = 80
 """Characters of an unknown category that are shown."""
+_ALIKE = 60
+"""Per cent that two words are alike at least (Indel similarity)."""
+_TOLD = 40
+"""Words that are told where none is near."""
 
 
 @cache
@@ -113,8 +117,9 @@ def entry_of(template: Template, places: Mapping[Place, CatalogueEntry]) -> Cata
 
 
 def by_place(among: Iterable[CatalogueEntry]) -> dict[Place, CatalogueEntry]:
-    """Return entries by where they are; of several of one place, the first."""
-    return {_place(entry): entry for entry in reversed(tuple(among))}
+    """Return entries by where they are; of several of one place, the bundled or the operator's, then the first."""
+    ordered = sorted(among, key=lambda entry: (entry.catalogue != catalogue_form.BUNDLED, is_remote(entry.catalogue)))
+    return {_place(entry): entry for entry in reversed(ordered)}
 
 
 def category_of(template: Template) -> str | None:
@@ -167,11 +172,17 @@ def check_category(name: str, known: list[str]) -> None:
         NotFound: With the nearest, or all.
     """
     if name not in known:
-        near = difflib.get_close_matches(name[:SHOWN], known, n=1)
-        there = "there are " + ", ".join(f"`{each}`" for each in known)
-        raise NotFound(
-            f"There is no category `{plain(name, SHOWN)}`", hint=f"did you mean `{near[0]}`?" if near else there
-        )
+        raise NotFound(f"There is no category `{plain(name, SHOWN)}`", hint=meant(name, known))
+
+
+def meant(word: str, known: Sequence[str]) -> str:
+    """Return a hint for a word that is none: the nearest, or what there is, of which strangers may have named much."""
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only who mistypes waits for it
+
+    if near := process.extractOne(word[:SHOWN], known, scorer=fuzz.ratio, score_cutoff=_ALIKE):
+        return f"did you mean `{near[0]}`?"
+    more = f", and {len(known) - _TOLD} more" if len(known) > _TOLD else ""
+    return "there are " + ", ".join(f"`{each}`" for each in known[:_TOLD]) + more
 
 
 def address_of(entry: CatalogueEntry) -> str:

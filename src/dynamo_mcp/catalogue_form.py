@@ -65,7 +65,7 @@ def read(content: bytes, origin: str) -> tuple[CatalogueEntry, ...]:
     Raises:
         InvalidCatalogue: It is none, or too large, or an entry of it may not be.
     """
-    shown = plain(origin, 200)
+    shown = plain(told(origin), 200)
     if len(content) > MOST_BYTES:
         raise too_large(origin)
     try:
@@ -93,13 +93,19 @@ def read(content: bytes, origin: str) -> tuple[CatalogueEntry, ...]:
 def too_large(origin: str) -> InvalidCatalogue:
     """Return the error for a catalogue of too many bytes."""
     return InvalidCatalogue(
-        f"The catalogue `{plain(origin, 200)}` has more than {MOST_BYTES} bytes", hint="split it, or leave some out"
+        f"The catalogue `{plain(told(origin), 200)}` has more than {MOST_BYTES} bytes",
+        hint="split it, or leave some out",
     )
 
 
 def is_remote(origin: str) -> bool:
     """Tell whether a catalogue is another machine's, and so a stranger's."""
     return origin.startswith("https://")
+
+
+def told(origin: str) -> str:
+    """Return where a catalogue is from as anybody may know it: in the query of an address may be a secret."""
+    return origin.partition("?")[0] if is_remote(origin) else origin
 
 
 def _problems(entry: _Entry, origin: str) -> Iterator[str]:
@@ -141,5 +147,5 @@ def _entry(entry: _Entry, origin: str) -> CatalogueEntry:
         language=entry.language,
         tags=tuple(dict.fromkeys(entry.tags)),
         revision=entry.revision,
-        catalogue=origin,
+        catalogue=told(origin),
     )

@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +23,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp import background, catalogue_form
+from dynamo_mcp.catalogue_form import told
 from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidCatalogue, InvalidTemplate
 from dynamo_mcp.once import as_before
@@ -50,10 +52,13 @@ class Known(msgspec.Struct, frozen=True):
     Attributes:
         entries: Sorted by name, each name once.
         notes: What is wrong with a catalogue, or what of it is left out.
+        unsure: The catalogues that come after one of which nothing can be had, which may have the same names; and
+            that one.
     """
 
     entries: _Entries
     notes: tuple[str, ...] = ()
+    unsure: dict[str, str] = {}
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -106,7 +111,7 @@ class Catalogues:
         if parts is not self._parts or said != self._said:
             entries, taken = _merged(self._bundled, *parts)
             self._parts, self._said = parts, said
-            self._known = Known(entries, (*said, *taken))
+            self._known = Known(entries, (*said, *taken), _unsure(found, self._settings.catalogues))
         return self._known
 
     async def _of(self, origin: str) -> tuple[_Entries, str | None]:
@@ -127,7 +132,7 @@ class Catalogues:
             # Whoever asks a server has what there is, or that there is nothing, and need not wait for a host.
             if origin not in self._refreshing and self._may_ask(origin):
                 self._refreshing.add(origin)
-                background.start(self._tasks, f"fetching the catalogue `{origin}`", self._refresh, origin, path)
+                background.start(self._tasks, f"fetching the catalogue `{told(origin)}`", self._refresh, origin, path)
             return self._told(origin, kept, age)
         async with self._locks[origin]:
             kept, age = await self._kept(path, origin)  # whoever waited finds what another has fetched
@@ -154,7 +159,9 @@ class Catalogues:
         """Return what there is of a catalogue that could not be had, or is not yet there anew, and what to say."""
         failed = self._failed.get(origin)
         if kept is None:
-            return (), plain(f"a catalogue is left out: {failed[1] if failed else f'`{origin}` is empty'}", _SHOWN)
+            return (), plain(
+                f"a catalogue is left out: {failed[1] if failed else f'`{told(origin)}` is empty'}", _SHOWN
+            )
         if failed is None:
             return kept, None
         on = dt.datetime.fromtimestamp(time.time() - age, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -166,7 +173,7 @@ class Catalogues:
         except DynamoError as error:
             self._failed[origin] = anyio.current_time(), error.message
         except OSError as error:
-            said = f"`{origin}` can't be kept: {error.strerror or error}"
+            said = f"`{told(origin)}` can't be kept: {error.strerror or error}"
             self._failed[origin] = anyio.current_time(), said
         else:
             self._failed.pop(origin, None)
@@ -176,7 +183,7 @@ class Catalogues:
     async def _fetch(self, origin: str, path: Path) -> None:
         if self._settings.offline:
             raise FetchFailed(
-                f"`{origin}` is not asked, since nothing is offline",
+                f"`{told(origin)}` is not asked, since nothing is offline",
                 hint="unset `DYNAMO_MCP_OFFLINE`, or name a file in `DYNAMO_MCP_CATALOGUES`",
             )
         from dynamo_mcp.sources.download import download  # noqa: PLC0415 - most commands fetch nothing
@@ -193,7 +200,7 @@ class Catalogues:
                 raise catalogue_form.too_large(origin) from error
             except TimeoutError as error:
                 raise FetchFailed(
-                    f"`{origin}` did not answer within {SECONDS:g} seconds", hint="try again later"
+                    f"`{told(origin)}` did not answer within {SECONDS:g} seconds", hint="try again later"
                 ) from error
             content = file.read_bytes()
         await anyio.to_thread.run_sync(catalogue_form.read, content, origin)
@@ -209,14 +216,22 @@ class Catalogues:
             if kept is not None and kept.signature == signature:
                 return kept.entries
             if not stat.S_ISREG(status.st_mode):
-                raise InvalidCatalogue(f"The catalogue `{origin}` is no file", hint="name a JSON file")
+                raise InvalidCatalogue(f"The catalogue `{told(origin)}` is no file", hint="name a JSON file")
             entries = await anyio.to_thread.run_sync(partial(_read, path, origin))
         except OSError as error:
             raise InvalidCatalogue(
-                f"The catalogue `{origin}` can't be read: {error.strerror or error}", hint="make it a readable file"
+                f"The catalogue `{told(origin)}` can't be read: {error.strerror or error}",
+                hint="make it a readable file",
             ) from error
         self._read[origin] = _Read(signature, entries)
         return entries
+
+
+def _unsure(found: Mapping[str, tuple[_Entries, str | None]], origins: Sequence[str]) -> dict[str, str]:
+    absent = [number for number, origin in enumerate(origins) if found[origin][1] is not None and not found[origin][0]]
+    if not absent:
+        return {}
+    return {told(origin): told(origins[absent[0]]) for origin in origins[absent[0] + 1 :]}
 
 
 def _read(path: Path, origin: str) -> _Entries:

@@ -6,9 +6,9 @@ template, its questions or a catalogue changes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio.lowlevel
 import anyio.to_thread
@@ -18,7 +18,7 @@ from dynamo_mcp import catalogue
 from dynamo_mcp.catalogue_form import is_remote
 from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found, FoundTemplate
 from dynamo_mcp.catalogues import Catalogues, Known
-from dynamo_mcp.errors import DynamoError, NotFound, UsageError
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, NotFound, UsageError
 from dynamo_mcp.once import as_before
 from dynamo_mcp.registry import NAME, Registry
 from dynamo_mcp.schema_cache import SchemaCache
@@ -92,13 +92,17 @@ class Finding:
 
         Raises:
             InvalidLocation: It can't be understood, or may not be used.
+            FetchFailed: It is not known which catalogue's entry it is.
         """
         # No address is a name, so that none waits for catalogues.
-        known = (await self._catalogues.known()).entries if NAME.fullmatch(address) else catalogue.entries()
-        strange = any(entry.name == address and is_remote(entry.catalogue) for entry in known)
+        known = await self._catalogues.known() if NAME.fullmatch(address) else Known(catalogue.entries())
+        named = next((entry for entry in known.entries if entry.name == address), None)
+        if named is not None:
+            _check_name(named, known, self._settings)
+        strange = named is not None and is_remote(named.catalogue)
         settings = msgspec.structs.replace(self._settings, person=False) if strange else self._settings
         entry, location = catalogue.locate(
-            address, settings=settings, revision=revision, directory=directory, live=live, among=known
+            address, settings=settings, revision=revision, directory=directory, live=live, among=known.entries
         )
         return entry, location, settings
 
@@ -232,6 +236,26 @@ class Finding:
         return subject
 
 
+def _check_name(entry: CatalogueEntry, known: Known, settings: Settings) -> None:
+    """Refuse a name that may not mean to its caller what a catalogue says.
+
+    Raises:
+        FetchFailed: A catalogue that comes before can't be had, and may have that name.
+        InvalidLocation: It is a folder of the person's, and a stranger's entry.
+    """
+    if before := known.unsure.get(entry.catalogue):
+        raise FetchFailed(
+            f"Whether `{entry.name}` is an entry of `{before}`, which can't be had, is not known, and that comes "
+            f"before `{entry.catalogue}`",
+            hint=f"try again when it can be had, or name the place itself; `{entry.catalogue}` says `{entry.location}`",
+        )
+    if settings.person and is_remote(entry.catalogue) and Path(entry.name).exists():
+        raise InvalidLocation(
+            f"`{entry.name}` is a folder here, and an entry of `{entry.catalogue}`",
+            hint=f"`./{entry.name}` is the folder, and `{entry.location}` the entry's place",
+        )
+
+
 def _of_entry(entry: CatalogueEntry) -> _Subject:
     found = FoundTemplate(
         name=entry.name,
@@ -275,9 +299,5 @@ def _check_language(language: str, subjects: Sequence[_Subject]) -> None:
     known = sorted({subject.found.language for subject in subjects if subject.found.language})
     if language.lower() in [each.lower() for each in known]:
         return
-    near = difflib.get_close_matches(language[: catalogue.SHOWN], known, n=1)
-    there = "there are " + ", ".join(f"`{each}`" for each in known)
-    raise NotFound(
-        f"There is no template in the language `{plain(language, catalogue.SHOWN)}`",
-        hint=f"did you mean `{near[0]}`?" if near else there,
-    )
+    shown = plain(language, catalogue.SHOWN)
+    raise NotFound(f"There is no template in the language `{shown}`", hint=catalogue.meant(language, known))
