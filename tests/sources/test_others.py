@@ -31,15 +31,20 @@ async def fetch(location, tree, *, store, settings, progress):
         raise InvalidLocation("There is no `missing`", hint="name another")
     if what == "broken":
         raise KeyError("nothing of\\x1b[31m that name")
+    if what == "link":
+        os.symlink("/etc", tree)
+        return Brought("7")
     (tree / "{{cookiecutter.slug}}").mkdir(parents=True)
     (tree / "cookiecutter.json").write_text('{"slug": "x"}')
     (tree / "{{cookiecutter.slug}}" / "who").write_text(f"{what} {location.revision} {settings.person}")
     if what == "hostile":
         os.symlink("/etc/passwd", tree / "{{cookiecutter.slug}}" / "leads-out")
-    return Brought("7")
+    return {"nothing": None, "number": Brought(7), "loud": Brought("7\\x1b[2J"), "long": Brought("7" * 1000)}.get(
+        what, Brought("7")
+    )
 
 async def revision_there(location, *, store, settings):
-    return "8"
+    return {"nothing": None, "number": 8, "loud": "8\\x1b[2J"}.get(location.address.partition(":")[2], "8")
 """
 
 
@@ -97,6 +102,28 @@ async def test_what_it_says_is_told_and_what_it_may_not_raise_is_told_as_its_fau
 
 async def test_it_may_tell_what_is_newer(store: Store, settings: Settings) -> None:
     assert await revision_there(found(settings, "shelf:x"), store=store, settings=settings) == "8"
+    assert await revision_there(found(settings, "shelf:nothing"), store=store, settings=settings) is None
+
+
+@pytest.mark.parametrize("what", ["nothing", "number", "loud", "long"])
+async def test_what_is_no_revision_is_its_fault_and_in_no_record(
+    fetch: Fetch, settings: Settings, store: Store, what: str
+) -> None:
+    with pytest.raises(FetchFailed, match="The source `shelf` failed") as failed:
+        await fetch(found(settings, f"shelf:{what}"))
+    assert failed.value.message.isprintable()
+    assert list((store.home / "checkouts").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["number", "loud"])
+async def test_what_is_no_newer_revision_is_its_fault(store: Store, settings: Settings, what: str) -> None:
+    with pytest.raises(FetchFailed, match="The source `shelf` failed"):
+        await revision_there(found(settings, f"shelf:{what}"), store=store, settings=settings)
+
+
+async def test_a_link_in_place_of_what_it_brings_is_not_followed(fetch: Fetch, settings: Settings) -> None:
+    with pytest.raises(InvalidLocation, match="leads through a link"):
+        await fetch(found(settings, "shelf:link"))
 
 
 async def test_ours_and_abbreviations_stay_ours(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import local
 from dynamo_mcp.sources.addresses import parse
-from dynamo_mcp.sources.source import OWN, Brought, failed, source_of
+from dynamo_mcp.sources.source import OWN, Brought, checked, failed, source_of
 from dynamo_mcp.sources.tree import digest
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
@@ -84,7 +84,7 @@ async def _bring(location: Location, tree: Path, *, store: Store, settings: Sett
         return await fetch(location, tree, store=store, settings=settings, progress=progress)
     async with store.staged() as folder:
         try:
-            brought = await fetch(location, folder, store=store, settings=settings, progress=progress)
+            brought = checked(await fetch(location, folder, store=store, settings=settings, progress=progress))
         except DynamoError:
             raise
         except Exception as error:

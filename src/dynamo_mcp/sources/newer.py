@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources.source import OWN, failed, source_of
+from dynamo_mcp.sources.source import OWN, checked_revision, failed, source_of
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 
@@ -63,7 +63,7 @@ async def revision_there(location: Location, *, store: Store, settings: Settings
     if asking is None:
         return None
     try:
-        return str(await asking(location, store=store, settings=settings))
+        return checked_revision(await asking(location, store=store, settings=settings))
     except DynamoError:
         raise
     except Exception as error:

@@ -28,6 +28,8 @@ OWN = frozenset({"archive", "git", "local", "pypi"})
 """Modules beside this one."""
 _NAME = re.compile(r"[a-z][a-z0-9+-]{1,30}")
 _REASON = 200
+_LONGEST = 200
+_SHOWN = 40
 
 
 class Brought(msgspec.Struct, frozen=True):
@@ -101,6 +103,25 @@ def failed(kind: str, error: Exception) -> FetchFailed:
         f"The source `{kind}` failed: {type(error).__name__}: {plain(str(error), _REASON)}",
         hint="tell whoever made the package that it came with",
     )
+
+
+def checked(brought: object) -> Brought:
+    """Return what one of a package has returned, which is to be recorded.
+
+    Raises:
+        ValueError: It may not be, and so is msgspec.ValidationError.
+    """
+    told = msgspec.convert(brought, Brought, from_attributes=True)
+    for text in (told.revision, told.origin, told.validator):
+        checked_revision(text)
+    return told
+
+
+def checked_revision(revision: object) -> str | None:
+    """Return what one of a package says of a revision; raises ValueError where it is no short line of text."""
+    if revision is None or (isinstance(revision, str) and revision.isprintable() and len(revision) <= _LONGEST):
+        return revision
+    raise ValueError(f"it says `{plain(str(revision), _SHOWN)}` of a revision")
 
 
 def is_other(name: str) -> bool:
