@@ -59,6 +59,31 @@ ELSEWHERE = {
     ),
     # Trust
     "an update of a template that was trusted": "test_dynamo.py::test_a_raised_trust_ends_when_the_template_changes",
+    # What a team or a stranger names
+    "a file of a team that moves trust to another folder": (
+        "test_syncing.py::test_a_word_on_one_folder_of_a_repository_is_none_on_another"
+    ),
+    "a file of a team whose packages get what a person gave": (
+        "test_syncing.py::test_packages_that_a_file_names_get_nothing_of_what_a_person_gave"
+    ),
+    "a file of a team that undoes `inert` by another name": (
+        "test_syncing.py::test_a_file_gives_no_other_name_to_what_a_person_lets_run_nothing"
+    ),
+    "a file of a team that writes on a terminal": (
+        "test_manifest.py::test_a_file_that_does_not_have_the_form_is_refused_with_the_reason"
+    ),
+    "a catalogue that takes a name while another is away": (
+        "test_finding.py::test_a_stranger_takes_no_name_while_the_catalogue_before_can_not_be_had"
+    ),
+    "a catalogue whose place changes after a look": (
+        "attacks/test_catalogues.py::test_more_trust_than_every_template_gets_is_said_of_a_place"
+    ),
+    "a catalogue that leads to this machine": (
+        "sources/test_catalogues.py::test_a_redirect_to_this_machine_is_a_strangers_word"
+    ),
+    "a source of a package that brings links and no revision": (
+        "sources/test_others.py::test_what_is_no_revision_is_its_fault_and_in_no_record"
+    ),
     # The server
     "DNS rebinding (CVE-2025-66416)": (
         "edge/test_http.py::test_a_request_for_another_host_or_from_another_page_is_refused"

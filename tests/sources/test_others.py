@@ -132,6 +132,14 @@ async def test_ours_and_abbreviations_stay_ours(settings: Settings) -> None:
     assert source.source_of("git").fetch.__module__ == "dynamo_mcp.sources.git"
 
 
+@pytest.mark.parametrize("rest", ["me:secret@host.example/x", "secret@host.example/x", "me:p@ss@host.example/x"])
+async def test_a_secret_in_an_address_would_be_recorded_and_shared(settings: Settings, rest: str) -> None:
+    with pytest.raises(InvalidLocation, match="holds a user name or a secret") as refused:
+        found(settings, f"shelf:{rest}")
+    assert "secret@" not in refused.value.message
+    assert found(settings, "shelf:git@host.example/x").kind == "shelf"
+
+
 async def test_a_record_of_one_that_is_gone_says_so(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not entry.endswith("/packages")])
     source._others.cache_clear()  # noqa: SLF001

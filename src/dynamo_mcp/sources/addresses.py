@@ -33,6 +33,7 @@ _IN_BROWSER = re.compile(
     r"(?:/-)?/(?:tree|blob|src)/([^/]+)(?:/(.*))?"
 )
 _OTHERS = re.compile(r"refs/(?!heads/|tags/)")
+_KEPT_AND_SHOWN = "holds a user name or a secret, which would be kept and shown"
 _IN_REVISION = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{")
 
 
@@ -96,6 +97,8 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
     if address.startswith(("/", "~", ".")):
         return parse_path(address, settings)
     if colon and rest and is_other(short):
+        if safe_address(rest) != rest:
+            raise InvalidLocation(f"`{safe}` {_KEPT_AND_SHOWN}", hint=SIGN_IN)
         return short, address
     if found := _SCP.fullmatch(address):
         return "git", _parse_scp(found, address)
@@ -177,7 +180,7 @@ def _split(address: str, scheme: str) -> SplitResult:
 def _check_user_and_host(scheme: str, network: str, safe: str) -> None:
     user, _, server = network.rpartition("@")
     if scheme == "https" and "@" in network:
-        raise InvalidLocation(f"`{safe}` holds a user name or a secret, which would be kept and shown", hint=SIGN_IN)
+        raise InvalidLocation(f"`{safe}` {_KEPT_AND_SHOWN}", hint=SIGN_IN)
     if scheme == "ssh" and user != "git":
         raise InvalidLocation(
             f"`{safe}` must name the user `git` and nobody else, without a password",
