@@ -94,6 +94,7 @@ async def test_a_registered_template_and_its_entry_are_one(opened: Opened) -> No
         "web",
     )
     assert found.results[0].tags == entry.tags
+    assert (await opened.finding.search("login assets")).results[0].name == "site"
 
 
 async def test_what_registered_templates_ask_is_searched_also_after_a_live_one_was_edited(opened: Opened) -> None:
@@ -129,7 +130,10 @@ async def test_filters_leave_out_what_does_not_pass(opened: Opened) -> None:
     assert both.results
     assert _names(await finding.search("lambda", language="go", category="cloud", tags=["sam"])) == ["aws-sam-go"]
     assert (await finding.search("lambda", language="go", category="web")).results == ()
-    assert (await finding.search("", tags=["nobody-has-this"])).results == ()
+    assert await finding.search("", tags=["kubernets", "sam"]) == Found(
+        (), notes=("no template has the tag `kubernets`; did you mean `kubernetes`?",)
+    )
+    assert (await finding.search("", tags=["zzyzxqqq"])).notes == ("no template has the tag `zzyzxqqq`",)
 
 
 async def test_only_what_has_all_words_is_found_unless_nothing_has(opened: Opened) -> None:
@@ -137,7 +141,7 @@ async def test_only_what_has_all_words_is_found_unless_nothing_has(opened: Opene
     assert all(len(result.why) == 3 for result in all_of_them.results)
     assert all_of_them.notes == ()
     some = await opened.finding.search("django submarine volcano")
-    assert some.notes == ("nothing has all 3 words: these have 1 of them",)
+    assert some.notes == ("nothing has all 3 words: these have 1 of them; none at all has `submarine`, `volcano`",)
     assert "django" in _names(some)
 
 
@@ -179,7 +183,31 @@ async def test_five_are_recommended_with_why_and_none_where_nothing_fits(opened:
     assert all(result.why and result.score > 0 for result in found.results)
     assert [result.score for result in found.results] == sorted((r.score for r in found.results), reverse=True)
     nothing = await opened.finding.recommend("zzyzxqqq")
-    assert nothing == Found((), notes=("nothing fits; say it in other words",))
+    said = "nothing fits: say it in other words; `discover_templates` lists what could be added"
+    assert nothing == Found((), notes=(said,)) == await opened.finding.search("zzyzxqqq")
+    assert (await opened.finding.recommend("a Kubernetes operator in Haskell")).notes == (
+        "no template has `operator`, `haskell`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "language"),
+    [
+        ("a command line tool in Rust", "Rust"),
+        ("a service with a REST API and docker, in golang", "Go"),
+        ("a small C program with logging", "C"),
+        ("command-line tool, in Common Lisp", "Common Lisp"),
+    ],
+)
+async def test_what_is_in_the_language_that_a_sentence_names_is_recommended_first(
+    opened: Opened, sentence: str, language: str
+) -> None:
+    assert (await opened.finding.recommend(sentence)).results[0].language == language
+
+
+async def test_a_short_word_in_small_letters_names_no_language(opened: Opened) -> None:
+    found = await opened.finding.recommend("let us go with django and a REST API on docker")
+    assert found.results[0].language == "Python"
 
 
 async def test_entries_are_discovered_by_category_and_those_of_an_operator_too(opened: Opened, tmp_path: Path) -> None:

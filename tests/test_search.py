@@ -58,6 +58,12 @@ def test_a_misspelled_word_is_understood(query: str, name: str) -> None:
         ("csharp", "aws-sam-dotnet"),
         ("postgres", "django-rest"),
         ("ts", "aws-sam-typescript"),
+        ("microservice", "web-service"),
+        ("gui", "qt-app"),
+        ("thesis", "latex-article"),
+        ("arduino", "circuitpython-library"),
+        ("cli manual", "c-autotools"),
+        ("tf", "terraform-module"),
     ],
 )
 def test_another_name_of_a_thing_finds_it(query: str, name: str) -> None:
@@ -83,6 +89,35 @@ def test_another_name_of_a_thing_finds_it(query: str, name: str) -> None:
 )
 def test_a_sentence_finds_what_is_wanted_among_the_best_five(sentence: str, name: str) -> None:
     assert name in _names(sentence)[:5]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("call", "click-app"),
+        ("express", "r-project"),
+        ("online", "c-autotools"),
+        ("typescript", "purescript-halogen"),
+    ],
+)
+def test_a_word_that_only_ends_alike_is_no_misspelling(query: str, name: str) -> None:
+    assert name not in _names(query)
+
+
+@pytest.mark.parametrize("query", ["jango", "ython"])
+def test_a_first_letter_may_be_left_out_of_a_word_that_is_otherwise_the_same(query: str) -> None:
+    assert {"jango": "django", "ython": "python-lib"}[query] in _names(query)
+
+
+def test_the_more_of_a_word_was_typed_the_better_it_fits() -> None:
+    found = Index([Document("a", "", tags=("functional",)), Document("b", "", tags=("funny",))]).search("fun")
+    assert [match.number for match in found] == [1, 0]
+    assert found[0].score > found[1].score
+
+
+def test_words_that_no_document_has_are_named() -> None:
+    assert INDEX.missing("a Kubernetes operator in Haskell, with django") == ("operator", "haskell")
+    assert INDEX.missing("djngo") == ()
 
 
 def test_a_match_says_what_of_it_fits() -> None:

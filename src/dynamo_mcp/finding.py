@@ -22,7 +22,7 @@ from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, NotFoun
 from dynamo_mcp.once import as_before
 from dynamo_mcp.registry import NAME, Registry
 from dynamo_mcp.schema_cache import SchemaCache
-from dynamo_mcp.search import Document, Index, Match, words_of
+from dynamo_mcp.search import Document, Index, Match, named_languages, words_of
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location, Template
@@ -32,7 +32,10 @@ from dynamo_mcp.views import TOOL_PREFIX, TemplateInfo
 MOST = 50
 """Results of one search."""
 RECOMMENDED = 5
+NOTHING = "nothing fits: say it in other words; `discover_templates` lists what could be added"
 _TOGETHER = 50
+_OF_ANOTHER_LANGUAGE = 0.2
+"""What a match is worth still that is in no language that a sentence names."""
 _QUESTION = 200
 
 
@@ -167,16 +170,27 @@ class Finding:
             most, words = max((match.words for match in matches), default=0), len(words_of(query, index.vocabulary))
             matches = [match for match in matches if match.words == most]
             if 0 < most < words:
-                notes = (f"nothing has all {words} words: these have {most} of them", *notes)
+                missing = await anyio.to_thread.run_sync(index.missing, query)
+                none = f"; none at all has {_listed(missing)}" if missing else ""
+                notes = (f"nothing has all {words} words: these have {most} of them{none}", *notes)
+        notes = (*_unknown_tags(tags, subjects), *notes)
+        if not matches and notes == known.notes:
+            notes = (NOTHING, *notes)
         return Found(_told(matches[:limit], subjects), max(0, len(matches) - limit), notes)
 
     async def recommend(self, wanted: str) -> Found:
-        """Return the five templates that fit a sentence best, and why; raises UsageError as `search`."""
+        """Return the five templates that fit a sentence best, and why; raises UsageError as `search`.
+
+        What is in a language that the sentence names comes before what merely has more of its words.
+        """
         known = await self._catalogues.known()
         subjects, index = await self._indexed(known)
         matches = await anyio.to_thread.run_sync(index.search, wanted)
-        notes = known.notes if matches else ("nothing fits; say it in other words", *known.notes)
-        return Found(_told(matches[:RECOMMENDED], subjects), 0, notes)
+        if not matches:
+            return Found((), 0, (NOTHING, *known.notes))
+        missing = await anyio.to_thread.run_sync(index.missing, wanted)
+        notes = ((f"no template has {_listed(missing)}",) if missing else ()) + known.notes
+        return Found(_told(_by_language(matches, subjects, wanted)[:RECOMMENDED], subjects), 0, notes)
 
     async def _indexed(self, known: Known) -> tuple[tuple[_Subject, ...], Index]:
         """Return all that can be found, what is registered first, and the index of its words."""
@@ -231,7 +245,10 @@ class Finding:
             catalogue=entry.catalogue if entry else None,
         )
         questions = [f"{each.name} {each.prompt[:_QUESTION]}" for each in schema.variables] if schema else []
-        subject = _Subject(found, _document(found, tuple(questions)))
+        # Most repositories do not describe themselves as well as an entry does.
+        said = f"{template.description} {entry.description}" if entry else template.description
+        document = msgspec.structs.replace(_document(found, tuple(questions)), description=said)
+        subject = _Subject(found, document)
         self._kept[template.name] = _Kept(template, schema, entry, subject)
         return subject
 
@@ -281,6 +298,41 @@ def _told(matches: Sequence[Match], subjects: Sequence[_Subject]) -> tuple[Found
     return tuple(
         msgspec.structs.replace(subjects[match.number].found, score=match.score, why=match.why) for match in matches
     )
+
+
+def _by_language(matches: Sequence[Match], subjects: Sequence[_Subject], wanted: str) -> list[Match]:
+    """Return matches again, best first, those worth less that are in no language that is named."""
+    languages = {subject.found.language for subject in subjects}
+    named = {each.lower() for each in named_languages(wanted, filter(None, languages))}
+    if not named:
+        return list(matches)
+
+    def is_in(found: FoundTemplate) -> bool:
+        return not named.isdisjoint(each.lower() for each in (found.language or "", *found.tags))
+
+    weighed = [
+        match
+        if is_in(subjects[match.number].found)
+        else msgspec.structs.replace(match, score=round(match.score * _OF_ANOTHER_LANGUAGE, 1))
+        for match in matches
+    ]
+    return sorted(weighed, key=lambda match: -match.score)
+
+
+def _unknown_tags(tags: Sequence[str], subjects: Sequence[_Subject]) -> tuple[str, ...]:
+    """Return a note for each tag that no template has, with the nearest."""
+    known = {tag.lower() for subject in subjects for tag in subject.found.tags} if tags else set()
+    notes = []
+    for tag in tags:
+        if tag.lower() not in known:
+            near = difflib.get_close_matches(tag[: catalogue.SHOWN].lower(), sorted(known), n=1)
+            meant = f"; did you mean `{plain(near[0], catalogue.SHOWN)}`?" if near else ""
+            notes.append(f"no template has the tag `{plain(tag, catalogue.SHOWN)}`{meant}")
+    return tuple(notes)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(f"`{plain(word, catalogue.SHOWN)}`" for word in words)
 
 
 def _passes(found: FoundTemplate, category: str | None, language: str | None, tags: set[str]) -> bool:

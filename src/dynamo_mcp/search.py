@@ -1,8 +1,8 @@
 """Which of these templates fit the words, best first, and why?
 
 Each word is looked up among all words of all documents: itself, another name of it, its beginning, a part, or, where
-it is long enough, what it may be a misspelling of. A rare word says more than one that many documents have, and a name
-says more than a description.
+it is long enough, what it may be a misspelling of. A rare word says more than one that many documents have, a name more
+than a description, and half of a word less than most of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -43,19 +43,31 @@ _STEM = 3
 _FUZZY = 4
 _ALIKE = 78
 """Per cent that two words are alike at least (Indel similarity)."""
+_ALIKE_BUT_FOR_THE_FIRST = 90
+"""Likewise where they begin with other letters, which hardly any misspelling does: `online` is not `line`."""
+_LONGEST_AS_WRITTEN = 2
 _AS_ALIAS, _AS_BEGINNING, _AS_PART, _AS_LIKE = 0.95, 0.85, 0.6, 0.7
 
 _ALIASES = {
+    "api": ("rest",),
+    "arduino": ("microcontroller", "firmware"),
+    "cli": ("command-line",),
     "cpp": ("c++",),
     "csharp": ("c#",),
+    "dl": ("deep-learning",),
+    "frontend": ("single-page",),
     "golang": ("go",),
+    "gui": ("desktop",),
     "js": ("javascript", "typescript", "nodejs"),
     "javascript": ("typescript", "nodejs"),
     "k8s": ("kubernetes",),
+    "microservice": ("service",),
     "ml": ("machine-learning",),
     "node": ("nodejs",),
     "postgres": ("postgresql",),
     "py": ("python",),
+    "tf": ("terraform",),
+    "thesis": ("article", "report"),
     "ts": ("typescript",),
     "website": ("web", "site"),
     "webapp": ("web", "site"),
@@ -154,6 +166,10 @@ class Index:
             )
         return sorted(matches, key=lambda match: (-match.score, match.number))
 
+    def missing(self, query: str) -> tuple[str, ...]:
+        """Return the words of a query that no document has, nor one like them; raises UsageError as `search`."""
+        return tuple(word for word in words_of(query, self._fields) if not any(True for _ in self._like(word)))
+
     def _look_up(self, word: str) -> dict[int, tuple[float, str]]:
         """Return the documents that have a word, or one like it: how much like it, and which."""
         found: dict[int, tuple[float, str]] = {}
@@ -191,14 +207,38 @@ class Index:
         if word in self._fields:
             yield word, 1.0
         yield from ((alias, _AS_ALIAS) for alias in _ALIASES.get(word, ()) if alias in self._fields)
-        yield from ((known, _AS_BEGINNING) for known in self._beginning(word))
-        yield from ((known, _AS_PART) for known in self._holding(word))
+        for strength, words in ((_AS_BEGINNING, self._beginning(word)), (_AS_PART, self._holding(word))):
+            for known in words:
+                yield known, strength * min(len(word), len(known)) / max(len(word), len(known))
         if len(word) >= _FUZZY:
             for known, alike, _ in process.extract(
                 word, self._vocabulary, scorer=fuzz.ratio, processor=None, score_cutoff=_ALIKE, limit=20
             ):
-                if known != word:
+                if known != word and (known[0] == word[0] or alike >= _ALIKE_BUT_FOR_THE_FIRST):
                     yield known, _AS_LIKE * alike / 100
+
+
+def named_languages(text: str, languages: Iterable[str]) -> set[str]:
+    """Return those programming languages that a text names.
+
+    A name of one or two letters counts only as it is written: one may go with Django, and want no Go.
+
+    Args:
+        text: A sentence.
+        languages: The languages that there are.
+    """
+    words = set(_WORD.findall(text.lower()))
+    also = {alias for word in words for alias in _ALIASES.get(word, ())}
+    return {
+        language
+        for language in languages
+        if language.lower() in also
+        or re.search(
+            rf"(?<!\w){re.escape(language)}(?![\w+#])",
+            text,
+            re.IGNORECASE if len(language) > _LONGEST_AS_WRITTEN else 0,
+        )
+    }
 
 
 def words_of(query: str, known: Container[str] = ()) -> list[str]:

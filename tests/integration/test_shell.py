@@ -272,7 +272,9 @@ async def test_search_and_recommend_say_what_fits_and_why_and_what_is_found_can_
     await place.run("add", "web-service")
     found = json.loads((await place.run("search", "health", "--json"))[0])
     assert found["results"][0]["registered"] is True
-    assert "nothing fits" in (await place.run("search", "zzyzxqqq"))[0]
+    said, told = await place.run("search", "zzyzxqqq")
+    assert not said
+    assert told == "note: nothing fits: say it in other words; `dynamo-mcp discover` lists what could be added\n"
     best = json.loads((await place.run("recommend", "a", "JSON", "service", "with", "health", "check", "--json"))[0])
     assert best["results"][0]["name"] == "web-service"
     assert len(best["results"]) == 5

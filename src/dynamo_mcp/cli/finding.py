@@ -8,6 +8,7 @@ import typer
 
 from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.cli.running import Json, emit, perform, say, warn
+from dynamo_mcp.cli.wording import typed
 
 Category = Annotated[str | None, typer.Option("--category", help="Only those of this category.")]
 
@@ -69,7 +70,7 @@ def _tell(found: Found, *, as_json: bool) -> None:
         emit(found)
         return
     for note in found.notes:
-        warn(f"note: {note}")
+        warn(f"note: {typed(note)}")
     for result in found.results:
         say(f"{result.name:<32} {result.description}")
         kind = ", ".join(filter(None, (result.category, result.language)))
@@ -79,7 +80,5 @@ def _tell(found: Found, *, as_json: bool) -> None:
             say(f"{'':<32} {', '.join(result.why)}")
     if found.more:
         say(f"and {found.more} more: --limit N")
-    if not found.results:
-        say("nothing fits: dynamo-mcp discover lists what could be added")
-    elif not all(result.registered for result in found.results):
+    if not all(result.registered for result in found.results):
         say("add one: dynamo-mcp add NAME")
