@@ -160,6 +160,23 @@ class TestManyRecords:
             other.save(_template(name))
             os.utime(folder, (now, now))
             assert name in _names(registry)
+async def test_a_record_that_can_not_be_read_is_told_wherever_its_name_is_asked_for(
+    registry: Registry, store: Store
+) -> None:
+    registry.save(_template("web"))
+    registry.save(_template("whole"))
+    record = store.home / "templates" / "web.json"
+    record.write_text('{"name": "web", ')
+    assert _names(registry) == ["whole"]
+    assert registry.damaged() == ("web",)
+    with pytest.raises(TemplateNotFound) as told:
+        registry.get("web")
+    assert told.value.message == f"The record of the template `web` can't be read: `{record}`"
+    assert told.value.hint == "add the template again under that name, or remove the file"
+    async with registry.claim("web"):
+        registry.save(_template("web"))
+    assert registry.damaged() == ()
+    assert registry.get("web").name == "web"
 
 
 class TestNames:

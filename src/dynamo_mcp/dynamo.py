@@ -203,6 +203,10 @@ class Dynamo:
         info = await self.template_info(template_name)
         return changes.change([old], info, told, trust_dropped=await dropped([(old, new)]))
 
+    def damaged_records(self) -> tuple[str, ...]:
+        """Return the names of templates whose records can't be read, sorted."""
+        return self._parts.registry.damaged()
+
     def export(self, folder: Path | None = None) -> Manifest:
         """Return all that is registered, as a file in a folder would name it."""
         return manifest_of(self._parts.registry.all(), folder)

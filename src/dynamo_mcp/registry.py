@@ -100,13 +100,23 @@ class Registry:
         self._believed = (before, time.monotonic(), self._all) if settled else None
         return self._all
 
+    def damaged(self) -> tuple[str, ...]:
+        """Return the names of the records that can't be read, sorted; raises StorageFailed as `all`."""
+        self.all()
+        return tuple(sorted(name for name, (_, template) in self._records.items() if template is None))
+
     def get(self, name: str) -> Template:
         """Return one template.
 
         Raises:
-            TemplateNotFound: With the nearest names.
+            TemplateNotFound: With the nearest names; or its record can't be read.
         """
         template = self.find(name)
+        if template is None and self._records.get(name) is not None:
+            raise TemplateNotFound(
+                f"The record of the template `{name}` can't be read: `{self._path(name)}`",
+                hint="add the template again under that name, or remove the file",
+            )
         if template is None:
             known = [other.name for other in self.all()]
             if children := [child.name for child in self.group(name)]:

@@ -40,6 +40,21 @@ async def test_a_project_is_created_from_assignments_and_a_file_of_answers(place
     assert [(template["name"], template["description"]) for template in listed] == [("mine", "Something")]
 
 
+async def test_a_record_that_can_not_be_read_is_told_and_no_file_for_others_lacks_it(place: Place) -> None:
+    await place.run("add", str(write_template(place.templates / "one")))
+    await place.run("add", str(place.templates / "one"), "--name", "two")
+    record = place.home / "templates" / "one.json"
+    record.write_bytes(record.read_bytes()[:100])
+    said, told = await place.run("list")
+    assert said.startswith("two ")
+    assert "note: `one` is left out: its record can't be read" in told
+    _, told = await place.run("export", "templates.toml", code=1)
+    assert "`one`" in told
+    assert not (place.root / "templates.toml").exists()
+    await place.run("add", str(place.templates / "one"))
+    assert "wrote 2 templates" in (await place.run("export", "templates.toml"))[0]
+
+
 async def test_a_replay_file_of_cookiecutter_makes_what_cookiecutter_made(place: Place) -> None:
     configuration = {
         "slug": "made",

@@ -19,6 +19,7 @@ from dynamo_mcp.errors import StorageFailed
 from dynamo_mcp.manifest import Manifest, encode, read
 from dynamo_mcp.progress import Sink
 from dynamo_mcp.syncing import Action, Synced, act, plan
+from dynamo_mcp.text import counted
 
 DONE = {"add": "added", "update": "updated", "keep": "as it is", "remove": "removed"}
 
@@ -46,6 +47,13 @@ def export(
     """Write all that is registered to one file, for a team to commit: pinned, and nothing secret in it."""
 
     async def operation(dynamo: Dynamo) -> Manifest:
+        if damaged := dynamo.damaged_records():
+            # Whoever makes their registry match the file would lose them.
+            lost = ", ".join(f"`{name}`" for name in damaged)
+            raise StorageFailed(
+                f"The records of {lost} can't be read, and the file would lack them",
+                hint=f"`dynamo-mcp info {damaged[0]}` says what to do",
+            )
         manifest = dynamo.export(file.absolute().parent if file else None)
         if file is not None:
             _write(file, encode(manifest))
@@ -57,7 +65,7 @@ def export(
     elif file is None:
         sys.stdout.write(encode(manifest).decode())
     else:
-        say(f"wrote {len(manifest.template)} templates to {file}")
+        say(f"wrote {counted(len(manifest.template), 'template')} to {file}")
 
 
 def _write(file: Path, content: bytes) -> None:

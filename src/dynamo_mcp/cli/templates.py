@@ -10,7 +10,7 @@ import typer
 
 from dynamo_mcp.cli import many
 from dynamo_mcp.cli.answers import AnswersFile, assignments_of, collect
-from dynamo_mcp.cli.running import Json, bar, emit, fail, perform, say
+from dynamo_mcp.cli.running import Json, bar, emit, fail, perform, say, warn
 from dynamo_mcp.cli.wording import typed
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import UsageError
@@ -136,6 +136,8 @@ def list_templates(*, check: Checked = False, json: Json = False) -> None:
 
     async def operation(dynamo: Dynamo) -> tuple[TemplateInfo, ...]:
         told = await dynamo.list_templates()
+        for name in dynamo.damaged_records():
+            warn(f"note: `{name}` is left out: its record can't be read; `dynamo-mcp info {name}` says what to do")
         return await dynamo.check_templates(told) if check else told
 
     templates = perform(operation, as_json=json)
