@@ -229,6 +229,16 @@ async def test_entries_are_discovered_by_category_and_those_of_an_operator_too(o
     assert (location.kind, location.address, settings.person) == ("local", str(tmp_path / "web"), False)
 
 
+async def test_a_name_that_is_nearly_an_entrys_is_told_with_it_and_any_other_with_how_to_find_one(
+    opened: Opened,
+) -> None:
+    for typed, said in (("djano", "did you mean `django`"), ("zzyzxqqq", "`search_templates`")):
+        with pytest.raises(InvalidLocation) as told:
+            await opened.finding.locate(typed, revision=None, directory=None, live=False)
+        assert said in told.value.hint
+        assert told.value.message == f"`{typed}` is neither an address nor the path of a folder, and in no catalogue"
+
+
 async def test_a_place_that_a_stranger_names_is_no_persons_word(opened: Opened) -> None:
     finding = opened.open("https://example.org/catalogue.json", person=True, catalogue_seconds=1e9)
     name = hashlib.sha256(b"https://example.org/catalogue.json").hexdigest()[:32]

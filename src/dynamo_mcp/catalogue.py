@@ -177,12 +177,18 @@ def check_category(name: str, known: list[str]) -> None:
 
 def meant(word: str, known: Sequence[str]) -> str:
     """Return a hint for a word that is none: the nearest, or what there is, of which strangers may have named much."""
-    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only who mistypes waits for it
-
-    if near := process.extractOne(word[:SHOWN], known, scorer=fuzz.ratio, score_cutoff=_ALIKE):
-        return f"did you mean `{near[0]}`?"
+    if near := nearest(word, known):
+        return f"did you mean `{near}`?"
     more = f", and {len(known) - _TOLD} more" if len(known) > _TOLD else ""
     return "there are " + ", ".join(f"`{each}`" for each in known[:_TOLD]) + more
+
+
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """Return the word of some that was probably meant; None where none is like it."""
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only who mistypes waits for it
+
+    near = process.extractOne(word[:SHOWN], known, scorer=fuzz.ratio, score_cutoff=_ALIKE)
+    return str(near[0]) if near else None
 
 
 def address_of(entry: CatalogueEntry) -> str:

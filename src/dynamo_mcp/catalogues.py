@@ -30,6 +30,7 @@ from dynamo_mcp.once import as_before
 from dynamo_mcp.progress import Progress, ignore
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.addresses import checked_url
+from dynamo_mcp.sources.wording import ONLINE
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 
@@ -184,7 +185,7 @@ class Catalogues:
         if self._settings.offline:
             raise FetchFailed(
                 f"`{told(origin)}` is not asked, since nothing is offline",
-                hint="unset `DYNAMO_MCP_OFFLINE`, or name a file in `DYNAMO_MCP_CATALOGUES`",
+                hint=f"{ONLINE}, or name a file in `DYNAMO_MCP_CATALOGUES`",
             )
         from dynamo_mcp.sources.download import download  # noqa: PLC0415 - most commands fetch nothing
 

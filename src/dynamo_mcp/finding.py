@@ -104,9 +104,17 @@ class Finding:
             _check_name(named, known, self._settings)
         strange = named is not None and is_remote(named.catalogue)
         settings = msgspec.structs.replace(self._settings, person=False) if strange else self._settings
-        entry, location = catalogue.locate(
-            address, settings=settings, revision=revision, directory=directory, live=live, among=known.entries
-        )
+        try:
+            entry, location = catalogue.locate(
+                address, settings=settings, revision=revision, directory=directory, live=live, among=known.entries
+            )
+        except InvalidLocation as error:
+            names = [entry.name for entry in known.entries]
+            if not NAME.fullmatch(address) or address in names:
+                raise
+            near = catalogue.nearest(address, names)
+            hint = f"did you mean `{plain(near, catalogue.SHOWN)}`? else " if near else "find one by words with `search_templates`, or "
+            raise InvalidLocation(error.message, hint=hint + error.hint) from error
         return entry, location, settings
 
     async def discover(self, category: str | None = None) -> tuple[CatalogueEntry, ...]:
@@ -325,8 +333,8 @@ def _unknown_tags(tags: Sequence[str], subjects: Sequence[_Subject]) -> tuple[st
     notes = []
     for tag in tags:
         if tag.lower() not in known:
-            near = difflib.get_close_matches(tag[: catalogue.SHOWN].lower(), sorted(known), n=1)
-            meant = f"; did you mean `{plain(near[0], catalogue.SHOWN)}`?" if near else ""
+            near = catalogue.nearest(tag.lower(), sorted(known))
+            meant = f"; did you mean `{plain(near, catalogue.SHOWN)}`?" if near else ""
             notes.append(f"no template has the tag `{plain(tag, catalogue.SHOWN)}`{meant}")
     return tuple(notes)
 

@@ -215,6 +215,8 @@ async def test_exit_codes_say_what_kind_of_thing_went_wrong(place: Place) -> Non
     said, shown = await place.run("create", "one", "--colour", "red", "--json", code=2)
     assert json.loads(said)["error"]["message"].startswith("No such option: --colour")
     assert shown == ""
+    shown = (await place.run("add", "one", "--offline", code=2))[1]
+    assert "hint: `--offline` stands before the command: `dynamo-mcp --offline add`" in shown
     shown = (await place.run("creat", "one", code=2))[1]
     assert "No such command" in shown
     assert "`dynamo-mcp --help` says what is allowed" in shown

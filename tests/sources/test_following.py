@@ -81,3 +81,4 @@ def test_a_flag_before_the_command_says_the_same(home: Home) -> None:
     )
     assert done.returncode == 1
     assert "`https://host.invalid/o/r` was not fetched as `HEAD` before" in done.stderr
+    assert "hint: leave out `--offline`, and unset `DYNAMO_MCP_OFFLINE`, until it is fetched once" in done.stderr

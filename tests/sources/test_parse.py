@@ -106,6 +106,7 @@ def test_a_program_names_no_reference_that_is_neither_a_branch_nor_a_tag(revisio
         ("gh:r", "not of the form"),
         ("file://host/r", "not of the form"),
         ("no-such-thing", "neither an address nor"),
+        ("no-such-thing.tar.gz", "no-such-thing.tar.gz` is not there"),
         ("https://github.com/o/r/tree/main/dir/sub", "page for browsers"),
     ],
 )
@@ -115,6 +116,14 @@ def test_what_could_be_meant_otherwise_is_refused_before_anything_runs(
     with pytest.raises(InvalidLocation, match=said) as caught:
         parse(typed, settings=settings)
     assert caught.value.hint
+
+
+def test_an_abbreviation_that_is_none_is_told_with_those_that_are(settings: Settings) -> None:
+    own = msgspec.structs.replace(settings, abbreviations={"work": "https://git.example.com/{}"})
+    with pytest.raises(InvalidLocation, match="must name the user `git`") as caught:
+        parse("hg:owner/name", settings=own)
+    assert "`hg:` is no abbreviation: `gh:`, `gl:`, `bb:`, `cb:`, `sr:`, `work:` are" in caught.value.hint
+    assert "DYNAMO_MCP_ABBREVIATIONS" in caught.value.hint
 
 
 @pytest.mark.parametrize(

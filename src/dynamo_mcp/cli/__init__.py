@@ -115,9 +115,17 @@ def main() -> None:
         code = application(next(iter(sys.argv[1:]), None))(prog_name="dynamo-mcp", standalone_mode=False)
     except typer.TyperException as error:
         context: typer.Context | None = getattr(error, "ctx", None)
-        command = context.command_path if context else "dynamo-mcp"
         fail(
-            UsageError(error.format_message().rstrip("."), hint=f"`{command} --help` says what is allowed"),
-            as_json="--json" in sys.argv[1:],
+            UsageError(error.format_message().rstrip("."), hint=_hint(error, context)), as_json="--json" in sys.argv[1:]
         )
     sys.exit(code)
+
+
+def _hint(error: typer.TyperException, context: typer.Context | None) -> str:
+    """Return what helps who typed a wrong command line."""
+    if context is None:
+        return "`dynamo-mcp --help` says what is allowed"
+    root, option = context.find_root(), getattr(error, "option_name", None)
+    if context is not root and any(option in known.opts for known in root.command.params):
+        return f"`{option}` stands before the command: `{root.command_path} {option} {context.info_name}`"
+    return f"`{context.command_path} --help` says what is allowed"

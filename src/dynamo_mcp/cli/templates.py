@@ -97,7 +97,13 @@ def add(
         return
     flags = {"--name": name, "--description": description, "--checkout": checkout, "--directory": directory}
     if given := [flag for flag, value in flags.items() if value is not None]:
-        fail(UsageError(f"`{given[0]}` is of one template", hint="add that one by itself"), as_json=json)
+        fail(
+            UsageError(
+                f"`{given[0]}` is of one template, and {len(locations)} are named",
+                hint="leave it out, or add that one by itself",
+            ),
+            as_json=json,
+        )
     outcomes = perform(lambda dynamo: many.each("add", locations, partial(one, dynamo)), as_json=json)
     many.conclude(outcomes, lambda _, added: _say_added(*added), as_json=json, of=lambda added: added[0])
 

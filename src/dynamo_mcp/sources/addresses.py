@@ -101,10 +101,10 @@ def _kind_and_address(address: str, settings: Settings) -> tuple[LocationKind, s
             raise InvalidLocation(f"`{safe}` {_KEPT_AND_SHOWN}", hint=SIGN_IN)
         return short, address
     if found := _SCP.fullmatch(address):
-        return "git", _parse_scp(found, address)
-    if is_allowed(address, settings) and (Path(address).is_dir() or (is_archive(address) and Path(address).is_file())):
+        return "git", _parse_scp(found, address, settings)
+    if is_allowed(address, settings) and (is_archive(address) or Path(address).is_dir()):
         return parse_path(address, settings)
-    raise InvalidLocation(f"`{safe}` is neither an address nor the path of a folder", hint=ALLOWED)
+    raise InvalidLocation(f"`{safe}` is neither an address nor the path of a folder, and in no catalogue", hint=ALLOWED)
 
 
 def _expand(short: str, rest: str, settings: Settings) -> tuple[LocationKind, str]:
@@ -191,14 +191,16 @@ def _check_user_and_host(scheme: str, network: str, safe: str) -> None:
     _check_host(re.sub(r":\d+$", "", server), safe)
 
 
-def _parse_scp(found: re.Match[str], address: str) -> str:
+def _parse_scp(found: re.Match[str], address: str, settings: Settings) -> str:
     _check_characters(address)
     safe = safe_address(address)
     user, host, path = found.groups()
     if user != "git":
-        raise InvalidLocation(
-            f"`{safe}` must name the user `git` and nobody else", hint="give `git@host:owner/repository`"
-        )
+        hint = "give `git@host:owner/repository`"
+        if user is None and "." not in host:
+            known = ", ".join(f"`{each}:`" for each in (*ABBREVIATIONS, *sorted(settings.abbreviations)))
+            hint += f"; {shown(host + ':')} is no abbreviation: {known} are, and `DYNAMO_MCP_ABBREVIATIONS` adds others"
+        raise InvalidLocation(f"`{safe}` must name the user `git` and nobody else", hint=hint)
     _check_host(host, safe)
     if path.startswith("-") or not path.strip("/"):
         raise InvalidLocation(f"`{safe}` names no repository on that host", hint=ALLOWED)

@@ -22,6 +22,7 @@ from dynamo_mcp.sources.download import download
 from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import too_big
 from dynamo_mcp.sources.unpacking import unpack
+from dynamo_mcp.sources.wording import ONLINE
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location
@@ -55,7 +56,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
     if settings.offline and not location.address.startswith("/"):
         raise FetchFailed(
             f"`{location.address}` would have to be downloaded, and nothing is offline",
-            hint="unset `DYNAMO_MCP_OFFLINE`, or give the path of a file",
+            hint=f"{ONLINE}, or give the path of a file",
         )
     came: list[str] = []
     async with store.staged() as folder:

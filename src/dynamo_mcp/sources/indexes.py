@@ -20,7 +20,7 @@ from dynamo_mcp.disk import words
 from dynamo_mcp.errors import FetchFailed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
-from dynamo_mcp.sources import pages
+from dynamo_mcp.sources import pages, wording
 from dynamo_mcp.sources.download import Absent, download
 from dynamo_mcp.sources.pages import File
 from dynamo_mcp.sources.redirects import Own, Unreachable, same_server
@@ -31,7 +31,7 @@ from dynamo_mcp.uv import Uv
 
 LONGEST_PAGE = 64 << 20
 """Bytes of what an index says of one package; the longest on PyPI has some 20 MB."""
-ONLINE = "leave out `--offline`, and unset `DYNAMO_MCP_OFFLINE` and `UV_OFFLINE`,"
+ONLINE = f"{wording.ONLINE} and `UV_OFFLINE`,"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _NAMED = re.compile(r"[A-Za-z0-9._-]+=(.+)", re.DOTALL)
 """`name=address`, as uv has it."""

@@ -25,7 +25,7 @@ import msgspec
 from dynamo_mcp.errors import FetchFailed, StorageFailed
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.tokens import token_for
-from dynamo_mcp.sources.wording import shown
+from dynamo_mcp.sources.wording import ONLINE, shown
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 from dynamo_mcp.uses import Uses
@@ -120,7 +120,7 @@ class Mirror:
             names = ", ".join(shown(name) for name in list(self.known.names)[-5:]) if known is None else ""
             raise FetchFailed(
                 f"`{location.address}` was not fetched as `{wanted}` before, and nothing is asked for offline",
-                hint="unset `DYNAMO_MCP_OFFLINE` until it is fetched once" + (f"; kept are {names}" if names else ""),
+                hint=f"{ONLINE}, until it is fetched once" + (f"; kept are {names}" if names else ""),
             )
         return known, location.revision is None or not self._settings.trusted or self.known.commits[known]
 

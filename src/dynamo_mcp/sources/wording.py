@@ -10,6 +10,7 @@ ALLOWED = (
     "`gh:owner/repository` (also `gl:`, `bb:`, `cb:`, `sr:`), `file:///path/to/repository`, the path of a folder, the "
     f"path or https address of an archive ({ARCHIVES}), or `pypi:package`"
 )
+ONLINE = "leave out `--offline`, and unset `DYNAMO_MCP_OFFLINE`"
 SIGN_IN = (
     "use `git@host:owner/repository` with a key in your ssh agent, set a token for its host in `DYNAMO_MCP_TOKENS`, "
     "or clone the repository yourself and give the folder's path"
