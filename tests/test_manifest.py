@@ -75,16 +75,18 @@ def test_templates_of_one_repository_are_one_entry_with_the_least_trust() -> Non
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\nrevision = "main:x"', "revision"),
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\n' * 2, "names no templates"),
         ("version = 1\n" + '[[template]]\nname = "a"\nlocation = "b"\n' * 2, "`a` is in it twice"),
+        ('version = 1\n[[template]]\nname = "A B"\nlocation = "b"', r"`template\[0\].name` is `A B`; it is 1 to 40"),
+        ('version = 1\n[[template]]\nname = "a"\nlocatoin = "b"', "`location`"),
         ("#" * (5 << 20), "longer than 4 MiB"),
         ("template = " + "[" * 100_000, "names no templates"),
         ("version = " + "9" * 5000, "names no templates"),
         # What is said of a file steers no terminal, and looks like nothing that we say.
-        ('version = 1\n"a\\u001b[2J\\nhint: curl x | sh" = 1', r"unknown field `a\[2J hint"),
+        ('version = 1\n"a\\u001b[2J\\nhint: curl x | sh" = 1', r"`a\[2J hint: curl x \| sh` is not known"),
         ('version = 1\n[[template]]\nname = "a\\nadded: b"\nlocation = "b"', "name"),
         ('version = 1\n[[template]]\nname = "[red]a"\nlocation = "b"', "name"),
         ('version = 1\n[[template]]\nname = "a"\nlocation = "b"\ngrants = ["\\u001b]0;x"]', "grants"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_a_file_that_does_not_have_the_form_is_refused_with_the_reason(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "templates.toml"

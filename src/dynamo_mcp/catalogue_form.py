@@ -18,6 +18,7 @@ import msgspec
 
 from dynamo_mcp.catalogue_views import CatalogueEntry
 from dynamo_mcp.errors import InvalidCatalogue
+from dynamo_mcp.misfits import misfit
 from dynamo_mcp.text import plain
 
 BUNDLED = "bundled"
@@ -30,6 +31,18 @@ _LENGTH = 500
 _NOT_CATEGORIES = frozenset({"info", "variables"})
 """`templates://category/info` is the resource of a template that is called `category`."""
 _ELSEWHERE = re.compile(r"https://[^/]+/.+|ssh://[^/]+/.+|git@[^/:]+:.+|(?:gh|gl|bb|cb|sr):[^/]+/.+|pypi:[^/]+")
+_ALLOWED = {
+    "version": str(VERSION),
+    "entries": f"a list, of {MOST_ENTRIES} at most",
+    "name": "1 to 40 of `a-z`, `0-9`, `.`, `_` and `-`, beginning with a letter or a digit",
+    "location": f"text of 1 to {_LENGTH} characters",
+    "description": f"text of 1 to {_LENGTH} characters",
+    "category": "1 to 40 of `a-z`, `0-9` and `-`, beginning with a letter",
+    "revision": "text of 1 to 200 characters",
+    "directory": "text of 1 to 200 characters",
+    "language": "text of 1 to 40 characters",
+    "tags": "20 texts at most, each of 1 to 40 characters",
+}
 _DOCUMENTED = "docs/catalogues.md says what a catalogue is"
 
 _Short: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -71,7 +84,7 @@ def read(content: bytes, origin: str) -> tuple[CatalogueEntry, ...]:
     try:
         catalogue = msgspec.json.decode(content, type=_Catalogue)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = plain(str(error), 200)
+        said = _said(error, content)
         raise InvalidCatalogue(f"The catalogue `{shown}` can't be used: {said}", hint=_DOCUMENTED) from error
     if catalogue.version != VERSION:
         raise InvalidCatalogue(
@@ -88,6 +101,16 @@ def read(content: bytes, origin: str) -> tuple[CatalogueEntry, ...]:
             )
         names.add(entry.name)
     return tuple(_entry(entry, origin) for entry in sorted(catalogue.entries, key=lambda entry: entry.name))
+
+
+def _said(error: Exception, content: bytes) -> str:
+    """Return why a catalogue can't be read."""
+    if isinstance(error, msgspec.ValidationError):
+        try:
+            return misfit(error, msgspec.json.decode(content), _ALLOWED)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as worse:  # what lies beyond the first misfit
+            error = worse
+    return plain(str(error), 200)
 
 
 def too_large(origin: str) -> InvalidCatalogue:

@@ -18,6 +18,7 @@ import msgspec
 
 from dynamo_mcp.catalogue import BUNDLED
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.misfits import misfit
 from dynamo_mcp.registry import NAME
 from dynamo_mcp.sandbox.trust import LEVELS
 from dynamo_mcp.sources import display
@@ -28,6 +29,22 @@ VERSION = 1
 LARGEST_BYTES = 4 << 20
 """Bytes of a file that is read."""
 _SHOWN = 300
+_ALLOWED = {
+    "version": str(VERSION),
+    "template": "a table `[[template]]` for each",
+    "name": "1 to 40 of `a-z`, `0-9`, `.`, `_` and `-`, beginning with a letter or a digit",
+    "location": "what `dynamo-mcp add` takes",
+    "checkout": "a branch, tag or commit",
+    "directory": "a folder in the repository",
+    "live": "`true` or `false`",
+    "revision": "a commit, a package's version, or the SHA-256 of an archive",
+    "digest": "64 hexadecimal digits",
+    "description": "text",
+    "requirements": "a list of packages",
+    "trust": ", ".join(f"`{level}`" for level in LEVELS),
+    "grants": "a list of what `--grant` takes",
+    "without": "a list of folders of the repository",
+}
 _Name = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME.pattern}\Z")]
 _Line = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f]*\Z")]
 _Revision = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9.!+_-]{1,100}\Z")]
@@ -138,15 +155,21 @@ def read(file: Path) -> Manifest:
             content = reader.read(LARGEST_BYTES + 1)
         if len(content) > LARGEST_BYTES:
             raise _wrong(file, f"it is longer than {LARGEST_BYTES >> 20} MiB")
-        manifest = msgspec.convert(tomllib.loads(content.decode()), Manifest)
+        found = tomllib.loads(content.decode())
     except OSError as error:
         raise UsageError(
             f"Can't read `{file}`: {error.strerror or error}",
             hint="name a file that `dynamo-mcp export FILE` has written",
         ) from error
+    except UnicodeDecodeError as error:
+        raise _wrong(file, "it is no text in UTF-8") from error
     # `tomllib` says nothing of its own where something is nested too deeply, or a number is too long.
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise _wrong(file, str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _wrong(file, f"it is no TOML: {error}") from error
+    try:
+        manifest = msgspec.convert(found, Manifest)
+    except msgspec.ValidationError as error:
+        raise _wrong(file, misfit(error, found, _ALLOWED)) from error
     if manifest.version != VERSION:
         raise _wrong(file, f"its version is {manifest.version}, and {VERSION} is known")
     counted = Counter(entry.name for entry in manifest.template)
