@@ -55,6 +55,21 @@ async def test_each_is_told_by_itself_and_nothing_is_fetched(home: Home) -> None
         assert home.scratch == []
 
 
+async def test_what_nobody_is_asked_for_offline_is_unknown_for_that_reason(home: Home) -> None:
+    folder = write_template(home.templates / "one")
+    commit(folder)
+    async with home.open() as dynamo:
+        await dynamo.add_template(folder.as_uri(), name="one")
+        await dynamo.add_template(str(folder), name="here")
+    record = home.path / "templates" / "one.json"
+    record.write_text(record.read_text().replace(folder.as_uri(), "https://host.invalid/o/r"))
+    async with home.open({"DYNAMO_MCP_OFFLINE": "1"}) as dynamo:
+        told = {info.name: info.newer for info in await dynamo.check_templates(await dynamo.list_templates())}
+    assert told["one"] == Newer("unknown", None, "nobody is asked offline")
+    assert told["here"] is not None
+    assert told["here"].state == "current"
+
+
 async def test_a_repository_of_several_is_asked_once_and_told_as_a_whole(home: Home) -> None:
     folder = home.templates / "all"
     for name in ("one", "two"):

@@ -22,6 +22,7 @@ TOGETHER = 16
 SECONDS = 30.0
 """Seconds that one place may take to answer, where fetching from it may not take less."""
 UNKNOWN = "that can't be known without a download: `update_template` downloads and compares"
+OFFLINE = "nobody is asked offline"
 
 
 class Newness:
@@ -53,7 +54,7 @@ class Newness:
             for place in places:
                 tasks.start_soon(ask, place)
         return tuple(
-            msgspec.structs.replace(info, newer=_compared(template, found[_place(template)])) if template else info
+            msgspec.structs.replace(info, newer=self._compared(template, found[_place(template)])) if template else info
             for info in infos
             for template in [known[info.name]]
         )
@@ -73,23 +74,22 @@ class Newness:
         except DynamoError as error:
             return error
 
+    def _compared(self, template: Template, there: str | DynamoError | None) -> Newer:
+        if isinstance(there, DynamoError):
+            return Newer("failed", None, plain(there.message))
+        if there is None:
+            return Newer("unknown", None, OFFLINE if self._settings.offline else UNKNOWN)
+        if _is_elsewhere(template):
+            return _by_validator(template.validator, there)
+        pinned = (template.revision if template.location.kind != "local" else None) or template.digest
+        if there == pinned or (template.location.kind == "git" and pinned.startswith(there)):
+            return Newer("current", pinned)
+        return Newer("newer", there)
+
 
 def _place(template: Template) -> Location:
     """Return what is asked about a template; those of one repository ask the same."""
     return msgspec.structs.replace(catalogue.relocate(template.location), directory=None)
-
-
-def _compared(template: Template, there: str | DynamoError | None) -> Newer:
-    if isinstance(there, DynamoError):
-        return Newer("failed", None, plain(there.message))
-    if there is None:
-        return Newer("unknown", None, UNKNOWN)
-    if _is_elsewhere(template):
-        return _by_validator(template.validator, there)
-    pinned = (template.revision if template.location.kind != "local" else None) or template.digest
-    if there == pinned or (template.location.kind == "git" and pinned.startswith(there)):
-        return Newer("current", pinned)
-    return Newer("newer", there)
 
 
 def _is_elsewhere(template: Template) -> bool:
