@@ -51,6 +51,39 @@ async def test_the_commands_of_a_page_work_in_its_order(place: Place, page: Path
     assert place.scratch == []
 
 
+async def test_what_each_command_prints_as_json_has_what_is_documented(place: Place) -> None:
+    page = (ROOT / "docs" / "shell.md").read_text()
+    table = page.partition("## What `--json` prints")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", table, re.MULTILINE)[1:]
+    documented = {
+        name: set(re.findall(r"`(\w+)`", what)) for names, what in rows for name in re.findall(r"`(\w+)`", names)
+    }
+    await place.run("add", "python-package", "--name", "one")
+    await place.run("add", "web-service", "--name", "two")
+    for arguments in (
+        ("list",),
+        ("variables", "one"),
+        ("search", "web"),
+        ("recommend", "web"),
+        ("discover",),
+        ("trust", "one"),
+        ("prune",),
+        ("export",),
+        ("export", "templates.toml"),
+        ("import", "templates.toml"),
+        ("sync", "templates.toml", "--dry-run"),
+        ("doctor",),
+        ("remove", "two"),
+    ):
+        printed = json.loads((await place.run(*arguments, "--json"))[0])
+        assert documented[arguments[0]] - {"name", "result", "error"} <= printed.keys(), arguments
+    results = json.loads((await place.run("add", "web-service", "no-such", "--json", code=1))[0])["results"]
+    assert [result.keys() for result in results] == [{"name", "result"}, {"name", "error"}]
+    failed = json.loads((await place.run("info", "gone", "--json", code=3))[0])["error"]
+    assert failed.keys() == {"kind", "message", "hint", "problems"}
+    assert {"error", "kind", "message", "hint", "problems"} == set(re.findall(r"`(\w+)`", rows[-1][1]))
+
+
 async def serves(command: list[str], port: str, place: Place) -> None:
     async with await anyio.open_process(command, env=place.environment, stdin=None) as process:
         assert process.stderr is not None

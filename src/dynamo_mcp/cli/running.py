@@ -97,7 +97,7 @@ def _password() -> str:
     try:
         return getpass("its password: ")
     except (EOFError, KeyboardInterrupt):
-        warn("\ninterrupted; nothing was left behind")
+        warn("\ninterrupted; what was done before stays, and nothing is left half done")
         raise SystemExit(INTERRUPTED) from None
 
 
@@ -110,7 +110,7 @@ def conclude(work: Callable[[], Awaitable[Result]], *, as_json: bool) -> Result:
     except Exception as error:  # noqa: BLE001 - the edge: a person gets words, whatever it is
         fail(fault(error), as_json=as_json)
     except KeyboardInterrupt:
-        warn("interrupted; nothing was left behind")
+        warn("interrupted; what was done before stays, and nothing is left half done")
         raise SystemExit(INTERRUPTED) from None
 
 

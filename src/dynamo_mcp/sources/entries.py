@@ -29,7 +29,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.tree import TARGET_BYTES, Entry, too_big, too_many
 from dynamo_mcp.sources.wording import shown
 
-PASSWORD = "set `DYNAMO_MCP_ARCHIVE_PASSWORD` to its password; `dynamo-mcp add` asks for it in a terminal"  # noqa: S105
+PASSWORD = "set `DYNAMO_MCP_ARCHIVE_PASSWORD` to its password; `add` and `update` of one ask for it in a terminal"  # noqa: S105
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 1 << 20
 """Bytes that a tar archive may say of one entry, in however many headers: tarfile keeps them all meanwhile."""
