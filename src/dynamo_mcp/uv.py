@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import uv
 
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import EnvironmentFailed
+from dynamo_mcp.index_secrets import masked, secrets_of_all
 from dynamo_mcp.once import Say
 from dynamo_mcp.process import Completed, run
 from dynamo_mcp.settings import ANOTHER_PYTHON, Settings
@@ -49,6 +51,7 @@ class Uv:
                 "uv's package holds no binary for this machine", hint="install `uv` for this machine, then try again"
             ) from error
         self._settings = settings
+        self._secrets = secrets_of_all(settings.passed)
         self._environment = {
             **settings.passed,
             "PATH": settings.search_path,
@@ -201,13 +204,15 @@ class Uv:
             # Certificates are not read offline; hundreds of them cost a seventh of a uv process.
             environment.pop("SSL_CERT_DIR", None)
             environment["UV_OFFLINE"] = "1"
-        return await run(
+        completed = await run(
             [self._binary, *command],
             env=environment,
             seconds=seconds or self._settings.environment_seconds,
             cwd=Path(os.sep),
             on_error_line=on_error_line,
         )
+        said = masked(completed.stderr.decode("utf-8", "surrogateescape"), self._secrets)
+        return msgspec.structs.replace(completed, stderr=said.encode("utf-8", "surrogateescape"))
 
 
 def _say_download(say: Say, line: str) -> None:

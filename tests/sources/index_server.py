@@ -68,6 +68,8 @@ class Index(ThreadingHTTPServer):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.prefix = ""
+        """What stands before all of its paths."""
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.html: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
@@ -78,7 +80,7 @@ class Index(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}/simple"
+        return f"{self._scheme}://127.0.0.1:{self.server_address[1]}{self.prefix}/simple"
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -148,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content, kind)
 
     def _content(self) -> tuple[bytes | None, str]:
-        place, _, name = self.path.strip("/").partition("/")
+        place, _, name = self.path.removeprefix(self.server.prefix).strip("/").partition("/")
         if place == "files":
             return self.server.files.get(name), "application/octet-stream"
         if place == "simple" and name in self.server.html:

@@ -17,7 +17,6 @@ from dynamo_mcp.sources import redirects
 from dynamo_mcp.sources.hosts import Route
 from dynamo_mcp.sources.redirects import Own, Unreachable
 from dynamo_mcp.sources.tree import too_big
-from dynamo_mcp.sources.wording import safe_address
 
 PAUSES = (0.5, 2.0)
 """Seconds before it is tried again."""
@@ -64,7 +63,7 @@ async def download(
         FetchFailed: It can't be had; Absent where the host has no such file, Unreachable where it could not be asked.
         StorageFailed: The disk is full, or the like.
     """
-    await progress.detail(f"downloading `{safe_address(address)}`")
+    await progress.detail(f"downloading `{redirects.called(address, own)}`")
     for pause in (*PAUSES, None):
         try:
             found = await redirects.follow(address, asking="", settings=settings, own=own)
@@ -93,9 +92,9 @@ async def _fetch(
 ) -> Mapping[str, str]:
     import httpx2  # noqa: PLC0415 - starting up would pay for it
 
-    shown = safe_address(address)
+    shown = redirects.called(address, own)
     limit = settings.template_bytes if most is None else most
-    async with redirects.answered(*found, settings, headers=own.headers(found[0]) if own else None) as answer:
+    async with redirects.answered(*found, settings, own=own) as answer:
         _check(shown, answer.status_code, own)
         whole = int(answer.headers["content-length"]) if answer.headers.get("content-length", "").isdecimal() else None
         if (whole or 0) > limit:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -18,12 +17,13 @@ import msgspec
 
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import FetchFailed
+from dynamo_mcp.index_secrets import address_of, masked, opened, sealed, secrets_of
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import pages, wording
 from dynamo_mcp.sources.download import Absent, download
 from dynamo_mcp.sources.pages import File
-from dynamo_mcp.sources.redirects import Own, Unreachable, same_server
+from dynamo_mcp.sources.redirects import Own, Unreachable, called, same_server
 from dynamo_mcp.sources.wording import safe_address
 from dynamo_mcp.store import Store
 from dynamo_mcp.uses import Uses
@@ -33,8 +33,6 @@ LONGEST_PAGE = 64 << 20
 """Bytes of what an index says of one package; the longest on PyPI has some 20 MB."""
 ONLINE = f"{wording.ONLINE} and `UV_OFFLINE`,"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
-_NAMED = re.compile(r"[A-Za-z0-9._-]+=(.+)", re.DOTALL)
-"""`name=address`, as uv has it."""
 _CONFIGURE = "set `UV_INDEX` or `UV_DEFAULT_INDEX` to the https address of a package index, or to a folder's"
 
 
@@ -79,8 +77,7 @@ async def configured(settings: Settings) -> tuple[Own, ...]:
 
 
 def _index(text: str) -> Own:
-    named = _NAMED.fullmatch(text)
-    address = named[1] if named else text
+    address = address_of(text)
     if address.startswith("/"):
         address = Path(address).as_uri()
     try:
@@ -89,13 +86,15 @@ def _index(text: str) -> Own:
     except ValueError as error:
         raise FetchFailed("An index of yours has an address that can't be read", hint=_CONFIGURE) from error
     if parts.scheme not in {"https", "http", "file"} or not (parts.hostname or parts.scheme == "file"):
-        raise FetchFailed(f"Your index `{safe_address(address)}` is none that can be asked", hint=_CONFIGURE)
+        shown = masked(safe_address(address), secrets_of(address))
+        raise FetchFailed(f"Your index `{shown}` is none that can be asked", hint=_CONFIGURE)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
     authorization = None
     if user is not None:
         secret = f"{unquote(user)}:{unquote(password or '')}".encode()
         authorization = f"Basic {base64.b64encode(secret).decode()}"
-    return Own(bare.geturl().rstrip("/"), authorization, pages.ACCEPTED)
+    secrets = secrets_of(address)
+    return Own(bare.geturl().rstrip("/"), authorization, pages.ACCEPTED, secrets=secrets)
 
 
 async def find(name: str, *, store: Store, settings: Settings, progress: Progress) -> Offer:
@@ -119,7 +118,7 @@ async def find(name: str, *, store: Store, settings: Settings, progress: Progres
             return Offer(None, page.files)
         if page is not None:
             return Offer(msgspec.structs.replace(index, vouches=not page.elsewhere), page.files)
-    asked = ", ".join(f"`{index.address}`" for index in indexes)
+    asked = ", ".join(f"`{called(index.address, index)}`" for index in indexes)
     if offline(settings):
         raise FetchFailed(
             f"Nothing is kept of what an index says of `pypi:{name}`, and nobody is asked offline ({asked})",
@@ -138,26 +137,27 @@ async def _ask(index: Own, name: str, store: Store, settings: Settings, progress
         return await anyio.to_thread.run_sync(_look, address)
     kept = store.home / "packages" / f"{hashlib.sha256(address.encode()).hexdigest()}.json"
     if offline(settings):
-        return await _recall(kept, store)
+        return await _recall(kept, index, store)
     async with store.staged() as page:
         try:
             at = await download(address, page, settings=settings, progress=progress, own=index, most=LONGEST_PAGE)
         except Absent:
             return None
         except Unreachable as error:
-            said = await _recall(kept, store)
+            said = await _recall(kept, index, store)
             if said is None:
                 raise
             await progress.detail(f"{error.message}; going by what it said last")
             return said
-        said = _Page(await anyio.to_thread.run_sync(_read, page, at), not same_server(at, index.address))
-    await anyio.to_thread.run_sync(_remember, kept, said, store)
+        said = _Page(await anyio.to_thread.run_sync(_read, page, at, index), not same_server(at, index.address))
+    await anyio.to_thread.run_sync(_remember, kept, said, index, store)
     return said
 
 
-def _remember(kept: Path, said: _Page, store: Store) -> None:
-    """Keep what an index said, without the queries of addresses: some let whoever has them in."""
-    bare = tuple(msgspec.structs.replace(file, url=safe_address(file.url)) for file in said.files)
+def _remember(kept: Path, said: _Page, index: Own, store: Store) -> None:
+    """Keep what an index said, without the queries and the secrets of addresses: some let whoever has them in."""
+    urls = (sealed(safe_address(file.url), index.secrets) for file in said.files)
+    bare = tuple(msgspec.structs.replace(file, url=url) for file, url in zip(said.files, urls, strict=True))
     store.write(kept, msgspec.json.encode(_Page(bare, said.elsewhere)), force=False)
 
 
@@ -182,19 +182,21 @@ def path_of(address: str) -> Path:
     return Path(url2pathname(urlsplit(address).path))
 
 
-def _read(page: Path, at: str) -> tuple[File, ...]:
+def _read(page: Path, at: str, index: Own) -> tuple[File, ...]:
     with words("read what an index says", page):
-        return pages.read(page.read_bytes(), at)
+        return pages.read(page.read_bytes(), at, called=called(at, index))
 
 
-async def _recall(kept: Path, store: Store) -> _Page | None:
+async def _recall(kept: Path, index: Own, store: Store) -> _Page | None:
     """Return what an index said last; None where that is not known, or can't be read."""
     await Uses(store).note(kept)
-    return await anyio.to_thread.run_sync(_recalled, kept)
+    return await anyio.to_thread.run_sync(_recalled, kept, index)
 
 
-def _recalled(kept: Path) -> _Page | None:
+def _recalled(kept: Path, index: Own) -> _Page | None:
     try:
-        return msgspec.json.decode(kept.read_bytes(), type=_Page)
+        said = msgspec.json.decode(kept.read_bytes(), type=_Page)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+    files = (msgspec.structs.replace(file, url=opened(file.url, index.secrets)) for file in said.files)
+    return msgspec.structs.replace(said, files=tuple(files))

@@ -55,38 +55,40 @@ class _Page(msgspec.Struct):
     files: list[_Listed]
 
 
-def read(content: bytes, address: str) -> tuple[File, ...]:
+def read(content: bytes, address: str, *, called: str | None = None) -> tuple[File, ...]:
     """Read an index's page of a package.
 
     Args:
         content: All of it.
         address: Where it came from, which addresses in it are relative to.
+        called: What an error calls that.
 
     Raises:
         FetchFailed: It is no such page.
     """
+    called = called or safe_address(address)
     if content.lstrip()[:1] == b"{":
         try:
             page = msgspec.json.decode(content, type=_Page)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _no_page(address) from error
+            raise _no_page(called) from error
         found: Iterator[File | None] = (_of_json(each, address) for each in page.files)
     else:
         if len(content) > LONGEST_HTML:
-            raise _no_page(address)
+            raise _no_page(called)
         found = _of_html(content.decode("utf-8", "replace"), address)
     files = []
     for file in found:
         if file is not None:
             files.append(file)
         if len(files) > _MOST_FILES:
-            raise _no_page(address)
+            raise _no_page(called)
     return tuple(files)
 
 
-def _no_page(address: str) -> FetchFailed:
+def _no_page(called: str) -> FetchFailed:
     return FetchFailed(
-        f"`{safe_address(address)}` is no page of a package index",
+        f"`{called}` is no page of a package index",
         hint="check the index's address in `UV_INDEX` or `UV_DEFAULT_INDEX`: it ends in `/simple` for most",
     )
 

@@ -27,11 +27,11 @@ from dynamo_mcp.sources.download import Absent, download
 from dynamo_mcp.sources.indexes import Offer
 from dynamo_mcp.sources.packages import PREFIX
 from dynamo_mcp.sources.pages import File
-from dynamo_mcp.sources.redirects import Own, same_server
+from dynamo_mcp.sources.redirects import Own, called, same_server
 from dynamo_mcp.sources.source import Brought
 from dynamo_mcp.sources.tree import Entry, Lint, too_big
 from dynamo_mcp.sources.unpacking import unpack
-from dynamo_mcp.sources.wording import safe_address, shown
+from dynamo_mcp.sources.wording import shown
 from dynamo_mcp.store import Store
 from dynamo_mcp.text import plain
 from dynamo_mcp.types import Location
@@ -95,7 +95,7 @@ async def fetch(location: Location, tree: Path, *, store: Store, settings: Setti
             await anyio.to_thread.run_sync(partial(_narrow, unpacked, holder, tree, where, settings))
             if _SHA256.fullmatch(file.sha256 or "") and not file.url.startswith("file:"):
                 await anyio.to_thread.run_sync(_keep, archive, _kept(store, digest))
-            origin = f"{safe_address(file.url)}#sha256={digest}"
+            origin = f"{called(file.url, offer.index)}#sha256={digest}"
             return Brought(choice.version, _within(left_out, holder), origin=origin)
     raise AssertionError  # a choice has a file
 
@@ -144,7 +144,7 @@ async def _obtain(
             return file.sha256
     if file.url.startswith("file:"):
         if offer.index is not None:
-            raise _not_there(file)
+            raise _not_there(file, offer)
         await progress.detail(f"copying {shown(file.name)}")
         await anyio.to_thread.run_sync(_copy, file, target, settings)
     elif indexes.offline(settings):
@@ -157,7 +157,7 @@ async def _obtain(
         own = offer.index or Own(file.url)
         in_clear = offer.index is not None and own.vouches and same_server(file.url, own.address)
         if not file.url.startswith("https://") and not in_clear:
-            raise _not_there(file)
+            raise _not_there(file, offer)
         if not own.vouches:
             settings = msgspec.structs.replace(settings, person=False, tokens=())
         try:
@@ -165,7 +165,7 @@ async def _obtain(
             await download(file.url, target, settings=settings, progress=progress, own=plainly)
         except Absent as error:
             raise FetchFailed(
-                f"The index names {shown(file.name)}, which is not there: `{safe_address(file.url)}`",
+                f"The index names {shown(file.name)}, which is not there: `{called(file.url, own)}`",
                 hint="try again later, since its author may just have deleted it, or name another version",
             ) from error
     digest = await anyio.to_thread.run_sync(_sha256, target)
@@ -177,9 +177,9 @@ async def _obtain(
     return digest
 
 
-def _not_there(file: File) -> FetchFailed:
+def _not_there(file: File, offer: Offer) -> FetchFailed:
     return FetchFailed(
-        f"The index says that {shown(file.name)} is at `{safe_address(file.url)}`, which is not https",
+        f"The index says that {shown(file.name)} is at `{called(file.url, offer.index)}`, which is not https",
         hint="ask who runs the index to serve its files by https",
     )
 

@@ -9,7 +9,7 @@ and it alone gets what they sign in with there.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from dynamo_mcp.errors import FetchFailed, InvalidLocation
+from dynamo_mcp.index_secrets import masked
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources.addresses import checked_url, parse
 from dynamo_mcp.sources.hosts import Route, route_to
@@ -46,16 +47,18 @@ class Own(msgspec.Struct, frozen=True):
         authorization: What it alone gets as `Authorization`; None where nobody signs in.
         accept: What is asked for, where there is a choice.
         vouches: What it names is the operator's word; not so where it let another server speak.
+        secrets: Parts of paths that nobody is shown.
     """
 
     address: str
     authorization: str | None = None
     accept: str | None = None
     vouches: bool = True
+    secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say nothing of how somebody signs in."""
-        return f"Own({self.address!r})"
+        return f"Own({called(self.address, self)!r})"
 
     def headers(self, address: str) -> dict[str, str]:
         """Return what is sent along to an address."""
@@ -63,6 +66,11 @@ class Own(msgspec.Struct, frozen=True):
         if self.authorization is None or not self.vouches or not same_server(self.address, address):
             return accepting
         return {**accepting, "Authorization": self.authorization}
+
+
+def called(address: str, own: Own | None) -> str:
+    """Return what a message or a record may say of an address."""
+    return masked(safe_address(address), own.secrets if own else ())
 
 
 def same_server(one: str, other: str) -> bool:
@@ -101,11 +109,11 @@ async def follow(address: str, *, asking: str, settings: Settings, own: Own | No
             vouched = own.vouches and (same_server(at, own.address) or same_server(at, address))
             speaking = msgspec.structs.replace(settings, person=True) if vouched else settings
             route = await route_to(at, speaking, typed=vouched)
-        leads = await leads_on(at + asking, route, settings, headers=own.headers(at) if own else None)
+        leads = await leads_on(at + asking, route, settings, own=own)
         if leads is None:
             return at, route
         at = _next(at, leads, asking, settings, own)
-    raise FetchFailed(f"`{safe_address(address)}` is redirected more than {MOST} times", hint=_FOLLOW)
+    raise FetchFailed(f"`{called(address, own)}` is redirected more than {MOST} times", hint=_FOLLOW)
 
 
 def _host(address: str) -> str | None:
@@ -114,12 +122,12 @@ def _host(address: str) -> str | None:
 
 def _next(at: str, leads: str, asking: str, settings: Settings, own: Own | None) -> str:
     """Return the address of the next step, looked at like one that was typed."""
-    was = safe_address(at)
+    was = called(at, own)
     try:
         target = urljoin(at + asking, leads)
     except ValueError as error:
         raise InvalidLocation(f"`{was}` is redirected to what can't be read", hint=_FOLLOW) from error
-    safe = safe_address(target)
+    safe = called(target, own)
     if not target.startswith("https://") and not (own and own.vouches and same_server(target, own.address)):
         raise InvalidLocation(f"`{was}` is redirected to `{safe}`, which is not https", hint=_FOLLOW)
     if not target.endswith(asking):
@@ -129,24 +137,23 @@ def _next(at: str, leads: str, asking: str, settings: Settings, own: Own | None)
             return checked_url(target)
         return parse(target.removesuffix(asking), settings=settings).address
     except InvalidLocation as error:
-        raise InvalidLocation(f"`{was}` is redirected: {error.message}", hint=error.hint) from error
+        said = masked(error.message, own.secrets if own else ())
+        raise InvalidLocation(f"`{was}` is redirected: {said}", hint=error.hint) from error
 
 
-async def leads_on(
-    url: str, route: Route, settings: Settings, *, headers: Mapping[str, str] | None = None
-) -> str | None:
+async def leads_on(url: str, route: Route, settings: Settings, *, own: Own | None = None) -> str | None:
     """Ask a host, and return where it leads on to; None when it doesn't.
 
     Raises:
         FetchFailed: It can't be asked.
     """
-    async with answered(url, route, settings, headers=headers) as answer:
+    async with answered(url, route, settings, own=own) as answer:
         return answer.headers.get("location") if answer.status_code in _MOVED else None
 
 
 @asynccontextmanager
 async def answered(
-    url: str, route: Route, settings: Settings, *, headers: Mapping[str, str] | None = None
+    url: str, route: Route, settings: Settings, *, own: Own | None = None
 ) -> AsyncIterator[httpx2.Response]:
     """Ask a host, and yield what it answers, whose content is not read yet.
 
@@ -154,7 +161,7 @@ async def answered(
         url: What is asked for.
         route: How its host is reached.
         settings: Certificates.
-        headers: What is sent along.
+        own: The operator's server that has named it, if one has.
 
     Raises:
         FetchFailed: It can't be asked; Unreachable where another try may help.
@@ -164,7 +171,7 @@ async def answered(
     token = token_for(url, settings.tokens)
     sent = {"Host": httpx2.URL(url).netloc.decode(), "Accept-Encoding": "identity"}
     sent |= {"Authorization": authorization(token)} if token else {}
-    sent |= headers or {}
+    sent |= own.headers(url) if own else {}
     said: Exception | None = None
     async with AsyncExitStack() as stack:
         answer: httpx2.Response | None = None
@@ -194,7 +201,7 @@ async def answered(
         if answer is None:
             kind = FetchFailed if "CERTIFICATE_VERIFY" in str(said) else Unreachable
             raise kind(
-                f"`{safe_address(url)}` can't be asked: {plain(redacted(without(str(said), token)), 200)}",
+                f"`{called(url, own)}` can't be asked: {plain(redacted(without(str(said), token)), 200)}",
                 hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
             ) from said
         yield answer
