@@ -110,11 +110,40 @@ async def test_only_what_is_new_is_fetched(
     assert known(store, at(server)).names.keys() == {"HEAD", "v2.0"}
 
 
-async def test_spellings_of_one_address_share_a_mirror(tmp_path: Path) -> None:
-    same = ("https://Host.example/o/r", "https://host.example/o/r.git", "https://host.example/o/r/")
+@pytest.mark.parametrize(
+    ("same", "others"),
+    [
+        (
+            ("https://Host.example/o/r", "https://host.example/o/r/"),
+            (
+                "https://host.example/o/R",
+                "https://host.example:8443/o/r",
+                "ssh://git@host.example/o/r",
+                # Nothing says that a host takes both for one.
+                "https://host.example/o/r.git",
+                "git@host.example:o/r",
+                "git@host.example:o/r.git",
+                "https://github.com.example/o/r",
+                "https://github.com.example/o/r.git",
+            ),
+        ),
+        *(
+            ((f"{prefix}o/r", f"{prefix}o/r.git", f"{prefix}o/r.git/"), (f"{prefix}o/r.git.git",))
+            for prefix in (
+                "https://github.com/",
+                "https://GitLab.com/",
+                "ssh://git@codeberg.org/",
+                "git@bitbucket.org:",
+                "https://git.sr.ht/~",
+            )
+        ),
+    ],
+)
+async def test_spellings_of_one_address_share_a_mirror(
+    same: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
+) -> None:
     assert len({mirror_path(Location("git", address), tmp_path) for address in same}) == 1
-    others = ("https://host.example/o/R", "https://host.example:8443/o/r", "ssh://git@host.example/o/r")
-    assert len({mirror_path(Location("git", address), tmp_path) for address in (*same, *others)}) == 4
+    assert len({mirror_path(Location("git", address), tmp_path) for address in (same[0], *others)}) == 1 + len(others)
 
 
 async def test_a_repository_of_this_machine_has_no_mirror(fetch: Fetch, repository: Repository, store: Store) -> None:

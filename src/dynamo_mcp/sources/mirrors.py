@@ -24,6 +24,7 @@ import msgspec
 
 from dynamo_mcp.errors import FetchFailed, StorageFailed
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.source_settings import ABBREVIATIONS
 from dynamo_mcp.sources.tokens import token_for
 from dynamo_mcp.sources.wording import ONLINE, shown
 from dynamo_mcp.store import Store
@@ -41,6 +42,9 @@ FACTOR = 8
 _DIGITS = 32
 _FULL_HASH = 40
 _DEFAULT = "HEAD"
+_HOSTS = "|".join(re.escape(urlsplit(address).netloc) for address in ABBREVIATIONS.values())
+_ONE_WITHOUT = re.compile(rf"(?:https://|ssh://git@|git@)(?:{_HOSTS})[/:]")
+"""Addresses of hosts that take `x` and `x.git` for one repository; to others they may be two."""
 
 _Value = TypeVar("_Value")
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{40}$")]
@@ -194,7 +198,9 @@ def mirror_path(location: Location, home: Path) -> Path | None:
     if "://" in address:
         parts = urlsplit(address)
         address = parts._replace(netloc=parts.netloc.lower()).geturl()
-    address = re.sub(r"(?:\.git)?/*$", "", address)
+    address = address.rstrip("/")
+    if _ONE_WITHOUT.match(address):
+        address = address.removesuffix(".git")
     return home / FOLDER / hashlib.sha256(address.encode()).hexdigest()[:_DIGITS]
 
 
