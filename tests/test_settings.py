@@ -169,6 +169,27 @@ def test_what_locations_begin_with_is_one_s_own() -> None:
     assert load({"DYNAMO_MCP_TRUSTED": " ".join(own)}).trusted == own
 
 
+def test_what_is_one_s_own_may_be_said_with_abbreviations_of_one_s_own() -> None:
+    abbreviations = "work=https://git.example.com/{}.git lab=git@lab.example.com:{} odd=https://odd.example.com/{}/tree"
+    environ = {"DYNAMO_MCP_ABBREVIATIONS": abbreviations}
+    own = "work:team/ work:team/one work:two.git work: lab:me/ odd:me/x gh:me/"
+    assert load({**environ, "DYNAMO_MCP_TRUSTED": own}).trusted == (
+        "https://git.example.com/team/",
+        "https://git.example.com/team/one.git",
+        "https://git.example.com/two.git",
+        "https://git.example.com/",
+        "git@lab.example.com:me/",
+        "https://odd.example.com/me/x/tree",
+        "gh:me/",
+    )
+    for wrong in ("none:me/", "odd:me/", "work:../me/", "work:me/../", "lab:", "work:a,b/"):
+        with pytest.raises(UsageError) as caught:
+            load({**environ, "DYNAMO_MCP_TRUSTED": wrong})
+        assert f"`{wrong}`" in caught.value.message
+    with pytest.raises(UsageError, match="every location"):
+        load({"DYNAMO_MCP_ABBREVIATIONS": "hub=https://github.com/{}", "DYNAMO_MCP_TRUSTED": "hub:"})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import platformdirs
@@ -210,6 +210,9 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
         text = environ.get(PREFIX + field.name.upper())
         if text:
             values[field.name] = _parse(field.name, field.type, text)
+    own: Any = values.get("abbreviations", {})
+    if "trusted" in values:
+        values["trusted"] = tuple(parse_trusted(part, own) for part in environ[PREFIX + "TRUSTED"].split())
     values |= {name: value for name, value in chosen.items() if value is not None}
     passed = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
     values["passed"] = passed | ({"UV_OFFLINE": "1"} if values.get("offline") else {})
@@ -304,7 +307,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "hook_interpreter": _parse_interpreter,
     "tokens": parse_tokens,
     "trust": _parse_trust,
-    "trusted": lambda text: tuple(map(parse_trusted, text.split())),
+    "trusted": lambda text: tuple(text.split()),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -151,25 +152,38 @@ def parse_switch(name: str, text: str) -> bool:
     )
 
 
-def parse_trusted(text: str) -> str:
+def parse_trusted(text: str, abbreviations: Mapping[str, str]) -> str:
     """Return what a location of the operator's own is or begins with.
 
     Args:
         text: One part of `DYNAMO_MCP_TRUSTED`.
+        abbreviations: The operator's own, as `parse_abbreviation` returns them; they are written out.
 
     Raises:
         UsageError: No location is or begins so, or every location does.
     """
     form = "name a host and an owner, such as `https://github.com/me/` or `gh:me/`, or a folder, such as "
     form += "`/srv/templates/`, with spaces between them; one that ends in `/` is the beginning of many"
-    whole = text.rstrip("/").rpartition(":")[2].strip("/")
-    if not whole or _ANYBODYS.fullmatch(text):
+    meant = _written_out(text, abbreviations)
+    whole = meant.rstrip("/").rpartition(":")[2].strip("/")
+    if not whole or _ANYBODYS.fullmatch(meant):
         raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which is the beginning of every location", hint=form)
-    parts = text.rpartition("://")[2].removesuffix("/").lstrip("/").split("/")
+    parts = meant.rpartition("://")[2].removesuffix("/").lstrip("/").split("/")
     owner_alone = re.fullmatch(r"(?:gh|gl|bb|cb|sr):[^/]+", text)
-    if not _TRUSTED.fullmatch(text) or owner_alone or {"", ".", ".."} & set(parts):
+    if not _TRUSTED.fullmatch(meant) or owner_alone or {"", ".", ".."} & set(parts):
         raise UsageError(f"`{PREFIX}TRUSTED` holds `{text}`, which no location is or begins with", hint=form)
-    return text
+    return meant
+
+
+def _written_out(text: str, abbreviations: Mapping[str, str]) -> str:
+    """Return an address, or the beginning of one, without an abbreviation of the operator's own."""
+    short, _, rest = text.partition(":")
+    before, found, after = abbreviations.get(short, "").partition("{}")
+    if not found:
+        return text
+    if (not rest or rest.endswith("/")) and after in {"", ".git"}:
+        return before + rest
+    return before + rest.removesuffix(".git") + after
 
 
 def parse_host(name: str, text: str) -> str:
