@@ -104,6 +104,8 @@ class Server(ThreadingHTTPServer):
         """Bytes that git was answered."""
         self.breaks: list[str] = []
         """What becomes of the next requests of git: `503`, `cut`, `stall`, `gone`; nothing of an empty one."""
+        self.files_to_cut = 0
+        """Answers of `/cuts/` after the first one that end in the middle."""
         self.hosts: list[str] = []
         self.leads = ""
         self.told: tuple[tuple[str, str], ...] = ()
@@ -182,9 +184,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(503, b"later")
         elif kind == "busy":
             self._send(200, (self.server.folder / rest.partition("/")[2]).read_bytes())
-        elif kind == "cut":
+        elif kind == "cut" or (kind == "cuts" and self.server.paths.count(self.path) <= 1 + self.server.files_to_cut):
             body = (self.server.folder / rest).read_bytes()
             self._send(200, body[: len(body) // 2], ("Content-Length", str(len(body))))
+        elif kind == "cuts":
+            self._send(200, (self.server.folder / rest).read_bytes())
         elif kind == "endless":
             self._send(200, b"", ("Transfer-Encoding", "chunked"))
             with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import tarfile
@@ -50,6 +51,17 @@ async def test_an_archive_is_fetched_where_it_is_and_tried_again(
     assert server.authorizations == []
     assert steps[0].message == f"downloading `{server.url}/{path}/{NAME}`"
     assert ("trying again" in "".join(step.message for step in steps)) == (path == "busy/4")
+
+
+async def test_what_is_cut_twice_is_fetched_from_its_beginning_the_third_time(
+    fetch: Fetch, server: Server, trusting: dict[str, str], archive: Path, *, steps: list[Step]
+) -> None:
+    location = Location("archive", f"{server.url}/cuts/{NAME}")
+    server.files_to_cut = 3  # it is asked where it leads, then asked for it, each time
+    checkout = await fetch(location, passed=trusting)
+    assert checkout.revision == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert sum("trying again" in step.message for step in steps) == 2
+    assert len(server.paths) == 6
 
 
 @pytest.mark.usefixtures("archive")
