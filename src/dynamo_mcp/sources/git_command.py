@@ -11,11 +11,12 @@ import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import process
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidTemplate
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.source_settings import Token
-from dynamo_mcp.sources.git_errors import explain, last_words, passes
+from dynamo_mcp.sources.git_errors import explain, full, is_full, last_words, passes
 from dynamo_mcp.sources.hosts import Route
 from dynamo_mcp.sources.tokens import for_git, token_for, without
 from dynamo_mcp.sources.weighing import clear_packs, weigh_files, weigh_packs
@@ -32,6 +33,8 @@ LEAST_MEMORY_BYTES = 256 << 20
 a file dozens of times as long, and git does that in memory."""
 
 CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+ROOM_TO_SPEAK = 1 << 14
+"""Bytes of the disk that git has for its words, before it fills that."""
 _PROXY = "https_proxy"
 
 
@@ -180,6 +183,8 @@ class Git(msgspec.Struct, frozen=True):
         weigh = partial(weigh_files, whole)
         said = await self._bounded(command, before=shell, cwd=tree, weigh=weigh, allowed=allowed, what="bytes")
         if said is not None:
+            if is_full(said):
+                raise full(self.address)
             raise FetchFailed(
                 f"git could not check out `{self.address}`: {last_words(said)}",
                 hint="see what git says; the repository may be broken, or the disk full",
@@ -213,7 +218,14 @@ class Git(msgspec.Struct, frozen=True):
         Raises:
             InvalidTemplate: There are more bytes than allowed.
         """
-        with (self.repository / "said").open("w+b") as said:
+        with words("keep what git says", self.repository):
+            said = (self.repository / "said").open("w+b")
+        with said:
+            # What it says of a full disk has its room there already.
+            with words("keep what git says", self.repository):
+                said.write(b"\n" * ROOM_TO_SPEAK)
+                said.flush()
+            said.seek(0)
             async with process.open_process(
                 [*before, *self.prefix, f"--git-dir={self.repository}", *arguments],
                 env=self.env,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dynamo_mcp.errors import DynamoError, FetchFailed
+from dynamo_mcp.errors import DynamoError, FetchFailed, StorageFailed
 from dynamo_mcp.sources.wording import SIGN_IN, redacted
 from dynamo_mcp.types import Location
 
@@ -78,6 +78,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+_FULL = re.compile(r"^(?!remote:).*(?:No space left on device|Disk quota exceeded)", re.MULTILINE)
 _PASSES = re.compile(
     r"returned error: (?:408|425|429|500|502|503|504)|early EOF|RPC failed|unexpected disconnect|HTTP/2 stream"
     r"|hung up unexpectedly|Connection (?:refused|reset|timed out|closed)|Failed to connect|Couldn't connect"
@@ -89,7 +90,7 @@ _PASSES = re.compile(
 """What another try may mend."""
 _STAYS = re.compile(
     r"could not read (?:Username|Password)|Authentication failed|Permission denied|Host key verification|certificate"
-    r"|fsck|object corrupt|does not support shallow|not our ref",
+    r"|fsck|object corrupt|No space left on device|Disk quota exceeded|does not support shallow|not our ref",
     re.IGNORECASE,
 )
 """What no other try does, whatever git says besides."""
@@ -100,6 +101,19 @@ def passes(said: str) -> bool:
     return _PASSES.search(said) is not None and _STAYS.search(said) is None
 
 
+def is_full(said: str) -> bool:
+    """Tell whether git found a disk of this machine full."""
+    return _FULL.search(said) is not None
+
+
+def full(address: str) -> StorageFailed:
+    """Return the error for a fetch that found the disk full."""
+    return StorageFailed(
+        f"`{address}` could not be fetched: No space left on device",
+        hint="free some space on the disk of the home, or choose another with `DYNAMO_MCP_HOME`",
+    )
+
+
 def explain(location: Location, said: str, *, signed: str | None = None) -> DynamoError:
     """Return the error for a fetch that failed.
 
@@ -108,6 +122,8 @@ def explain(location: Location, said: str, *, signed: str | None = None) -> Dyna
         said: What git said, all of it.
         signed: What the token is for that was sent.
     """
+    if is_full(said):
+        return full(location.address)
     words = last_words(said)
     if signed is not None and re.search(_MEANINGS[0][0], said, re.IGNORECASE):
         return FetchFailed(
