@@ -19,9 +19,12 @@ from mcp.server.subscriptions import (
 from dynamo_mcp import background, resources
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import TaskStatus
     from mcp.server.connection import Connection
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+    from mcp.server.subscriptions import ServerEvent
 
     from dynamo_mcp.dynamo import Dynamo
 
@@ -38,7 +41,7 @@ class Telling:
     def __init__(self, dynamo: Dynamo) -> None:
         """Begin with nobody."""
         self._dynamo = dynamo
-        self._bus = InMemorySubscriptionBus()
+        self._bus = _Bus()
         self._handshaken: weakref.WeakSet[Connection] = weakref.WeakSet()
         self.listeners = ListenHandler(self._bus)
         """Handles `subscriptions/listen`."""
@@ -69,8 +72,33 @@ class Telling:
     async def _publish(self, names: frozenset[str]) -> None:
         for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
             await self._bus.publish(event)
+        if not self._bus.is_heard:
+            return  # all templates are looked at to say what else changes with some
         for uri in await resources.uris(self._dynamo, names):
             await self._bus.publish(ResourceUpdated(uri=uri))
+
+
+class _Bus(InMemorySubscriptionBus):
+    """The SDK's, which also knows whether anybody listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: set[object] = set()
+
+    @property
+    def is_heard(self) -> bool:
+        return bool(self._open)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        unsubscribe = super().subscribe(listener)
+        subscription = object()
+        self._open.add(subscription)
+
+        def end() -> None:
+            self._open.discard(subscription)
+            unsubscribe()
+
+        return end
 
 
 async def _tell(connection: Connection) -> None:

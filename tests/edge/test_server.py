@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mcp_types import CallToolResult
 
+    from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.views import TemplateInfo
 
 pytestmark = pytest.mark.anyio
@@ -224,26 +225,62 @@ async def test_a_change_that_can_not_be_told_is_logged_and_the_next_one_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake = FakeDynamo(tmp_path)
-    told = anyio.Event()
-
-    async def note(message: object) -> None:
-        if type(message).__name__ == "ToolListChangedNotification":
-            told.set()
 
     async def broken(*_: object) -> None:
         raise ValueError("a fault of the program")
 
-    async with join("memory", "legacy", tmp_path, fake=fake, message_handler=note) as client:
+    uri = "templates://delta/info"
+    async with (
+        join("memory", "auto", tmp_path, fake=fake) as client,
+        client.listen(resource_subscriptions=[uri]) as events,
+    ):
         with monkeypatch.context() as patched, anyio.fail_after(5):
             patched.setattr(resources, "uris", broken)
             fake.register("gamma")
             while "a fault of the program" not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
                 await anyio.sleep(0.01)
-        told = anyio.Event()
         fake.register("delta")
         with anyio.fail_after(5):
-            await told.wait()
+            assert getattr(await anext(aiter(events)), "uri", None) == uri
         assert "create_delta" in {tool.name for tool in (await client.list_tools()).tools}
+
+
+async def test_what_changes_with_a_template_is_looked_for_while_somebody_listens_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeDynamo(tmp_path)
+    looked: list[frozenset[str]] = []
+    uris = resources.uris
+
+    async def counted(dynamo: Dynamo, names: frozenset[str]) -> list[str]:
+        looked.append(names)
+        return await uris(dynamo, names)
+
+    monkeypatch.setattr(resources, "uris", counted)
+    told = anyio.Semaphore(0)
+
+    async def note(message: object) -> None:
+        if type(message).__name__ == "ToolListChangedNotification":
+            told.release()
+
+    async with join("memory", "legacy", tmp_path, fake=fake, message_handler=note):
+        fake.register("gamma")
+        with anyio.fail_after(5):
+            await told.acquire()
+        assert looked == []
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        async with client.listen(resource_subscriptions=["templates://delta/info"]) as events:
+            fake.register("delta")
+            with anyio.fail_after(5):
+                await anext(aiter(events))
+        assert looked == [{"delta"}]
+        with anyio.fail_after(5):
+            while True:  # that it has left is known a moment later
+                looked.clear()
+                fake.register("epsilon")
+                await client.list_tools()
+                if not looked:
+                    break
 
 
 async def test_a_client_that_reads_nothing_does_not_hold_up_what_others_are_told(tmp_path: Path) -> None:
