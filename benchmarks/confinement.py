@@ -148,7 +148,7 @@ async def _starts(served: Served, rounds: int) -> tuple[Sample, ...]:
     async def work(request: Request, progress: Progress) -> None:
         parts = served.parts
         async with anyio.create_task_group() as tasks:
-            fresh = Renderers(parts.settings, parts.store, parts.confining, tasks)
+            fresh = Renderers(parts.settings, parts.store, parts.confining, tasks, recorded=parts.registry.find)
             seconds = []
             for _ in range(2):
                 began = time.perf_counter()

@@ -7,13 +7,15 @@ import marshal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from dynamo_mcp import compiled
+from dynamo_mcp import compiled, compiling
 from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.jobs import Job
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.spares import MARKER
-from homes import SLUG, Home, base_environments
+from homes import SLUG, Home, base_environments, processes_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +125,113 @@ async def test_that_nothing_can_be_kept_is_found_out_once(home: Home, monkeypatc
             await dynamo.create_project("one", str(home.outputs), {"slug": slug})
     assert asked == ["compile", "create", "create"]
     assert [file.stat().st_size for file in kept(home)] == [0]
+    assert home.made == ["a", "b"]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """Which jobs renderers are asked for, and the answers that each is told."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    done = Renderers._done  # noqa: SLF001 - which jobs there are
+
+    def noted(renderers: Renderers, job: Job, *arguments: Any, action: str = "create") -> Any:
+        found.append((action, job.answers))
+        return done(renderers, job, *arguments, action=action)
+
+    monkeypatch.setattr(Renderers, "_done", noted)
+    return found
+
+
+async def test_a_server_compiles_after_the_first_create_and_tells_that_job_nothing(
+    home: Home, asked: list[tuple[str, dict[str, Any]]]
+) -> None:
+    async with home.open(serves=True) as dynamo:
+        await home.add(dynamo, "one")
+        asked.clear()
+        await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+        assert asked == [("create", {"slug": "a"})]
+        assert kept(home) == []
+        await until(lambda: kept(home))
+        (file,) = kept(home)
+        assert asked[1:] == [("compile", {})]
+        written = file.stat().st_ino
+        code, _ = marshal.loads(file.read_bytes())  # noqa: S302 - of this test
+        assert any("README.md" in str(name) for name, _, _ in code)
+        await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
+        assert file.stat().st_ino == written
+        assert [action for action, _ in asked] == ["create", "compile", "create"]
+    assert home.made == ["a", "b"]
+    assert [(home.outputs / slug / "README.md").read_text() for slug in "ab"] == ["a\n", "b\n"]
+
+
+async def test_a_create_that_comes_before_is_done_without(home: Home, asked: list[tuple[str, dict[str, Any]]]) -> None:
+    async with home.open(serves=True) as dynamo:
+        await home.add(dynamo, "one")
+        asked.clear()
+        for slug in ("a", "b"):
+            await dynamo.create_project("one", str(home.outputs), {"slug": slug})
+        assert asked[:2] == [("create", {"slug": "a"}), ("create", {"slug": "b"})]
+        await until(lambda: kept(home))
+        assert [action for action, _ in asked].count("compile") == 1
+    assert home.made == ["a", "b"]
+
+
+@pytest.mark.parametrize("change", ["removed", "trusted with less"])
+async def test_nothing_of_a_template_runs_later_that_was_meanwhile(
+    change: str, home: Home, asked: list[tuple[str, dict[str, Any]]]
+) -> None:
+    async with home.open(serves=True) as dynamo:
+        await home.add(dynamo, "one")
+        await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+        # As another process does, of which nobody tells this one.
+        async with home.open(person=True) as other:
+            if change == "removed":
+                await other.remove_template("one")
+            else:
+                await other.trust_template("one", "inert")
+        await home.add(dynamo, "two")
+        await dynamo.create_project("two", str(home.outputs), {"slug": "b"})
+        await until(lambda: kept(home))
+        await anyio.sleep(2 * compiling.QUIET_SECONDS)
+        assert len(kept(home)) == 1
+        assert [action for action, _ in asked].count("compile") == 1
+
+
+async def test_a_server_that_ends_meanwhile_waits_for_nothing(home: Home) -> None:
+    with anyio.fail_after(60):
+        async with home.open(serves=True) as dynamo:
+            await home.add(dynamo, "one")
+            await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+    await until(lambda: not processes_of(home.path))
+    assert kept(home) == []
+    assert home.scratch == []
+
+
+SLOW = """
+import sys, time
+from jinja2.ext import Extension
+class Slow(Extension):
+    def __init__(self, environment):
+        super().__init__(environment)
+        frame = sys._getframe()
+        while frame:
+            if frame.f_code.co_name == "compile":  # the job's step
+                time.sleep(1000)
+            frame = frame.f_back
+"""
+
+
+async def test_compiling_that_never_ends_is_ended_and_not_tried_again(
+    home: Home, asked: list[tuple[str, dict[str, Any]]]
+) -> None:
+    configuration = {"slug": "made", "_extensions": ["slow.Slow"]}
+    async with home.open(serves=True, create_seconds=3.0) as dynamo:
+        await home.add(dynamo, "one", {"slow.py": SLOW}, configuration=configuration)
+        await dynamo.create_project("one", str(home.outputs), {"slug": "a"})
+        await until(lambda: kept(home))
+        assert [file.stat().st_size for file in kept(home)] == [0]
+        await dynamo.create_project("one", str(home.outputs), {"slug": "b"})
+        assert [action for action, _ in asked].count("compile") == 1
     assert home.made == ["a", "b"]
 
 

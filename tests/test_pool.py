@@ -393,3 +393,25 @@ async def test_a_fault_while_one_is_cleared_ends_that_one_alone_and_who_waits_fo
         assert first.closed
         assert "a fault of the program" in caplog.text
         await workers.pool.end(taken[0])
+
+
+async def test_a_worker_that_another_one_would_replace_can_be_spared_and_a_lone_one_when_it_is_quiet() -> None:
+    async with opened() as workers:
+        assert not workers.pool.can_spare(KEY, 0.0)
+        one, two = await workers.take(), await workers.take()
+        workers.pool.give_back(one, cleared)
+        await settled(lambda: workers.pool._coming.total() == 0)  # noqa: SLF001 - it waits for work
+        assert not workers.pool.can_spare(KEY, 0.0)  # a caller may come for it
+        assert not workers.pool.can_spare(KEY, 0.01)  # somebody is at work
+        workers.pool.give_back(two, cleared)
+        await settled(lambda: workers.pool._coming.total() == 0)  # noqa: SLF001 - likewise
+        assert workers.pool.can_spare(KEY, 0.0)
+        assert not workers.pool.can_spare(OTHER, 0.0)
+        assert not workers.pool.can_spare(KEY, SECONDS)
+        await anyio.sleep(0.02)
+        assert workers.pool.can_spare(KEY, 0.01)
+        await workers.pool.end(await workers.take())
+        assert not workers.pool.can_spare(KEY, 0.01)
+        await anyio.sleep(0.02)
+        assert workers.pool.can_spare(KEY, 0.01)
+        assert not workers.pool.can_spare(KEY, 0.0)

@@ -69,18 +69,18 @@ class Compiled:
             return False
         return True
 
-    async def keep(self, place: Path, temporary: Path) -> None:
+    async def keep(self, place: Path, temporary: Path | None) -> None:
         """Keep what a job has left in its temporary folder; it is but a help, so nothing is said of failure.
 
         Args:
             place: Where; that a job has left nothing is kept, too, so that no other one is asked.
-            temporary: The folder.
+            temporary: The folder; None for a job that never came to an end.
         """
         await anyio.to_thread.run_sync(self._keep, place, temporary)
 
-    def _keep(self, place: Path, temporary: Path) -> None:
+    def _keep(self, place: Path, temporary: Path | None) -> None:
         with suppress(OSError, StorageFailed):
-            self._store.write(place, left(temporary, LEFT, BYTES) or b"")
+            self._store.write(place, (left(temporary, LEFT, BYTES) if temporary else None) or b"")
             self._evict()
 
     def discard(self, place: Path) -> None:

@@ -85,11 +85,20 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             if settings.serves:
                 background.start(tasks, "keeping spare environments", environments.keep_spares)
             try:
-                renderers = Renderers(settings, store, confining, tasks)
+                registry = Registry(store, settings.templates)
+                renderers = Renderers(settings, store, confining, tasks, recorded=registry.find)
                 catalogues = Catalogues(settings, store, tasks, bundled=catalogue.entries())
-                parts = _compose(settings, store, confining, renderers, environments, catalogues=catalogues)
+                parts = _compose(
+                    settings,
+                    store,
+                    registry,
+                    confining=confining,
+                    renderers=renderers,
+                    environments=environments,
+                    catalogues=catalogues,
+                )
                 if settings.serves:
-                    background.start(tasks, "warming", warm, parts.registry, parts.environments, confining, renderers)
+                    background.start(tasks, "warming", warm, registry, environments, confining, renderers)
                     background.start(tasks, "reclaiming", parts.reclaiming.watch)
                     background.start(tasks, "reading catalogues", catalogues.known)
                 yield parts
@@ -103,13 +112,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 def _compose(
     settings: Settings,
     store: Store,
+    registry: Registry,
+    *,
     confining: Confining,
     renderers: Renderers,
     environments: Environments,
-    *,
     catalogues: Catalogues,
 ) -> Parts:
-    registry = Registry(store, settings.templates)
     schemas = SchemaCache()
     given = defaults.read(settings.user_config, settings.answer_characters, settings.total_answer_characters)
     summaries = Summaries(schemas, environments, settings)

@@ -7,6 +7,7 @@ for the one that was used last: a lone call finds it warm.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -62,6 +63,8 @@ class Pool:
         self._news = anyio.Event()
         self._bytes = TAKEN_BYTES
         self._free = free
+        self._worked = -math.inf
+        """When a worker was last taken, given back or ended."""
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -92,6 +95,7 @@ class Pool:
             else:
                 await self._wait(key)
         self._busy[key] += 1
+        self._worked = anyio.current_time()
         if self._settings.serves:
             self._keep_one_more(key)
         return worker
@@ -105,12 +109,26 @@ class Pool:
         """
         self._coming[worker.key] += 1
         self._busy[worker.key] -= 1
+        self._worked = anyio.current_time()
         background.start(self._tasks, "clearing a renderer", self._rest, worker, clear)
 
     async def end(self, worker: Worker) -> None:
         """End a worker that was taken."""
         self._busy[worker.key] -= 1
+        self._worked = anyio.current_time()
         await _end(worker)
+
+    def can_spare(self, key: Key, quiet: float) -> bool:
+        """Tell whether an idle worker can do what nobody waits for.
+
+        Args:
+            key: What it must fit.
+            quiet: Seconds for which nobody has had any; 0 when it is enough that there is another idle one.
+        """
+        idle = sum(worker.key == key for worker in self._idle)
+        if not quiet:
+            return idle > 1
+        return idle > 0 and not self._busy.total() and anyio.current_time() - self._worked >= quiet
 
     def ahead(self, key: Key) -> None:
         """Start a worker that will be needed, unless there is one, or no room for it; nobody waits for it."""

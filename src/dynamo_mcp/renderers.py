@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 
 from dynamo_mcp import failures, jobs
 from dynamo_mcp.compiled import Compiled
+from dynamo_mcp.compiling import Compiling
 from dynamo_mcp.confining import Confining
 from dynamo_mcp.errors import DynamoError, RendererFailed
 from dynamo_mcp.jobs import Job, Resolved
@@ -49,12 +50,30 @@ class _Heard(msgspec.Struct, frozen=True):
 class Renderers:
     """What has the jobs of one server done."""
 
-    def __init__(self, settings: Settings, store: Store, confining: Confining, tasks: TaskGroup) -> None:
-        """Start nothing yet; what is idle ends when the tasks are cancelled."""
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        confining: Confining,
+        tasks: TaskGroup,
+        *,
+        recorded: Callable[[str], Template | None],
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            settings: Of the server.
+            store: The home.
+            confining: What this machine offers.
+            tasks: Runs what nobody waits for; what is idle ends when they are cancelled.
+            recorded: Returns the template of a name as it is recorded now, or None.
+        """
         self._settings = settings
+        self._recorded = recorded
         self._compiled = Compiled(store)
         self._starting = Starting(settings, store, confining, self._compiled.folder)
         self._pool = Pool(self._starting.start, settings, tasks)
+        self._compiling = Compiling(self._compile_aside, tasks)
 
     async def ahead(self, template: Template, plain: Path, permission: Permission) -> None:
         """Have a worker started that the next job of a template will need; nobody waits for it.
@@ -106,7 +125,11 @@ class Renderers:
             InvalidTemplate: The template can't be understood.
             RendererFailed: The worker died, or can't be started.
         """
-        await self._compile(job, progress)
+        place = self._compiled.place(job)
+        lacking = None if self._compiled.found(place) else place
+        if lacking is not None and (not self._settings.serves or self._compiling.is_due(lacking)):
+            await self._compile(lacking, job, progress)
+            lacking = None
         async with self._done(job, decide, progress) as (heard, worker, output):
             if heard.last.get("event") == "done":
                 rendered = jobs.rendered(heard.last, worker.at, output, self._settings)
@@ -114,17 +137,38 @@ class Renderers:
                 yield rendered, (*mechanisms, *jobs.mechanisms(heard.last))
         if heard.last.get("event") != "done":
             raise heard.refusal or failures.failure(job, heard.last, self._settings)
+        if lacking is not None:
+            self._compiling.want(lacking, _untold(job))
 
-    async def _compile(self, job: Job, progress: Progress) -> None:
-        """Have a template compiled that is not yet, by a job that is told nothing which later ones must not know."""
-        place = self._compiled.place(job)
-        if place is None or self._compiled.found(place):
-            return
-        untold = msgspec.structs.replace(job, answers={}, variables={}, hooks=False)
+    async def _compile(self, place: Path, job: Job, progress: Progress) -> None:
+        """Have a template compiled, by a job that is told nothing which later ones must not know."""
         await progress.detail("compiling the template")
         with suppress(RendererFailed):  # what is wrong is told when the job itself meets it
-            async with self._done(untold, None, Progress(()), action="compile") as (_, worker, output):
+            async with self._done(_untold(job), None, Progress(()), action="compile") as (_, worker, output):
                 await self._compiled.keep(place, worker.seen(worker.at.temporary / output.name))
+
+    async def _compile_aside(self, place: Path, job: Job, quiet: float) -> bool:
+        """Have a template compiled by a renderer that nobody waits for; tell whether there was one, or no need."""
+        if self._compiled.found(place) or not self._may_still(job):
+            return True
+        permission = Permission(job.trust, job.confined, "none", job.grants)
+        key = await self._starting.key(job.template, job.environment.plain, permission)
+        if not self._pool.can_spare(key, quiet):
+            return False
+        with suppress(RendererFailed), anyio.move_on_after(self._settings.create_seconds) as in_time:
+            async with self._done(job, None, Progress(()), action="compile") as (_, worker, output):
+                # What was taken away while the job read it is kept for nobody: half of it may be missing.
+                if self._may_still(job):
+                    await self._compiled.keep(place, worker.seen(worker.at.temporary / output.name))
+        if in_time.cancelled_caught:
+            await self._compiled.keep(place, None)
+        return True
+
+    def _may_still(self, job: Job) -> bool:
+        """Tell whether what nobody waits for may run: its template is there, and trusted, as when it was asked for."""
+        known = self._recorded(job.template.name)
+        there = job.template.path.is_dir() and job.environment.path.is_dir()
+        return there and known == job.template and known.trust == job.trust
 
     async def resolve(self, job: Job, progress: Progress) -> Resolved:
         """Compute every answer, and stop before anything is made; raises as `render`."""
@@ -256,6 +300,11 @@ class Renderers:
                 worker.readable[template] = said["readable"] is True
             return said.get("event") == "cleared"
         return False
+
+
+def _untold(job: Job) -> Job:
+    """Return a job that is told nothing of what a caller has said."""
+    return msgspec.structs.replace(job, answers={}, variables={}, hooks=False)
 
 
 def _folders(worker: Worker, identity: str) -> list[Path]:
