@@ -51,6 +51,41 @@ def _aged(path: Path, seconds: float = 2 * HOUR, content: bytes = b"") -> Path:
     return path
 
 
+class TestLists:
+    """What bases hold, with hashes: it is needed for as long as the base may have to be made again."""
+
+    def _list(self, store: Store, digit: str, seconds: float = 2 * HOUR) -> Path:
+        return _aged(store.home / "requirements" / f"{digit * 16}.txt", seconds, b"cookiecutter==2.7.1")
+
+    async def _forget(self, store: Store, *needed: str) -> None:
+        now = time.time()
+        bases = {store.home / "bases" / (digit * 16) for digit in needed}
+        await forget(store, recent=now - HOUR, old=now - 30 * 24 * HOUR, needed=bases)
+
+    async def test_that_of_a_base_that_nobody_needs_and_that_is_gone_goes(self, store: Store) -> None:
+        gone, there, needed, cloned, young = (self._list(store, digit) for digit in "abcde")
+        (store.home / "bases" / there.stem).mkdir(parents=True)
+        (store.home / "venvs" / f"web-{cloned.stem}").mkdir(parents=True)
+        os.utime(young)
+        mine = _aged(store.home / "requirements" / "mine.txt")
+        await self._forget(store, "c")
+        assert not gone.exists()
+        assert all(path.exists() for path in (there, needed, cloned, young, mine))
+
+    async def test_that_of_a_base_that_is_being_made_stays(self, store: Store) -> None:
+        making = self._list(store, "a")
+        async with store.lock(f"base-{making.stem}"):
+            await self._forget(store)
+            assert making.exists()
+        await self._forget(store)
+        assert not making.exists()
+
+    async def test_all_stay_where_it_is_not_known_what_is_needed(self, store: Store) -> None:
+        gone = self._list(store, "a")
+        await _forget(store)
+        assert gone.exists()
+
+
 class TestLocks:
     async def test_a_lock_that_nobody_holds_goes_and_one_that_is_held_stays(self, store: Store) -> None:
         free = _aged(store.home / "locks" / "venv-old.lock")

@@ -343,6 +343,22 @@ class TestLimits:
         assert opened.bases == {base.name}
         assert not spare.parent.exists()
 
+    async def test_the_list_of_what_a_base_held_goes_after_it_and_that_of_a_template_stays(
+        self, opened: Opened
+    ) -> None:
+        await opened.home.add(opened.dynamo, "web")
+        (base,) = (opened.home.path / "bases").iterdir()
+        lists = opened.home.path / "requirements"
+        lists.mkdir(exist_ok=True)
+        own, other = (lists / f"{key}.txt" for key in (base.name, GHOST))
+        for path in (own, other):
+            path.write_text("cookiecutter==2.7.1")
+            aged(path, 40 * DAY)
+        copied(base, GHOST, 40 * DAY)
+        assert kinds(await opened.reclaim()) == ["base"]
+        await opened.reclaim()
+        assert list(lists.iterdir()) == [own]
+
     async def test_compiled_code_that_is_not_used_for_long_goes(self, opened: Opened) -> None:
         old, new = (opened.home.path / "compiled" / (digit * 64) for digit in "ab")
         for path in (old, new):

@@ -1,11 +1,11 @@
-"""Which small files of the home has nobody any use for? Free locks, notes on what is gone, catalogues of long ago."""
+"""Which small files of the home has nobody any use for? Free locks, notes and lists of what is gone, old catalogues."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
-from dynamo_mcp.inventory import Entry, listed
+from dynamo_mcp.inventory import ENVIRONMENT, Entry, listed
 from dynamo_mcp.store import Store
 from dynamo_mcp.targets import pointless
 
@@ -21,16 +21,19 @@ AT_A_TIME = 200
 """Files that one thread looks at before others have their turn."""
 _LOCK = re.compile(r".+\.lock")
 _CATALOGUE = re.compile(r"[0-9a-f]{32}\.json")
+_PINS = re.compile(r"[0-9a-f]{16}\.txt")
 _RECORD = re.compile(r"[0-9a-f]{64}\.json")
 
 
-async def forget(store: Store, *, recent: float, old: float) -> None:
+async def forget(store: Store, *, recent: float, old: float, needed: Collection[Path] | None = None) -> None:
     """Remove them.
 
     Args:
         store: The home.
         recent: What was written after this, in seconds since the epoch, stays.
         old: What was written before this is not worth keeping for a disk that may be away.
+        needed: The bases that templates can't do without, there or not, among others; None where that is not known of
+            all, and what their lists are for.
 
     Raises:
         Busy: A lock is held for too long.
@@ -42,6 +45,9 @@ async def forget(store: Store, *, recent: float, old: float) -> None:
         await anyio.to_thread.run_sync(_forget_released, home, entries)
     for entries in await _pieces(partial(listed, home / "catalogues", _CATALOGUE, folders=False), min(recent, old)):
         await anyio.to_thread.run_sync(_unlink, entries)
+    if needed is not None:
+        for entries in await _pieces(partial(listed, home / "requirements", _PINS, folders=False), recent):
+            await anyio.to_thread.run_sync(_forget_pins, home, entries, needed)
     for entries in await _pieces(partial(listed, home / "targets", _RECORD, folders=False), recent):
         # A network's disk may never answer, and no lock is held meanwhile.
         gone = await anyio.to_thread.run_sync(_pointless, entries, old, abandon_on_cancel=True)
@@ -74,6 +80,20 @@ def _forget_locks(entries: Iterable[Entry]) -> None:
                 entry.path.unlink()
             finally:
                 lock.release()
+
+
+def _forget_pins(home: Path, entries: Iterable[Entry], needed: Collection[Path]) -> None:
+    """Remove lists of what bases hold, each where nobody needs the base, made it, or is about to make it."""
+    cloned = {entry.path.name.rpartition("-")[2] for entry in listed(home / "venvs", ENVIRONMENT)}
+    for entry in entries:
+        key = entry.path.stem
+        base = home / "bases" / key
+        if base in needed or key in cloned:
+            continue
+        lock = FileLock(home / "locks" / f"base-{key}.lock", thread_local=False)  # of `environments`
+        with contextlib.suppress(Timeout, OSError), lock.acquire(timeout=0):
+            if not os.path.lexists(base):
+                entry.path.unlink()
 
 
 def _forget_released(home: Path, entries: Iterable[Entry]) -> None:

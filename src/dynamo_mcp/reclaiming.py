@@ -124,9 +124,10 @@ class Reclaiming:
             unread = sorted(names - {template.name for template in templates})
             needed = await paced(self._needed, templates)
             days = now - self._settings.kept_days * DAY
-            await leftovers.forget(self._store, recent=now - RECENT_SECONDS, old=days)
-            removed = await self._orphans(names, None if unread else needed, now - RECENT_SECONDS)
-            stock = await take_stock(self._store.home, None if unread else needed)
+            known = None if unread else needed
+            await leftovers.forget(self._store, recent=now - RECENT_SECONDS, old=days, needed=known)
+            removed = await self._orphans(names, known, now - RECENT_SECONDS)
+            stock = await take_stock(self._store.home, known)
             removed += await self._beyond(stock, now)
         return Reclaimed(
             tuple(removed),
