@@ -160,6 +160,8 @@ class TestManyRecords:
             other.save(_template(name))
             os.utime(folder, (now, now))
             assert name in _names(registry)
+
+
 async def test_a_record_that_can_not_be_read_is_told_wherever_its_name_is_asked_for(
     registry: Registry, store: Store
 ) -> None:

@@ -23,9 +23,9 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from dynamo_mcp import background, catalogue_form
-from dynamo_mcp.catalogue_form import told
+from dynamo_mcp.catalogue_form import is_remote, told
 from dynamo_mcp.catalogue_views import CatalogueEntry
-from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidCatalogue, InvalidTemplate
+from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidCatalogue, InvalidLocation, InvalidTemplate
 from dynamo_mcp.once import as_before
 from dynamo_mcp.progress import Progress, ignore
 from dynamo_mcp.settings import Settings
@@ -259,3 +259,23 @@ def _merged(*parts: _Entries) -> tuple[_Entries, tuple[str, ...]]:
         for entry in entries:
             by_name.setdefault(entry.name, entry)
     return tuple(by_name[name] for name in sorted(by_name)), tuple(notes)
+
+
+def check_name(entry: CatalogueEntry, known: Known, settings: Settings) -> None:
+    """Refuse a name that may not mean to its caller what a catalogue says.
+
+    Raises:
+        FetchFailed: A catalogue that comes before can't be had, and may have that name.
+        InvalidLocation: It is a folder of the person's, and a stranger's entry.
+    """
+    if before := known.unsure.get(entry.catalogue):
+        raise FetchFailed(
+            f"Whether `{entry.name}` is an entry of `{before}`, which can't be had, is not known, and that comes "
+            f"before `{entry.catalogue}`",
+            hint=f"try again when it can be had, or name the place itself; `{entry.catalogue}` says `{entry.location}`",
+        )
+    if settings.person and is_remote(entry.catalogue) and Path(entry.name).exists():
+        raise InvalidLocation(
+            f"`{entry.name}` is a folder here, and an entry of `{entry.catalogue}`",
+            hint=f"`./{entry.name}` is the folder, and `{entry.location}` the entry's place",
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import anyio.lowlevel
 import anyio.to_thread
@@ -17,8 +16,8 @@ import msgspec
 from dynamo_mcp import catalogue
 from dynamo_mcp.catalogue_form import is_remote
 from dynamo_mcp.catalogue_views import CatalogueEntry, Category, CategoryInfo, Found, FoundTemplate
-from dynamo_mcp.catalogues import Catalogues, Known
-from dynamo_mcp.errors import DynamoError, FetchFailed, InvalidLocation, NotFound, UsageError
+from dynamo_mcp.catalogues import Catalogues, Known, check_name
+from dynamo_mcp.errors import DynamoError, InvalidLocation, NotFound, UsageError
 from dynamo_mcp.once import as_before
 from dynamo_mcp.registry import NAME, Registry
 from dynamo_mcp.schema_cache import SchemaCache
@@ -101,7 +100,7 @@ class Finding:
         known = await self._catalogues.known() if NAME.fullmatch(address) else Known(catalogue.entries())
         named = next((entry for entry in known.entries if entry.name == address), None)
         if named is not None:
-            _check_name(named, known, self._settings)
+            check_name(named, known, self._settings)
         strange = named is not None and is_remote(named.catalogue)
         settings = msgspec.structs.replace(self._settings, person=False) if strange else self._settings
         try:
@@ -113,7 +112,8 @@ class Finding:
             if not NAME.fullmatch(address) or address in names:
                 raise
             near = catalogue.nearest(address, names)
-            hint = f"did you mean `{plain(near, catalogue.SHOWN)}`? else " if near else "find one by words with `search_templates`, or "
+            other = f"did you mean `{plain(near, catalogue.SHOWN)}`? else " if near else None
+            hint = other or "find one by words with `search_templates`, or "
             raise InvalidLocation(error.message, hint=hint + error.hint) from error
         return entry, location, settings
 
@@ -259,26 +259,6 @@ class Finding:
         subject = _Subject(found, document)
         self._kept[template.name] = _Kept(template, schema, entry, subject)
         return subject
-
-
-def _check_name(entry: CatalogueEntry, known: Known, settings: Settings) -> None:
-    """Refuse a name that may not mean to its caller what a catalogue says.
-
-    Raises:
-        FetchFailed: A catalogue that comes before can't be had, and may have that name.
-        InvalidLocation: It is a folder of the person's, and a stranger's entry.
-    """
-    if before := known.unsure.get(entry.catalogue):
-        raise FetchFailed(
-            f"Whether `{entry.name}` is an entry of `{before}`, which can't be had, is not known, and that comes "
-            f"before `{entry.catalogue}`",
-            hint=f"try again when it can be had, or name the place itself; `{entry.catalogue}` says `{entry.location}`",
-        )
-    if settings.person and is_remote(entry.catalogue) and Path(entry.name).exists():
-        raise InvalidLocation(
-            f"`{entry.name}` is a folder here, and an entry of `{entry.catalogue}`",
-            hint=f"`./{entry.name}` is the folder, and `{entry.location}` the entry's place",
-        )
 
 
 def _of_entry(entry: CatalogueEntry) -> _Subject:
