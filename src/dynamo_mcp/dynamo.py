@@ -342,14 +342,7 @@ class Dynamo:
 
     def load(self) -> Load:
         """Tell how much is being done at the moment, and how often what was asked for was there."""
-        idle, busy, coming = self._parts.renderers.counts
-        return Load(
-            working=self._parts.slots.working,
-            waiting=self._parts.slots.waiting,
-            renderers={"idle": idle, "busy": busy, "coming": coming},
-            environments={"hit": self._parts.environments.hits, "miss": self._parts.environments.misses},
-            schemas={"hit": self._parts.schemas.hits, "miss": self._parts.schemas.misses},
-        )
+        return self._parts.load()
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[frozenset[str]]]:
         """Tell the names of templates that appeared, changed or vanished, whoever did it."""

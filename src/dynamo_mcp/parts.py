@@ -36,6 +36,7 @@ from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.turns import Turns
 from dynamo_mcp.updates import Updates
 from dynamo_mcp.values import Values
+from dynamo_mcp.views import Load
 from dynamo_mcp.warming import warm
 
 
@@ -64,6 +65,17 @@ class Parts(msgspec.Struct, frozen=True):
     reclaiming: Reclaiming
     newness: Newness
     slots: Slots
+
+    def load(self) -> Load:
+        """Tell how much is being done at the moment, and how often what was asked for was there."""
+        idle, busy, coming = self.renderers.counts
+        return Load(
+            working=self.slots.working,
+            waiting=self.slots.waiting,
+            renderers={"idle": idle, "busy": busy, "coming": coming},
+            environments={"hit": self.environments.hits, "miss": self.environments.misses},
+            schemas={"hit": self.schemas.hits, "miss": self.schemas.misses},
+        )
 
 
 @asynccontextmanager
