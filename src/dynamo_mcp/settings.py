@@ -16,6 +16,8 @@ from typing import Any, Literal
 import msgspec
 import platformdirs
 
+from dynamo_mcp.auth_settings import SECRET as OAUTH_SECRET
+from dynamo_mcp.auth_settings import OAuthSettings, parse_oauth
 from dynamo_mcp.errors import UsageError
 from dynamo_mcp.source_settings import (
     PREFIX,
@@ -37,10 +39,10 @@ ESCAPED_BYTES = 12
 MOST_HOOKS = 16
 """Hooks of one job that are told of."""
 
-NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person", "serves"})
-"""Settings that no variable sets."""
+NOT_CHOSEN = frozenset({"passed", "search_path", "environment", "person", "serves", "oauth"})
+"""Settings that no variable of their name sets."""
 
-SECRET = frozenset({f"{PREFIX}ARCHIVE_PASSWORD", f"{PREFIX}TOKENS"})
+SECRET = frozenset({f"{PREFIX}ARCHIVE_PASSWORD", f"{PREFIX}TOKENS", OAUTH_SECRET})
 """Variables that no template gets, whatever its trust."""
 
 LEAST: dict[str, int] = {
@@ -129,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True):
         audit: What the audit log of a server has: nothing (`off`), the calls that change something (`calls`), or with
             them what templates were answered (`answers`).
         audit_days: Days that a day's file of it is kept.
+        oauth: Whose tokens are good where callers are asked for one.
     """
 
     home: Path
@@ -179,6 +182,7 @@ class Settings(msgspec.Struct, frozen=True):
     catalogue_seconds: float = 86_400.0
     audit: Literal["off", "calls", "answers"] = "calls"
     audit_days: float = 90.0
+    oauth: OAuthSettings = OAuthSettings()
 
     @property
     def outputs(self) -> Path:
@@ -213,6 +217,7 @@ def load(environ: Mapping[str, str] | None = None, **chosen: object) -> Settings
     own: Any = values.get("abbreviations", {})
     if "trusted" in values:
         values["trusted"] = tuple(parse_trusted(part, own) for part in environ[PREFIX + "TRUSTED"].split())
+    values["oauth"] = parse_oauth(environ)
     values |= {name: value for name, value in chosen.items() if value is not None}
     passed = {name: environ[name] for name in PASSED_TO_FETCHERS if environ.get(name)}
     values["passed"] = passed | ({"UV_OFFLINE": "1"} if values.get("offline") else {})

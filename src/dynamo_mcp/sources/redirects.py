@@ -179,14 +179,7 @@ async def answered(
             # The certificate is the host's, whatever the address.
             asked = httpx2.URL(url, host=address)
             try:
-                client = await stack.enter_async_context(
-                    httpx2.AsyncClient(
-                        verify=_certificates(settings.passed),
-                        proxy=_with_scheme(route.proxy),
-                        trust_env=False,
-                        timeout=SECONDS_PER_STEP,
-                    )
-                )
+                client = await stack.enter_async_context(client_for(route, settings, seconds=SECONDS_PER_STEP))
                 answer = await stack.enter_async_context(
                     client.stream(
                         "GET",
@@ -205,6 +198,21 @@ async def answered(
                 hint="check the network, the proxy settings and the certificates, or " + _FOLLOW,
             ) from said
         yield answer
+
+
+def client_for(route: Route, settings: Settings, *, seconds: float) -> httpx2.AsyncClient:
+    """Return a client that goes a route, believes the operator's certificates, and follows no redirect.
+
+    Args:
+        route: How a host is reached.
+        settings: Certificates.
+        seconds: That each step of an exchange may take.
+    """
+    import httpx2  # noqa: PLC0415 - starting up would pay for it
+
+    return httpx2.AsyncClient(
+        verify=_certificates(settings.passed), proxy=_with_scheme(route.proxy), trust_env=False, timeout=seconds
+    )
 
 
 def _certificates(passed: dict[str, str]) -> ssl.SSLContext | bool:

@@ -1,0 +1,1 @@
+"""Who is calling? Each module that makes a `Way` is one way to find out."""
