@@ -24,6 +24,7 @@
     ├── LimitReached               there would be more than the settings allow
     ├── Refused                    trust or confinement does not allow it
     │   ├── Unauthenticated        nobody knows who calls
+    │   ├── TooManyAttempts        to say who calls
     │   └── NotAllowed             the caller lacks a scope, or it is somebody else's
     └── Failed                     something outside did not work
         ├── FetchFailed
@@ -215,6 +216,15 @@ class Unauthenticated(Refused):
         """Keep what a caller is told to give (RFC 9110, section 11.6.1)."""
         super().__init__(message, hint=hint)
         self.challenges = challenges
+
+
+class TooManyAttempts(Refused):
+    """A peer has failed to say who calls too often, and is not heard for a while."""
+
+    def __init__(self, message: str, *, hint: str, seconds: float = 1.0) -> None:
+        """Keep how long, in seconds."""
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class NotAllowed(Refused):

@@ -16,8 +16,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from dynamo_mcp import background
+from dynamo_mcp.auth.ways import way_of
 from dynamo_mcp.errors import Failed, Refused
+from dynamo_mcp.settings import load
 from dynamo_mcp.transports import listening, messages, transport
+from dynamo_mcp.transports.attempts import FAILURES, Attempts
 from dynamo_mcp.transports.running import run
 from dynamo_mcp.transports.transport import Endpoint
 from edge.framed import CONNECT, grpc_client, websocket_client
@@ -231,3 +234,18 @@ async def test_a_transport_whose_packages_are_missing_says_how_to_get_them(monke
     with pytest.raises(Failed, match="needs the package `grpc`") as raised:
         transport.transport_of("grpc")
     assert "dynamo-mcp[grpc]" in raised.value.hint
+
+
+async def test_who_fails_too_often_is_not_heard_over_grpc_either(tmp_path: Path) -> None:
+    attempts = Attempts(lambda: 0.0)
+    for _ in range(FAILURES):
+        attempts.failed("127.0.0.1", "it was wrong")
+    way = way_of("keys", load({}, home=tmp_path / "home"))
+    async with (
+        over_grpc(FakeDynamo(tmp_path), authenticators=(way.authenticator,), attempts=attempts) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        call: Any = channel.stream_stream(CONNECT)(metadata=(("authorization", "Bearer dmcp_0"),))
+        with anyio.fail_after(20), pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call.read()
+        assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

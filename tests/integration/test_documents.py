@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import httpx2
 import msgspec
 import pytest
 from mcp import Client
@@ -21,7 +22,10 @@ from integration.places import Place
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
-SHELL = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("shell", "templates", "catalogues"))]
+SHELL = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("shell", "templates", "catalogues", "authentication")),
+]
 HEADING = re.compile(r"^#+ ", re.MULTILINE)
 
 
@@ -41,6 +45,7 @@ def commands(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", SHELL, ids=lambda page: page.name)
 async def test_the_commands_of_a_page_work_in_its_order(place: Place, page: Path) -> None:
+    (place.root / "anna.txt").write_text("correct horse battery\n")
     for program, *arguments in commands(page):
         assert program == "dynamo-mcp"
         if arguments[0] == "serve":
@@ -91,8 +96,13 @@ async def serves(command: list[str], port: str, place: Place) -> None:
         with anyio.fail_after(60):
             while b"/mcp" not in said:
                 said += await process.stderr.receive()
-            async with Client(f"http://127.0.0.1:{port}/mcp") as client:
-                assert (await client.list_tools()).tools
+            url = f"http://127.0.0.1:{port}/mcp"
+            if "--auth" in command:
+                async with httpx2.AsyncClient() as http:
+                    assert (await http.get(url)).status_code == 401
+            else:
+                async with Client(url) as client:
+                    assert (await client.list_tools()).tools
         process.terminate()
         with anyio.fail_after(5):
             assert await process.wait() == 0

@@ -12,8 +12,19 @@ from integration.places import Place, write_template
 
 pytestmark = pytest.mark.anyio
 
-HEAVY = ("mcp", "starlette", "uvicorn", "httpx2", "packaging", "urllib.request", "rich", "watchfiles", "pydantic")
-"""What serving, watching, fetching, resolving and a terminal need."""
+HEAVY = (
+    "mcp",
+    "starlette",
+    "uvicorn",
+    "httpx2",
+    "packaging",
+    "urllib.request",
+    "rich",
+    "watchfiles",
+    "pydantic",
+    "jwt",
+)
+"""What serving, watching, fetching, resolving, tokens and a terminal need."""
 
 WATCHED = """
 import atexit, sys
@@ -32,7 +43,11 @@ async def imported(place: Place, *arguments: str, heavy: tuple[str, ...] = HEAVY
     return next(line for line in said if line.startswith("imported:")).split()[1:]
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("list", "--json"), ("create", "--help")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("list",), ("list", "--json"), ("create", "--help"), ("keys", "list"), ("users", "list")],
+    ids=" ".join,
+)
 async def test_a_command_imports_nothing_heavy_that_it_does_not_need(place: Place, arguments: tuple[str, ...]) -> None:
     assert await imported(place, *arguments) == []
 

@@ -38,6 +38,8 @@ COMMANDS = {
     "export": "shared",
     "import": "shared",
     "sync": "shared",
+    "keys": "callers",
+    "users": "callers",
 }
 """Of each command, the module that has it; the order is that of the help."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
+from dynamo_mcp.cli.admission import Admission, AllowedHosts, Auth, BehindTls
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings
 from dynamo_mcp.dynamo import open_dynamo
 from dynamo_mcp.errors import DynamoError
@@ -40,7 +41,9 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         list[str] | None,
         typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio (the default), http or grpc; several at once."),
     ] = None,
-    host: Annotated[str, typer.Option(envvar="DYNAMO_MCP_HOST", help="Address to listen on; loopback only.")] = HOST,
+    host: Annotated[
+        str, typer.Option(envvar="DYNAMO_MCP_HOST", help="Address to listen on; without --auth loopback only.")
+    ] = HOST,
     port: Annotated[int, typer.Option(envvar="DYNAMO_MCP_PORT", help="0 takes a free one.", min=0, max=65535)] = PORT,
     grpc_port: Annotated[
         int, typer.Option(envvar="DYNAMO_MCP_GRPC_PORT", help="Likewise, for gRPC.", min=0, max=65535)
@@ -48,6 +51,9 @@ def serve(  # noqa: PLR0917 - typer reads them by name
     log_level: Annotated[
         LogLevel, typer.Option(envvar="DYNAMO_MCP_LOG_LEVEL", help="What is told on standard error.")
     ] = LogLevel.WARNING,
+    auth: Auth = None,
+    allowed_host: AllowedHosts = None,
+    behind_tls: BehindTls = False,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
 ) -> None:
@@ -63,7 +69,8 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         fail(error)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on standard error
     logging.getLogger("dynamo_mcp").setLevel(log_level.name)
-    _serve(chosen, transport or [STDIO], host=host, port=port, grpc_port=grpc_port)
+    who = Admission(tuple(auth or ()), tuple(allowed_host or ()), behind_tls=behind_tls)
+    _serve(chosen, transport or [STDIO], who, host=host, port=port, grpc_port=grpc_port)
 
 
 def stdio(chosen: Settings | None = None) -> None:
@@ -75,15 +82,16 @@ def stdio(chosen: Settings | None = None) -> None:
     _serve(chosen, [STDIO])
 
 
-def _serve(chosen: Settings, transports: list[str], **where: Any) -> None:
+def _serve(chosen: Settings, transports: list[str], who: Admission | None = None, **where: Any) -> None:
     async def whole() -> None:
+        known = who.fields(chosen, host=where["host"]) if who else {}
         async with open_dynamo(chosen) as dynamo:
             from dynamo_mcp.transports import running  # noqa: PLC0415 - it imports the SDK, which takes most of a second
             from dynamo_mcp.transports.transport import Endpoint  # noqa: PLC0415 - likewise
 
             # The garbage collector leaves alone what was imported, which is there to the end: it looks through it else.
             gc.freeze()
-            await running.run(dynamo, transports, Endpoint(**where))
+            await running.run(dynamo, transports, Endpoint(**where, **known))
 
     try:
         anyio.run(whole)

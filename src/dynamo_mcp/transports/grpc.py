@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 import anyio
 import grpc
@@ -10,7 +11,7 @@ import grpc.aio
 from google.protobuf.wrappers_pb2 import StringValue
 
 from dynamo_mcp.callers import current
-from dynamo_mcp.errors import Failed, Unauthenticated
+from dynamo_mcp.errors import DynamoError, Failed, TooManyAttempts, Unauthenticated
 from dynamo_mcp.transports.admission import admit
 from dynamo_mcp.transports.listening import authority, listen
 from dynamo_mcp.transports.messages import MOST_BYTES, Left, speak
@@ -77,14 +78,21 @@ class _Sessions:
     def __init__(self, server: DynamoServer, endpoint: Endpoint) -> None:
         self._server = server
         self._authenticators = endpoint.authenticators
+        self._attempts = endpoint.attempts
 
     async def serve(self, _requests: object, context: Context) -> None:
         """Serve one, whose client's context is its own."""
         given = dict(context.invocation_metadata() or ()).get("authorization")
         try:
-            caller = await admit(self._authenticators, given if given is None else str(given))
+            caller = await admit(
+                self._authenticators, given if given is None else str(given), self._attempts, _address(context.peer())
+            )
         except Unauthenticated as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except TooManyAttempts as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except DynamoError:  # why is the operator's business, and logged
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "At the moment nobody can be told from anybody else")
         current.set(caller)
 
         async def hear() -> str:
@@ -100,3 +108,9 @@ class _Sessions:
                 raise Left from error
 
         await speak(self._server, hear, tell)
+
+
+def _address(peer: str) -> str | None:
+    """Return the address in how gRPC names a peer, such as `ipv4:192.0.2.1:5000` or `ipv6:%5B::1%5D:5000`."""
+    kind, _, rest = peer.partition(":")
+    return unquote(rest).rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else None

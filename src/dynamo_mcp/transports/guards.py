@@ -7,7 +7,10 @@ very server: otherwise any page a person visits could reach the server through t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -17,28 +20,38 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from dynamo_mcp.callers import Authenticator, Caller, current
-from dynamo_mcp.errors import Unauthenticated
+from dynamo_mcp.errors import DynamoError, TooManyAttempts, Unauthenticated
 from dynamo_mcp.transports.admission import admit
 from dynamo_mcp.transports.listening import authority
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from dynamo_mcp.transports.attempts import Attempts
+
 _HTTP = 80
+_PORT = re.compile(r":\d+$")
+_READING = frozenset({"GET", "HEAD"})
 _HEARD = frozenset({"http", "websocket"})
 
 
-def own_names(host: str, port: int) -> TransportSecuritySettings:
+def own_names(host: str, port: int, further: Sequence[str] = ()) -> TransportSecuritySettings:
     """Allow this host and port and the names it has, each spelled out.
 
     The SDK's own default allows pages of every server on this machine, and checks nothing for any other host.
+
+    Args:
+        host: The address that is listened on.
+        port: The port there.
+        further: What else clients call it, behind a proxy for one; a name without a port also has this one.
     """
     hosts = {authority(name, port) for name in ("127.0.0.1", "::1", "localhost", host)}
     if port == _HTTP:
         hosts |= {name.removesuffix(f":{_HTTP}") for name in hosts}
-    return TransportSecuritySettings(
-        allowed_hosts=sorted(hosts), allowed_origins=sorted(f"http://{name}" for name in hosts)
-    )
+    others = {name.lower() for name in further}
+    others |= {f"{name}:{port}" for name in others if not _PORT.search(name)}
+    origins = {f"http://{name}" for name in hosts | others} | {f"https://{name}" for name in others}
+    return TransportSecuritySettings(allowed_hosts=sorted(hosts | others), allowed_origins=sorted(origins))
 
 
 class NamesGuard:
@@ -66,22 +79,38 @@ class CallerGuard:
     The SDK lets a session be used by whoever opened it and by nobody else, as far as `scope["user"]` tells them apart.
     """
 
-    def __init__(self, app: ASGIApp, authenticators: tuple[Authenticator, ...]) -> None:
-        """Guard `app`; without authenticators everybody is let in."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticators: tuple[Authenticator, ...],
+        attempts: Attempts,
+        *,
+        open_to_all: frozenset[str] = frozenset(),
+    ) -> None:
+        """Guard `app`.
+
+        Args:
+            app: What is guarded.
+            authenticators: Say who calls; without any everybody is let in.
+            attempts: Who has failed too often.
+            open_to_all: Paths that everybody may read.
+        """
         self._app = app
         self._authenticators = authenticators
+        self._attempts = attempts
+        self._open = open_to_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange (ASGI)."""
-        if scope["type"] not in _HEARD or not self._authenticators:
+        if scope["type"] not in _HEARD or not self._authenticators or self._is_open(scope):
             await self._app(scope, receive, send)
             return
         try:
-            caller = await admit(self._authenticators, Headers(scope=scope).get("authorization"))
-        except Unauthenticated as error:
-            headers = {"WWW-Authenticate": ", ".join(error.challenges)}
-            told = {"error": "unauthorized", "error_description": str(error)}
-            await JSONResponse(told, status_code=401, headers=headers)(scope, receive, send)
+            caller = await admit(
+                self._authenticators, Headers(scope=scope).get("authorization"), self._attempts, _peer(scope)
+            )
+        except DynamoError as error:
+            await _refusal(error)(scope, receive, send)
             return
         scope["user"] = _user(caller)
         token = current.set(caller)
@@ -89,6 +118,27 @@ class CallerGuard:
             await self._app(scope, receive, send)
         finally:
             current.reset(token)
+
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["method"] in _READING and scope["path"] in self._open
+
+
+def _peer(scope: Scope) -> str | None:
+    client: Any = scope.get("client")
+    return client[0] if client else None
+
+
+def _refusal(error: DynamoError) -> JSONResponse:
+    """Return what a caller is told who is not let in; what it gave is not in it."""
+    told = {"error": "unauthorized", "error_description": str(error)}
+    if isinstance(error, Unauthenticated):
+        return JSONResponse(told, status_code=401, headers={"WWW-Authenticate": ", ".join(error.challenges)})
+    if isinstance(error, TooManyAttempts):
+        wait = {"Retry-After": str(math.ceil(error.seconds))}
+        return JSONResponse(told | {"error": "too_many_attempts"}, status_code=429, headers=wait)
+    # Why it can't be found out is the operator's business (`admission` logs it).
+    told = {"error": "unavailable", "error_description": "At the moment nobody can be told from anybody else"}
+    return JSONResponse(told, status_code=503, headers={"Retry-After": "5"})
 
 
 def _user(caller: Caller) -> AuthenticatedUser:

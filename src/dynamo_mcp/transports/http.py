@@ -41,7 +41,11 @@ async def opened(server: DynamoServer, endpoint: Endpoint) -> AsyncIterator[str]
     """
     with closing(listen(endpoint.host, endpoint.port, anywhere=bool(endpoint.authenticators))) as listener:
         host, port = listener.getsockname()[:2]
-        names = own_names(host, port)
-        guarded = NamesGuard(CallerGuard(app(server, names), endpoint.authenticators), names)
+        names = own_names(host, port, endpoint.hosts)
+        served = app(server, names, endpoint.documents)
+        guarded = NamesGuard(
+            CallerGuard(served, endpoint.authenticators, endpoint.attempts, open_to_all=frozenset(endpoint.documents)),
+            names,
+        )
         async with serving(guarded, listener, server.close):
             yield f"http://{authority(host, port)}"

@@ -30,10 +30,15 @@ def listen(host: str, port: int, *, anywhere: bool = False, flag: str = "--port"
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
     except ValueError:
         address = None
+    if address is None and anywhere:
+        raise UsageError(
+            f"`{host}` is not an address", hint="listen on one, such as `0.0.0.0` or `::` for all there are"
+        )
     if address is None or not (anywhere or address.is_loopback):
         raise Refused(
             f"`{host}` is not a loopback address, and without authentication whoever reached it could run templates",
-            hint="serve on `127.0.0.1`, and reach it from elsewhere through a tunnel such as `ssh -L`",
+            hint="say with `--auth` how callers are known (`keys`, `basic` or `oauth`); or serve on `127.0.0.1`, and "
+            "reach it from elsewhere through a tunnel such as `ssh -L`",
         )
     if port not in _PORTS:
         raise UsageError(f"`{port}` is not a port", hint="choose one from 1 to 65535, or 0 for any that is free")

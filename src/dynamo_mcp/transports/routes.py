@@ -15,20 +15,29 @@ from dynamo_mcp.callers import current
 from dynamo_mcp.transports.websocket import WebSockets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dynamo_mcp.server import DynamoServer
 
 
-def app(server: DynamoServer, security: TransportSecuritySettings) -> ASGIApp:
-    """Return the app of a server."""
+def app(server: DynamoServer, security: TransportSecuritySettings, documents: Mapping[str, bytes]) -> ASGIApp:
+    """Return the app of a server.
+
+    Args:
+        server: What is served.
+        security: Of the SDK's transports.
+        documents: What is there to read besides, in JSON by its path.
+    """
     sse = SseServerTransport("/messages/", security_settings=security)
     routes: list[Any] = [
         Route("/sse", _Sse(server, sse), methods=["GET"]),
         Route("/metrics", _Metrics(server), methods=["GET"]),
         WebSocketRoute("/ws", WebSockets(server)),
         Mount("/messages/", app=sse.handle_post_message),
+        *(Route(path, _Document(content), methods=["GET"]) for path, content in documents.items()),
     ]
     return server.streamable_http_app(transport_security=security, custom_starlette_routes=routes)
 
@@ -62,3 +71,13 @@ class _Sse:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._transport.connect_sse(scope, receive, send) as (read, write):
             await self._server.run(read, write, self._server.create_initialization_options())
+
+
+class _Document:
+    """Something to read."""
+
+    def __init__(self, content: bytes) -> None:
+        self._answer = Response(content, media_type="application/json")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send)

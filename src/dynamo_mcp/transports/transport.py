@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -11,6 +12,7 @@ import msgspec
 from dynamo_mcp.callers import Authenticator
 from dynamo_mcp.errors import Failed, UsageError
 from dynamo_mcp.text import plain
+from dynamo_mcp.transports.attempts import Attempts
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -32,12 +34,18 @@ class Endpoint(msgspec.Struct, frozen=True):
         grpc_port: The port that gRPC listens on, at the same address; likewise.
         authenticators: Ways to find out who calls, in the order in which they are asked; none lets everybody in who
             reaches a loopback address, as `callers.LOCAL`.
+        attempts: Who has failed too often to say who they are, on any transport.
+        documents: What anybody may read over HTTP, in JSON by its path: where to get credentials, for one.
+        hosts: Further names under which clients know this server, such as `mcp.example.com`, with or without a port.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     grpc_port: int = 0
     authenticators: tuple[Authenticator, ...] = ()
+    attempts: Attempts = msgspec.field(default_factory=Attempts)
+    documents: Mapping[str, bytes] = {}
+    hosts: tuple[str, ...] = ()
 
 
 class Transport(Protocol):

@@ -1,0 +1,78 @@
+"""Whom does `serve` let in? What an operator types becomes what a transport asks."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from dynamo_mcp.auth_settings import is_loopback
+from dynamo_mcp.errors import Refused, UsageError
+from dynamo_mcp.settings import Settings
+
+Auth = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="DYNAMO_MCP_AUTH", help="How callers say who they are: keys, basic, oauth; several may be given."
+    ),
+]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", help="A further name by which clients reach the server, such as mcp.example.com."),
+]
+BehindTls = Annotated[
+    bool, typer.Option("--behind-tls", help="A proxy in front of the address encrypts all that comes from elsewhere.")
+]
+_HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """Whom to let in, as typed.
+
+    Attributes:
+        ways: To find out who calls.
+        hosts: Further names of the server.
+        behind_tls: Nobody but a proxy that encrypts reaches the address from elsewhere.
+    """
+
+    ways: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    behind_tls: bool = False
+
+    def fields(self, settings: Settings, *, host: str) -> dict[str, Any]:
+        """Return the fields of an `Endpoint` that say so.
+
+        Args:
+            settings: Whose keys, users and issuer.
+            host: The address that will be listened on.
+
+        Raises:
+            UsageError: A way or a host can't be meant.
+            Refused: Passwords would cross a network in clear.
+            DynamoError: A way lacks something.
+        """
+        for name in self.hosts:
+            if not _HOST.fullmatch(name):
+                raise UsageError(
+                    f"`{name}` is not a host",
+                    hint="name one as `--allowed-host mcp.example.com`, with a port if it has one",
+                )
+        if not self.ways:
+            return {"hosts": self.hosts}
+        from dynamo_mcp.auth.ways import way_of  # noqa: PLC0415 - most servers ask nobody
+
+        ways = {name: way_of(name, settings) for name in dict.fromkeys(self.ways)}
+        for name, way in ways.items():
+            if way.encrypted and not self.behind_tls and not is_loopback(host):
+                raise Refused(
+                    f"`{name}` would have passwords sent to `{host}` in clear, for everybody on the way to read",
+                    hint="serve on `127.0.0.1` behind a proxy that does TLS; or say `--behind-tls`, if nothing but "
+                    "such a proxy reaches this address; or use `--auth keys` or `oauth`",
+                )
+        return {
+            "authenticators": tuple(way.authenticator for way in ways.values()),
+            "documents": {path: content for way in ways.values() for path, content in way.documents.items()},
+            "hosts": (*self.hosts, *(host for way in ways.values() for host in way.hosts)),
+        }
