@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +32,8 @@ from dynamo_mcp.progress import (
 )
 from dynamo_mcp.project_views import FileText, Preview, PreviewFile, Project
 from dynamo_mcp.settings import Settings
+from dynamo_mcp.store import Store
+from dynamo_mcp.task_records import TaskRecords
 from dynamo_mcp.types import HookRun, IfExists
 from dynamo_mcp.views import Load, Newer, TemplateChange, TemplateInfo, VariableInfo
 
@@ -77,6 +80,7 @@ class FakeDynamo:
 
     def __init__(self, outputs: Path, *, home: Path | None = None, **chosen: Any) -> None:
         self.settings = Settings(home=home or outputs.with_name(f"{outputs.name}-home"), **chosen)
+        self.task_records = TaskRecords(_store(self.settings.home))
         self.outputs = outputs
         self.held = anyio.Semaphore(0)
         self.cancelled = anyio.Event()
@@ -363,6 +367,14 @@ class FakeDynamo:
     def _changed(self, name: str) -> None:
         for listener in self._listeners:
             listener.send_nowait(frozenset({name}))
+
+
+def _store(home: Path) -> Store:
+    """Return a home as a server sees it that nobody can tell from a dead one, since it holds no lock."""
+    scratch = home / "scratch" / uuid.uuid4().hex
+    for folder in (scratch, home / "tasks", home / "locks"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Store(home, scratch, lock_seconds=1.0)
 
 
 def _refuse_unknown(template_name: str, given: dict[str, Any], variables: tuple[VariableInfo, ...]) -> None:

@@ -2,7 +2,7 @@
 
 In the handshake versions of the protocol the server sends the form as a request of its own and waits. At 2026-07-28 the
 call ends with the form as its result, and the client calls again with the answers; nothing is kept in between, since
-what was asked comes back, sealed, as the request's state.
+what was asked comes back, sealed, as the request's state. A task waits, and its client finds the form when it asks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dynamo_mcp.text import plain
 from dynamo_mcp.views import TOOL_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mcp.server.context import ServerRequestContext
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from dynamo_mcp.views import VariableInfo
 
     Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
+
+Send: TypeAlias = "Callable[[ElicitRequestFormParams], Awaitable[ElicitResult]]"
+"""Shows a form to a person, and returns what they did with it."""
 
 GENERAL = f"{TOOL_PREFIX}project"
 """The general tool that creates; no template may be called so."""
@@ -66,8 +69,16 @@ class Asked(msgspec.Struct, frozen=True):
     answered: dict[str, Any] = {}
 
 
-async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> Asked | InputRequiredResult:
+async def ask(
+    dynamo: Dynamo, ctx: Context, params: CallToolRequestParams, send: Send | None = None
+) -> Asked | InputRequiredResult:
     """Ask for the answers that a creating call leaves out, if it wants that.
+
+    Args:
+        dynamo: What is called.
+        ctx: The call's.
+        params: Its name and arguments.
+        send: Shows a form, where that is neither a request within the call nor the call's result.
 
     Returns:
         The call to make; or, at 2026-07-28, the form, as the result of this call.
@@ -101,11 +112,11 @@ async def ask(dynamo: Dynamo, ctx: Context, params: CallToolRequestParams) -> As
         form = form_of(values=await _computed(dynamo, template, answers, whole))
         if not form.asked:
             return Asked(given, _notes(form))
-        if modern:
+        if modern and send is None:
             again = f"{_AGAIN} " if (params.input_responses or {}).get(_FORM) else ""
-            request = _request(msgspec.structs.replace(form, message=again + form.message))
+            request = ElicitRequest(params=_shown(msgspec.structs.replace(form, message=again + form.message)))
             return InputRequiredResult(input_requests={_FORM: request}, request_state=form.fingerprint)
-        response = await _answer(ctx, form, dynamo.settings.ask_seconds)
+        response = await _answer(form, send or partial(_elicit, ctx), dynamo.settings.ask_seconds)
     if response.action != "accept":
         did = "declined to answer" if response.action == "decline" else "closed the form"
         raise Declined(f"The person {did}; nothing was created", hint="talk to the person before you call again")
@@ -169,15 +180,20 @@ def _notes(form: Form) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _request(form: Form) -> ElicitRequest:
-    return ElicitRequest(params=ElicitRequestFormParams(message=form.message, requested_schema=form.schema))
+def _shown(form: Form) -> ElicitRequestFormParams:
+    return ElicitRequestFormParams(message=form.message, requested_schema=form.schema)
 
 
-async def _answer(ctx: Context, form: Form, seconds: float) -> ElicitResult:
-    """Send the form and wait for the answer, on the stream of the call where there is one."""
+async def _elicit(ctx: Context, form: ElicitRequestFormParams) -> ElicitResult:
+    """Show a form by a request of the server, on the stream of the call where there is one."""
+    return await ctx.session.elicit_form(form.message, form.requested_schema, related_request_id=ctx.request_id)
+
+
+async def _answer(form: Form, send: Send, seconds: float) -> ElicitResult:
+    """Send the form and wait for the answer."""
     try:
         with anyio.fail_after(seconds):
-            return await ctx.session.elicit_form(form.message, form.schema, related_request_id=ctx.request_id)
+            return await send(_shown(form))
     except TimeoutError as error:
         raise TimedOut(
             f"Nobody answered the form within {seconds:g} seconds; nothing was created",

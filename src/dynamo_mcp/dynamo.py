@@ -55,6 +55,7 @@ class Dynamo:
     def __init__(self, parts: Parts) -> None:
         """Use `open_dynamo` instead."""
         self.settings = parts.settings
+        self.task_records = parts.task_records
         self._parts = parts
 
     async def confinement(self) -> Confinement:

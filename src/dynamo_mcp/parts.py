@@ -32,6 +32,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.summaries import Summaries
+from dynamo_mcp.task_records import TaskRecords
 from dynamo_mcp.trusting import Trusting
 from dynamo_mcp.turns import Turns
 from dynamo_mcp.updates import Updates
@@ -65,6 +66,7 @@ class Parts(msgspec.Struct, frozen=True):
     reclaiming: Reclaiming
     newness: Newness
     slots: Slots
+    task_records: TaskRecords
 
     def load(self) -> Load:
         """Tell how much is being done at the moment, and how often what was asked for was there."""
@@ -211,4 +213,5 @@ def _compose(
         reclaiming=Reclaiming(settings, store, registry=registry, environments=environments, registration=registration),
         newness=Newness(settings, store, registry),
         slots=slots,
+        task_records=TaskRecords(store),
     )

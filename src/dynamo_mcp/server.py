@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import anyio
 from mcp.server.caching import CacheHint
@@ -46,6 +46,7 @@ from dynamo_mcp.listed import Listed
 from dynamo_mcp.observing import Observing
 from dynamo_mcp.permission import Permission
 from dynamo_mcp.results import failure, noted, page
+from dynamo_mcp.tasks import Tasks
 from dynamo_mcp.telling import Telling
 from dynamo_mcp.template_tools import TemplateTools
 from dynamo_mcp.text import plain
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.models import InitializationOptions
 
+    from dynamo_mcp.asking import Send
     from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.progress import Sink, Step
 
@@ -99,6 +101,7 @@ class DynamoServer(Server[dict[str, Any]]):
         self._template_tools = TemplateTools(dynamo)
         self._telling = Telling(dynamo)
         self._running: set[anyio.CancelScope] = set()
+        self.tasks = Tasks(dynamo, self.act, self._template_tools.has)
         super().__init__(
             "dynamo-mcp",
             version=__version__,
@@ -114,7 +117,7 @@ class DynamoServer(Server[dict[str, Any]]):
             },
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
+            on_call_tool=cast("Any", self._call_tool),  # which an extension may answer as it wants
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_resource_templates,
             on_read_resource=self._read_resource,
@@ -123,6 +126,7 @@ class DynamoServer(Server[dict[str, Any]]):
             on_completion=self._complete,
             on_subscriptions_listen=self._telling.listeners,
         )
+        self.tasks.extend(self)
         self.observing = Observing(dynamo)
         self.middleware.append(Permission(self.observing.logged.refused))
         self.middleware.append(self._telling.remember)
@@ -144,19 +148,21 @@ class DynamoServer(Server[dict[str, Any]]):
             notification_options
             or NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True),
             experimental_capabilities,
-            extensions,
+            extensions or {},  # none of ours can be used there
         )
 
     def close(self) -> None:
-        """End the streams on which clients listen, and cancel running calls; each gets its last frame or answer."""
+        """End the streams on which clients listen, and cancel what runs; each call gets its last frame or answer."""
         self._telling.close()
+        self.tasks.running.close()
         for running in self._running:
             running.cancel()
 
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Tell every client what changes, and log who did what, until cancelled."""
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(self.observing.logged.run)
+        """Tell every client what changes, do what tasks do, and log who did what, until cancelled."""
+        async with anyio.create_task_group() as group:
+            await group.start(self.observing.logged.run)
+            await group.start(self.tasks.running.run)
             await self._telling.run(task_status=task_status)
 
     def _input_schema(self, tool: str) -> dict[str, Any] | None:
@@ -174,12 +180,16 @@ class DynamoServer(Server[dict[str, Any]]):
             )
             return ListToolsResult(tools=list(tools), next_cursor=following)
 
-    async def _call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    async def _call_tool(
+        self, ctx: Context, params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult | dict[str, Any]:
         slots.caller.set(calling.name_of(ctx))
+        if (task := await self.tasks.begin(ctx, params)) is not None:
+            return task
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
-                return await self._act(ctx, params)
+                return await self.act(ctx, params, _sink(ctx))
             finally:
                 self._running.discard(running)
         # Only `close` cancels this scope; a client that gives up cancels a wider one.
@@ -190,16 +200,29 @@ class DynamoServer(Server[dict[str, Any]]):
             )
         )
 
-    async def _act(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    async def act(
+        self, ctx: Context, params: CallToolRequestParams, sink: Sink, send: Send | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Do what a tool does, within its call or as a task.
+
+        Args:
+            ctx: The call's; of a task that goes on, only what the client said of itself is still there.
+            params: The tool's name and its arguments.
+            sink: Where progress goes.
+            send: Shows a form, for a task.
+
+        Raises:
+            MCPError: There is no such tool.
+        """
         asked = Asked(params.arguments or {})
         with self.observing.call(params.name, asked.arguments) as call:
             try:
-                answer = await ask(self._dynamo, ctx, params)
+                answer = await ask(self._dynamo, ctx, params, send)
                 if isinstance(answer, InputRequiredResult):
                     call.outcome = "asked"
                     return answer
                 asked = answer
-                sink = call.sink(_sink(ctx))
+                sink = call.sink(sink)
                 if (spec := GENERAL_TOOLS.get(params.name)) is not None:
                     call.result = await spec.call(self._dynamo, asked.arguments, sink)
                 else:

@@ -91,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True):
         lock_seconds: Seconds to wait for another process that works on the same thing.
         concurrent_creates: Creates that run at the same time; more wait.
         queued_creates: Creates that may wait for their turn; more are refused at once.
+        tasks: Tasks that a server may have at a time, those that have ended and are kept counted.
+        caller_tasks: Likewise, of one caller.
+        task_seconds: Seconds that a task is kept when it has ended.
         templates: Templates that may be registered, each of a repository's own counted.
         renderers: Warm renderers that are kept at most.
         renderer_seconds: Seconds that one which nobody uses is kept; the one that was used last stays.
@@ -153,6 +156,9 @@ class Settings(msgspec.Struct, frozen=True):
     kept_bytes: int = 10 << 30
     kept_days: float = 30.0
     queued_creates: int = 1000
+    tasks: int = 10_000
+    caller_tasks: int = 1000
+    task_seconds: float = 3600.0
     templates: int = 1000
     output_bytes: int = 256 << 20
     output_files: int = 20_000

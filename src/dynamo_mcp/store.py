@@ -37,6 +37,7 @@ FOLDERS = (
     "packages",
     "projects",
     "targets",
+    "tasks",
     "outputs",
     "scratch",
     "locks",
@@ -262,6 +263,21 @@ def sweep(home: Path) -> list[str]:
         finally:
             lock.release()
     return swept
+
+
+def lives(home: Path, server: str) -> bool:
+    """Tell whether a server of a home lives, by the name of its scratch folder.
+
+    Raises:
+        StorageFailed: Its lock can't be looked at.
+    """
+    if not (home / "scratch" / server).is_dir():
+        return False
+    lock = FileLock(home / "locks" / f"scratch-{server}.lock", thread_local=False)
+    if not _try(lock):
+        return True
+    lock.release()
+    return False
 
 
 def _mend(journal: Path) -> None:

@@ -84,6 +84,11 @@ class TemplateTools:
         known = self._known.get(tool.removeprefix(TOOL_PREFIX))
         return known.tool.input_schema if known is not None else None
 
+    async def has(self, tool: str) -> bool:
+        """Tell whether a tool is a registered template's own."""
+        template = tool.removeprefix(TOOL_PREFIX)
+        return template != tool and await self._is_registered(template)
+
     async def call(self, tool: str, given: Mapping[str, Any], sink: Sink) -> CallToolResult | None:
         """Create a project from the template whose tool this is.
 
@@ -93,9 +98,9 @@ class TemplateTools:
         Raises:
             DynamoError: The arguments do not fit, or it can't be done.
         """
-        template = tool.removeprefix(TOOL_PREFIX)
-        if template == tool or not await self._is_registered(template):
+        if not await self.has(tool):
             return None
+        template = tool.removeprefix(TOOL_PREFIX)
         # No variable that can be set begins with `_`: cookiecutter keeps those names private.
         variables = {name: value for name, value in given.items() if not name.startswith("_")}
 
