@@ -99,9 +99,9 @@ class DynamoServer(Server[dict[str, Any]]):
         """Serve what `dynamo` can do."""
         self._dynamo = dynamo
         self._template_tools = TemplateTools(dynamo)
-        self._telling = Telling(dynamo)
         self._running: set[anyio.CancelScope] = set()
         self.tasks = Tasks(dynamo, self.act, self._template_tools.has)
+        self._telling = Telling(dynamo, self.tasks.running)
         super().__init__(
             "dynamo-mcp",
             version=__version__,
@@ -121,6 +121,8 @@ class DynamoServer(Server[dict[str, Any]]):
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_resource_templates,
             on_read_resource=self._read_resource,
+            on_subscribe_resource=self._telling.subscribe,
+            on_unsubscribe_resource=self._telling.unsubscribe,
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
             on_completion=self._complete,

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
-    ListenHandler,
     PromptsListChanged,
     ResourcesListChanged,
     ResourceUpdated,
     ToolsListChanged,
 )
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from dynamo_mcp import background, resources
+from dynamo_mcp.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +29,15 @@ if TYPE_CHECKING:
     from mcp.server.subscriptions import ServerEvent
 
     from dynamo_mcp.dynamo import Dynamo
+    from dynamo_mcp.running_tasks import RunningTasks
 
     Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
 _SECONDS_TO_TELL = 2.0
+_SUBSCRIBED = 1000
+"""Resources that one client of a handshake version may subscribe to."""
+_URI = 2000
+"""Characters of one's URI."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,20 +45,41 @@ _log = logging.getLogger(__name__)
 class Telling:
     """The clients that listen: at 2026-07-28 each on a stream of its own, before that each that has shaken hands."""
 
-    def __init__(self, dynamo: Dynamo) -> None:
-        """Begin with nobody."""
+    def __init__(self, dynamo: Dynamo, tasks: RunningTasks) -> None:
+        """Begin with nobody.
+
+        Args:
+            dynamo: Tells which templates change.
+            tasks: Tells which tasks do.
+        """
         self._dynamo = dynamo
         self._bus = _Bus()
-        self._handshaken: weakref.WeakSet[Connection] = weakref.WeakSet()
-        self.listeners = ListenHandler(self._bus)
+        self._handshaken: weakref.WeakKeyDictionary[Connection, set[str]] = weakref.WeakKeyDictionary()
+        self.listeners = Subscriptions(self._bus, tasks)
         """Handles `subscriptions/listen`."""
 
     async def remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Remember a client of a handshake version (middleware)."""
         if ctx.method == "notifications/initialized":
-            # mcp 2.3 has no public list of live connections, and `ctx.session` reaches only the caller's own.
-            self._handshaken.add(ctx.session._connection)  # noqa: SLF001
+            self._subscribed(ctx)
         return await call_next(ctx)
+
+    async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
+        """Handle `resources/subscribe` of the handshake versions; also of what is not there, or not yet."""
+        subscribed = self._subscribed(ctx)
+        if len(params.uri) > _URI or len(subscribed | {params.uri}) > _SUBSCRIBED:
+            raise MCPError(INVALID_PARAMS, f"{_SUBSCRIBED} resources may be subscribed to, of {_URI} characters each")
+        subscribed.add(params.uri)
+        return EmptyResult()
+
+    async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
+        """Handle `resources/unsubscribe` of the handshake versions."""
+        self._subscribed(ctx).discard(params.uri)
+        return EmptyResult()
+
+    def _subscribed(self, ctx: Context) -> set[str]:
+        # mcp 2.3 has no public list of live connections, and `ctx.session` reaches only the caller's own.
+        return self._handshaken.setdefault(ctx.session._connection, set())  # noqa: SLF001
 
     def close(self) -> None:
         """End the streams on which clients listen; each gets its last frame."""
@@ -62,20 +90,22 @@ class Telling:
         async with self._dynamo.changes() as changes, anyio.create_task_group() as telling:
             task_status.started()
             async for names in changes:
+                uris: list[str] = []
                 try:
-                    await self._publish(names)
+                    await self._publish(ToolsListChanged(), PromptsListChanged(), ResourcesListChanged())
+                    # All templates are looked at to say what else changes with some.
+                    if self._bus.is_heard or any(self._handshaken.values()):
+                        uris = await resources.uris(self._dynamo, names)
+                    await self._publish(*map(ResourceUpdated, uris))
                 except Exception:  # noqa: BLE001 - the next change is told, and calls are served
                     _log.exception("what has changed could not be told to clients")
-                for connection in list(self._handshaken):
-                    background.start(telling, "telling a client what has changed", _tell, connection)
+                for connection, subscribed in list(self._handshaken.items()):
+                    updated = [uri for uri in uris if uri in subscribed]
+                    background.start(telling, "telling a client what has changed", _tell, connection, updated)
 
-    async def _publish(self, names: frozenset[str]) -> None:
-        for event in (ToolsListChanged(), PromptsListChanged(), ResourcesListChanged()):
+    async def _publish(self, *events: ServerEvent) -> None:
+        for event in events:
             await self._bus.publish(event)
-        if not self._bus.is_heard:
-            return  # all templates are looked at to say what else changes with some
-        for uri in await resources.uris(self._dynamo, names):
-            await self._bus.publish(ResourceUpdated(uri=uri))
 
 
 class _Bus(InMemorySubscriptionBus):
@@ -101,9 +131,11 @@ class _Bus(InMemorySubscriptionBus):
         return end
 
 
-async def _tell(connection: Connection) -> None:
+async def _tell(connection: Connection, updated: list[str]) -> None:
     """Tell one client of a handshake version; a dead or slow one costs a bounded wait of nobody but itself."""
     with anyio.move_on_after(_SECONDS_TO_TELL):
         await connection.send_tool_list_changed()
         await connection.send_prompt_list_changed()
         await connection.send_resource_list_changed()
+        for uri in updated:
+            await connection.send_resource_updated(uri)
