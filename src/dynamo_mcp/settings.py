@@ -91,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True):
         lock_seconds: Seconds to wait for another process that works on the same thing.
         concurrent_creates: Creates that run at the same time; more wait.
         queued_creates: Creates that may wait for their turn; more are refused at once.
+        tools: What clients are shown: every tool (`full`), or the general ones (`compact`); all of them work.
         tasks: Tasks that a server may have at a time, those that have ended and are kept counted.
         caller_tasks: Likewise, of one caller.
         task_seconds: Seconds that a task is kept when it has ended.
@@ -156,6 +157,7 @@ class Settings(msgspec.Struct, frozen=True):
     kept_bytes: int = 10 << 30
     kept_days: float = 30.0
     queued_creates: int = 1000
+    tools: Literal["full", "compact"] = "full"
     tasks: int = 10_000
     caller_tasks: int = 1000
     task_seconds: float = 3600.0
@@ -302,6 +304,15 @@ def _parse_interpreter(text: str) -> str:
     )
 
 
+def _parse_tools(text: str) -> str:
+    if text in {"full", "compact"}:
+        return text
+    raise UsageError(
+        f"`{PREFIX}TOOLS` is `{text}`, which is no way to show tools",
+        hint="it is `full` (each template has a tool of its own) or `compact` (the general tools only are listed)",
+    )
+
+
 def _parse_audit(text: str) -> str:
     if text in {"off", "calls", "answers"}:
         return text
@@ -317,6 +328,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "catalogues": lambda text: tuple(dict.fromkeys(map(_parse_catalogue, text.split()))),
     "hook_interpreter": _parse_interpreter,
     "tokens": parse_tokens,
+    "tools": _parse_tools,
     "trust": _parse_trust,
     "trusted": lambda text: tuple(text.split()),
 }

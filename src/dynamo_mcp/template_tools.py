@@ -79,6 +79,10 @@ class TemplateTools:
         self._tools = as_before(sorted((known.tool for known in current.values()), key=_name), self._tools)
         return self._tools
 
+    async def listed(self) -> tuple[Tool, ...]:
+        """Return those that clients are shown; where that is none, each works all the same."""
+        return () if self._dynamo.settings.tools == "compact" else await self.tools()
+
     def schema(self, tool: str) -> dict[str, Any] | None:
         """Return a tool's input schema as it was last listed; None if it was not."""
         known = self._known.get(tool.removeprefix(TOOL_PREFIX))

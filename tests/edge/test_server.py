@@ -90,6 +90,22 @@ async def test_every_tool_is_listed_with_valid_schemas_and_every_call_gives_what
             Draft202012Validator(output).validate(result.structured_content)
 
 
+@in_both_eras
+async def test_a_host_that_chokes_on_many_tools_is_shown_the_general_ones_and_the_others_work(
+    era: Era, tmp_path: Path
+) -> None:
+    async with join("memory", era, tmp_path, fake=FakeDynamo(tmp_path, tools="compact")) as client:
+        assert "`create_project` creates from it" in (client.instructions or "")
+        for _ in range(2):
+            assert [tool.name for tool in (await client.list_tools()).tools] == GENERAL
+        result = await client.call_tool("create_alpha", {"port": 1})
+        assert result.structured_content["answers"]["port"] == 1
+        await client.call_tool("add_template", {"url": "https://example.com/gamma"})
+        assert [tool.name for tool in (await client.list_tools()).tools] == GENERAL
+    async with join("memory", era, tmp_path, fake=FakeDynamo(tmp_path)) as client:
+        assert "`create_<template>`" in (client.instructions or "")
+
+
 @over_every_transport
 @in_both_eras
 async def test_progress_arrives_before_the_result(transport: Transport, era: Era, tmp_path: Path) -> None:

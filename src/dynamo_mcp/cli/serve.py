@@ -31,6 +31,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Shown(StrEnum):
+    """Which tools clients are shown."""
+
+    FULL = "full"
+    COMPACT = "compact"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("serve")(serve)
@@ -54,6 +61,9 @@ def serve(  # noqa: PLR0917 - typer reads them by name
     auth: Auth = None,
     allowed_host: AllowedHosts = None,
     behind_tls: BehindTls = False,
+    tools: Annotated[
+        Shown | None, typer.Option(envvar="DYNAMO_MCP_TOOLS", help="compact lists the general tools only.")
+    ] = None,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
 ) -> None:
@@ -62,6 +72,7 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         chosen = settings(
             person=False,
             serves=True,
+            tools=tools and tools.value,
             output_roots=tuple(output_root or ()) or None,
             source_roots=tuple(source_root or ()) or None,
         )
