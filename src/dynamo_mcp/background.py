@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVarTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeVarTuple
 
-from anyio.abc import TaskGroup
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
 
 Given = TypeVarTuple("Given")
 
@@ -30,3 +32,27 @@ def start(tasks: TaskGroup, doing: str, work: Callable[[*Given], Awaitable[objec
             _log.exception("%s failed", doing)
 
     tasks.start_soon(logged, name=doing)
+
+
+class Lasting(Protocol):
+    """Work that goes on until it is cancelled."""
+
+    async def __call__(self, *, task_status: TaskStatus[None]) -> None:
+        """Do it, and say when it has begun."""
+
+
+@asynccontextmanager
+async def to_the_end(work: Lasting) -> AsyncIterator[None]:
+    """Have something done while the caller stays in the context, though that is cancelled, until it has cleaned up."""
+    scope = anyio.CancelScope(shield=True)
+
+    async def shielded(*, task_status: TaskStatus[None]) -> None:
+        with scope:
+            await work(task_status=task_status)
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(shielded)
+        try:
+            yield
+        finally:
+            scope.cancel()

@@ -38,7 +38,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp import __version__, calling, prompts, resources, slots
+from dynamo_mcp import __version__, background, calling, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
@@ -155,8 +155,7 @@ class DynamoServer(Server[dict[str, Any]]):
 
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Tell every client what changes, do what tasks do, and log who did what, until cancelled."""
-        async with anyio.create_task_group() as group:
-            await group.start(self.observing.logged.run)
+        async with background.to_the_end(self.observing.logged.run), anyio.create_task_group() as group:
             await group.start(self.tasks.running.run)
             await self._telling.run(task_status=task_status)
 

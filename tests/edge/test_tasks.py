@@ -315,6 +315,20 @@ async def test_a_server_that_ends_cancels_its_tasks_and_says_so(tmp_path: Path) 
         assert told["statusMessage"].startswith("the server is ending")
 
 
+async def test_the_audit_log_has_a_task_as_any_call_also_one_that_the_end_has_cancelled(
+    tmp_path: Path,
+) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with served(fake) as server, joined(server) as client:
+        await until(client, (await begin(client, "create_beta", {})).task_id, ended)
+        await begin(client, "create_alpha", {"project_name": HELD})
+        with anyio.fail_after(20):
+            await fake.held.acquire()
+    lines = [line for path in (fake.settings.home / "audit").glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    logged = {entry["what"]: entry["outcome"] for entry in map(msgspec.json.decode, lines)}
+    assert logged == {"create_beta": "done", "create_alpha": "cancelled"}
+
+
 async def test_over_http_a_request_has_to_say_which_task_it_is_about_in_its_header(tmp_path: Path) -> None:
     async with over_http(FakeDynamo(tmp_path)) as url, httpx2.AsyncClient(timeout=20) as client:
 
