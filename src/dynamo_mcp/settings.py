@@ -252,6 +252,8 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return text
     if wanted is bool:
         return parse_switch(name, text)
+    if name in _WORDS:
+        return _word(name, text)
     if name in _READERS:
         return _READERS[name](text)
     if name.endswith("_hosts"):
@@ -285,51 +287,45 @@ def _number(name: str, wanted: object, text: str) -> int | float:
     return number
 
 
-def _parse_trust(text: str) -> str:
-    if text in {"contained", "inert"}:
+_WORDS = {
+    "audit": (
+        ("off", "calls", "answers"),
+        "nothing that can be logged",
+        "it is `off`, `calls` (who changed what, and how it ended), or `answers` (that, and what was answered)",
+    ),
+    "hook_interpreter": (
+        ("warm", "own"),
+        "no way to run Python hooks",
+        "it is `warm` (in a fork of a renderer) or `own` (each in an interpreter that is started for it)",
+    ),
+    "tools": (
+        ("full", "compact"),
+        "no way to show tools",
+        "it is `full` (each template has a tool of its own) or `compact` (the general tools only are listed)",
+    ),
+    "trust": (
+        ("contained", "inert"),
+        "nothing that every template may get",
+        (
+            "it is `contained` or `inert`; of templates that are your own, name where they come from in "
+            f"`{PREFIX}TRUSTED`, and of a single one say `dynamo-mcp trust NAME full`"
+        ),
+    ),
+}
+"""Of a setting that is one of some words: these, what any other is, and what to do."""
+
+
+def _word(name: str, text: str) -> str:
+    allowed, wrong, hint = _WORDS[name]
+    if text in allowed:
         return text
-    raise UsageError(
-        f"`{PREFIX}TRUST` is `{text}`, which can't be what every template gets",
-        hint="it is `contained` or `inert`; of templates that are your own, name where they come from in "
-        f"`{PREFIX}TRUSTED`, and of a single one say `dynamo-mcp trust NAME full`",
-    )
-
-
-def _parse_interpreter(text: str) -> str:
-    if text in {"warm", "own"}:
-        return text
-    raise UsageError(
-        f"`{PREFIX}HOOK_INTERPRETER` is `{text}`, which is no way to run Python hooks",
-        hint="it is `warm` (in a fork of a renderer) or `own` (each in an interpreter that is started for it)",
-    )
-
-
-def _parse_tools(text: str) -> str:
-    if text in {"full", "compact"}:
-        return text
-    raise UsageError(
-        f"`{PREFIX}TOOLS` is `{text}`, which is no way to show tools",
-        hint="it is `full` (each template has a tool of its own) or `compact` (the general tools only are listed)",
-    )
-
-
-def _parse_audit(text: str) -> str:
-    if text in {"off", "calls", "answers"}:
-        return text
-    raise UsageError(
-        f"`{PREFIX}AUDIT` is `{text}`, which is nothing that can be logged",
-        hint="it is `off`, `calls` (who changed what, and how it ended), or `answers` (that, and what was answered)",
-    )
+    raise UsageError(f"`{PREFIX}{name.upper()}` is `{text}`, which is {wrong}", hint=hint)
 
 
 _READERS: dict[str, Callable[[str], object]] = {
     "abbreviations": lambda text: dict(map(parse_abbreviation, text.split())),
-    "audit": _parse_audit,
     "catalogues": lambda text: tuple(dict.fromkeys(map(_parse_catalogue, text.split()))),
-    "hook_interpreter": _parse_interpreter,
     "tokens": parse_tokens,
-    "tools": _parse_tools,
-    "trust": _parse_trust,
     "trusted": lambda text: tuple(text.split()),
 }
 
