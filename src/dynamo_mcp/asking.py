@@ -48,7 +48,7 @@ COMPUTE_SECONDS = 20.0
 """Seconds that what a form shows may take to be computed; a person waits for it."""
 
 _FORM = "form"
-_AGAIN = "What you answered can't be taken: the form was another server's or call's, too old, or has changed since."
+_AGAIN = "What you answered can't be taken: the form was another call's, too old, or has changed since."
 _DEFAULTS_SINCE = "2025-11-25"
 _NAMES = 20
 _NAME = 80

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
@@ -46,6 +44,7 @@ from dynamo_mcp.listed import Listed
 from dynamo_mcp.observing import Observing
 from dynamo_mcp.permission import Permission
 from dynamo_mcp.results import failure, noted, page
+from dynamo_mcp.sealing import Sealing
 from dynamo_mcp.tasks import Tasks
 from dynamo_mcp.telling import Telling
 from dynamo_mcp.template_tools import TemplateTools
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from anyio.abc import TaskStatus
-    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+    from mcp.server.context import ServerRequestContext
     from mcp.server.models import InitializationOptions
 
     from dynamo_mcp.asking import Send
@@ -71,9 +70,6 @@ _STATIC = CacheHint(ttl_ms=3_600_000, scope="public")
 _CHANGING = CacheHint(ttl_ms=0, scope="private")
 _COMPLETIONS = 100
 _SHOWN = 100
-
-# What the SDK says of a state that it can't open, whatever the reason.
-_FOREIGN_STATE = {"reason": "invalid_request_state"}
 
 _log = logging.getLogger(__name__)
 _rank = {name: f"{index:02}" for index, name in enumerate(GENERAL_TOOLS)}
@@ -125,11 +121,8 @@ class DynamoServer(Server[dict[str, Any]]):
         self.observing = Observing(dynamo)
         self.middleware.append(Permission(self.observing.logged.refused))
         self.middleware.append(self._telling.remember)
-        self.middleware.append(_without_foreign_state)
         # What was asked comes back through the client, which must not change it, and maybe to another server.
-        key = shared(dynamo.settings.home, "forms")
-        security = RequestStateSecurity(keys=[key], ttl=dynamo.settings.ask_seconds)
-        self.middleware.append(RequestStateBoundary(security, default_audience="dynamo-mcp"))
+        self.middleware.append(Sealing(shared(dynamo.settings.home, "forms"), dynamo.settings.ask_seconds))
         self.middleware.append(Listed(self._template_tools.listed))
 
     def create_initialization_options(
@@ -303,16 +296,6 @@ class DynamoServer(Server[dict[str, Any]]):
                 values=fitting[:_COMPLETIONS], total=len(fitting), has_more=len(fitting) > _COMPLETIONS
             )
         )
-
-
-async def _without_foreign_state(ctx: Context, call_next: CallNext) -> HandlerResult:
-    """Take a call whose state is not ours, or too old, as one without: nothing is believed, and it is asked anew."""
-    try:
-        return await call_next(ctx)
-    except MCPError as error:
-        if error.error.data != _FOREIGN_STATE or ctx.params is None:
-            raise
-    return await call_next(replace(ctx, params={k: v for k, v in ctx.params.items() if k != "requestState"}))
 
 
 def _sink(ctx: Context) -> Sink:

@@ -313,31 +313,37 @@ class TestRounds:
             assert again.structured_content["answers"]["port"] == 7
         assert len(fake.created) == 1
 
-    async def test_with_a_state_that_is_forged_or_of_another_call_nothing_is_made_and_the_form_comes_again(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_with_a_state_of_another_call_nothing_is_made_and_the_form_comes_again(self, tmp_path: Path) -> None:
+        fake = FakeDynamo(tmp_path)
+        async with join("http", "2026-07-28", tmp_path, fake=fake, elicitation_callback=Person()) as client:
+            form = await self.call(client, self.GIVEN)
+            assert isinstance(form, t.InputRequiredResult)
+            answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
+            given = self.GIVEN | {"port": 1}
+            again = await self.call(client, given, answers, form.request_state)
+            assert isinstance(again, t.InputRequiredResult)
+            assert self.message(again).startswith("What you answered can't be taken: ")
+            assert self.message(again).endswith(self.message(form))
+            assert fake.created == []
+            made = await self.call(client, given, answers, again.request_state)
+            assert isinstance(made, t.CallToolResult)
+        assert len(fake.created) == 1
+
+    async def test_a_state_that_was_changed_is_refused_and_nothing_is_made(self, tmp_path: Path) -> None:
         fake = FakeDynamo(tmp_path)
         async with join("http", "2026-07-28", tmp_path, fake=fake, elicitation_callback=Person()) as client:
             form = await self.call(client, self.GIVEN)
             assert isinstance(form, t.InputRequiredResult)
             assert form.request_state is not None
             answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
-            forged = form.request_state[:-4] + "AAAA"
-            for given, state in (
-                (self.GIVEN, forged),
-                (self.GIVEN, "nonsense"),
-                (self.GIVEN | {"port": 1}, form.request_state),
-            ):
-                again = await self.call(client, given, answers, state)
-                assert isinstance(again, t.InputRequiredResult)
-                assert self.message(again).startswith("What you answered can't be taken: ")
-                assert self.message(again).endswith(self.message(form))
-                made = await self.call(client, given, answers, again.request_state)
-                assert isinstance(made, t.CallToolResult)
-        assert len(fake.created) == 3
+            for state in (form.request_state[:-4] + "AAAA", form.request_state + "AAAA", "nonsense", ""):
+                with pytest.raises(MCPError, match="Invalid or expired requestState") as refused:
+                    await self.call(client, self.GIVEN, answers, state)
+                assert refused.value.error.code == t.INVALID_PARAMS
+        assert fake.created == []
 
     @pytest.mark.parametrize("same_home", [True, False])
-    async def test_another_server_takes_the_answers_if_it_has_the_same_home_and_otherwise_asks_again(
+    async def test_another_server_takes_the_answers_if_it_has_the_same_home_and_otherwise_refuses_the_state(
         self, tmp_path: Path, *, same_home: bool
     ) -> None:
         homes = (tmp_path / "one", tmp_path / ("one" if same_home else "other"))
@@ -347,12 +353,12 @@ class TestRounds:
         assert isinstance(form, t.InputRequiredResult)
         answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
         async with join("http", "2026-07-28", tmp_path, fake=second, elicitation_callback=Person()) as client:
-            result = await self.call(client, self.GIVEN, answers, form.request_state)
             if not same_home:
-                assert isinstance(result, t.InputRequiredResult)
-                assert "another server's" in self.message(result)
+                with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                    await self.call(client, self.GIVEN, answers, form.request_state)
                 assert second.created == []
-                result = await self.call(client, self.GIVEN, answers, result.request_state)
+                return
+            result = await self.call(client, self.GIVEN, answers, form.request_state)
         assert isinstance(result, t.CallToolResult)
         assert result.structured_content["answers"]["port"] == 7
 
