@@ -6,7 +6,7 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import filelock
@@ -16,6 +16,9 @@ from conformance.fixture_server import FixtureServer
 from dynamo_mcp.transports import http
 from dynamo_mcp.transports.transport import Endpoint
 from fakes import FakeDynamo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGE = "@modelcontextprotocol/conformance"
 VERSION = "0.2.0-alpha.12"
@@ -51,12 +54,17 @@ async def install(node: Path) -> Path:
         if not whole.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--before", BEFORE)
             with anyio.fail_after(_SECONDS):
-                await anyio.run_process([node, npm, "install", *options, f"{PACKAGE}@{VERSION}"], cwd=folder)
+                await install_from_npm(node, (f"{PACKAGE}@{VERSION}",), folder)
             whole.touch()
     return folder / "node_modules" / PACKAGE / "dist" / "index.js"
+
+
+async def install_from_npm(node: Path, packages: Sequence[str], folder: Path) -> None:
+    """Install packages below `node_modules` of a folder, and run nothing of theirs."""
+    npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--before", BEFORE)
+    await anyio.run_process([node, npm, "install", *options, *packages], cwd=folder)
 
 
 async def listed(node: Path, program: Path, revision: str) -> str:
