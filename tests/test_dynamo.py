@@ -71,6 +71,7 @@ def left(home: Home) -> dict[str, list[str]]:
 
 
 TRUSTS: tuple[Trust, ...] = ("full", "contained", "inert")
+CREATES = 24
 NOTHING: dict[str, list[str]] = {"templates": [], "checkouts": [], "venvs": []}
 
 
@@ -89,7 +90,8 @@ async def test_a_broken_environment_is_made_anew_by_the_next_create(home: Home) 
     async with home.open() as dynamo:
         await dynamo.create_project("one", str(home.outputs), {"slug": "after"})
         assert home.scratch == []
-    assert all(path.is_file() for path in broken)
+    whole = set(home.path.rglob("site-packages/cookiecutter/generate.py"))
+    assert {path.relative_to(home.path).parts[0] for path in whole - set(broken)} == {"bases", "venvs"}
     assert home.made == ["after", "before"]
 
 
@@ -496,6 +498,81 @@ async def test_an_update_that_fails_leaves_the_old_one_working(home: Home, fault
         assert home.scratch == []
         await dynamo.create_project("one", str(home.outputs))
     assert home.made == ["made"]
+
+
+@pytest.mark.parametrize("same_server", [True, False])
+async def test_a_create_that_runs_while_its_template_is_made_anew_goes_on_in_the_old_environment(
+    home: Home, same_server: bool
+) -> None:
+    home.take_wheels()
+    go = home.path / "venvs" / "go"
+    # What a hook has not loaded yet, and what it starts, it has from its environment.
+    later = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import arrow'], check=True)\nimport arrow\n"
+    made: list[Project] = []
+    async with home.open() as dynamo, home.open() as other:
+        await home.add(dynamo, "waiting", pre_gen_project=waits_for(go) + later, post_gen_project=later)
+        before = left(home)["venvs"]
+
+        async def create() -> None:
+            made.append(await dynamo.create_project("waiting", str(home.outputs)))
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(create)
+                await until(lambda: running_in(home, "started"))
+                await (dynamo if same_server else other).update_template("waiting", force=True)
+                go.touch()
+        assert set(left(home)["venvs"]) > {*before, "go"}  # what is new lies beside it
+        await (other if same_server else dynamo).create_project("waiting", str(home.outputs), {"slug": "newer"})
+        go.unlink()
+    assert home.made == ["made", "newer"]
+    assert len(made) == 1
+
+
+async def test_whose_environment_vanishes_meanwhile_the_template_is_not_blamed(home: Home) -> None:
+    go = home.path / "venvs" / "go"
+    async with home.open() as dynamo:
+        await home.add(dynamo, "waiting", pre_gen_project=waits_for(go) + "raise SystemExit(1)")
+        (environment,) = (home.path / "venvs").iterdir()
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+
+                async def create() -> None:
+                    with pytest.raises(EnvironmentFailed, match="gone or replaced while it was used") as raised:
+                        await dynamo.create_project("waiting", str(home.outputs))
+                    assert raised.value.hint == "try again"
+
+                tasks.start_soon(create)
+                await until(lambda: running_in(home, "started"))
+                environment.rename(home.root / "elsewhere")
+                go.touch()
+    assert home.made == []
+
+
+async def test_creates_of_one_server_end_well_while_another_makes_their_template_anew_again_and_again(
+    home: Home,
+) -> None:
+    home.take_wheels()
+    later = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import arrow'], check=True)\nimport arrow\n"
+    async with home.open() as dynamo, home.open() as other:
+        await home.add(dynamo, "one", pre_gen_project=later, post_gen_project=later)
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+
+                async def renew() -> None:
+                    while True:
+                        await other.update_template("one", force=True)
+
+                async def create(first: int) -> None:
+                    for number in range(first, CREATES, 3):
+                        await dynamo.create_project("one", str(home.outputs), {"slug": f"p{number:02}"})
+
+                tasks.start_soon(renew)
+                async with anyio.create_task_group() as creating:
+                    for first in range(3):
+                        creating.start_soon(create, first)
+                tasks.cancel_scope.cancel()
+    assert home.made == [f"p{number:02}" for number in range(CREATES)]
 
 
 async def test_a_forced_update_that_fails_leaves_the_old_one_working(home: Home) -> None:

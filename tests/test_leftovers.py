@@ -13,6 +13,7 @@ import pytest
 
 from child import SECONDS, python
 from conftest import Listener
+from dynamo_mcp.generations import Generations
 from dynamo_mcp.leftovers import forget
 from dynamo_mcp.store import Store
 
@@ -71,6 +72,17 @@ class TestLists:
         await self._forget(store, "c")
         assert not gone.exists()
         assert all(path.exists() for path in (there, needed, cloned, young, mine))
+
+    async def test_one_serves_all_bases_that_were_made_for_the_same(self, store: Store) -> None:
+        needed, there, gone = (self._list(store, digit) for digit in "abc")
+        for path, newest in ((needed, "1"), (there, "2"), (gone, "3")):
+            Generations(store).add(path.stem, newest * 16)
+        (store.home / "bases" / ("2" * 16)).mkdir(parents=True)
+        await self._forget(store, "1")
+        assert needed.exists()
+        assert there.exists()
+        assert sorted(path.name for path in gone.parent.glob(f"{gone.stem}.*")) == []
+        assert Generations(store).newest(gone.stem) == gone.stem
 
     async def test_that_of_a_base_that_is_being_made_stays(self, store: Store) -> None:
         making = self._list(store, "a")

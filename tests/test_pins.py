@@ -65,7 +65,7 @@ def uv_runs(audited: list[Listener]) -> list[str]:
 
 
 def _pins(settings: Settings) -> Path:
-    (path,) = (settings.home / "requirements").iterdir()
+    (path,) = (settings.home / "requirements").glob("*.txt")
     return path
 
 
@@ -110,7 +110,7 @@ async def test_what_can_t_be_installed_is_asked_for_again(settings: Settings) ->
     async with _open(settings) as environments:
         reason = await environments.lacks(("no-package-of-this-name-dynamo-mcp",))
         assert "no-package-of-this-name-dynamo-mcp" in str(reason)
-        assert list((settings.home / "requirements").iterdir()) == []
+        assert list((settings.home / "requirements").glob("*.txt")) == []
 
 
 async def test_an_index_without_hashes_serves_as_well(settings: Settings) -> None:

@@ -233,6 +233,23 @@ class TestWhatNothingLeadsTo:
         assert kinds(done) == ["environment"]
         assert opened.environments == {"web"}
 
+    async def test_in_whose_place_others_were_made_anew_goes_an_hour_after_its_last_use(self, opened: Opened) -> None:
+        opened.home.take_wheels()
+        await opened.home.add(opened.dynamo, "web")
+        old, (old_base,) = opened.environment("web"), opened.bases
+        await opened.dynamo.update_template("web", force=True)
+        new, (new_base,) = opened.environment("web"), opened.bases - {old_base}
+        assert kinds(await opened.reclaim()) == []
+        await opened.parts.environments.note()  # renderers may be idle still that were started from it
+        aged(old, 2 * HOUR)
+        aged(opened.home.path / "bases" / old_base, 2 * HOUR)
+        await opened.parts.environments.note()
+        assert kinds(await opened.reclaim()) == ["base", "environment"]
+        assert (opened.bases, new.exists(), old.exists()) == ({new_base}, True, False)
+        await opened.dynamo.update_template("web", force=True)
+        (keys,) = (opened.home.path / "requirements").glob("*.keys")
+        assert old_base not in keys.read_text().split()
+
     async def test_spares_of_a_base_that_is_gone_go(self, opened: Opened) -> None:
         spares = opened.home.path / "spares" / GHOST
         spares.mkdir(parents=True)

@@ -8,8 +8,9 @@ from typing import TypeVar
 import anyio
 
 from dynamo_mcp.environments import Environments
-from dynamo_mcp.errors import RendererFailed
+from dynamo_mcp.errors import EnvironmentFailed, RendererFailed, TemplateBroken
 from dynamo_mcp.failures import timed_out
+from dynamo_mcp.inventory import identity
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.requirements import installed
 from dynamo_mcp.settings import Settings
@@ -50,7 +51,7 @@ class Attempts:
 
         Raises:
             Busy: Others were at work for too long; TimedOut if this was.
-            EnvironmentFailed: uv failed.
+            EnvironmentFailed: uv failed, or somebody took the environment away meanwhile.
             RendererFailed: A renderer did, though the environment works.
         """
 
@@ -61,12 +62,23 @@ class Attempts:
             await begin()
             requirements = installed(template, trust)
             environment = await self._environments.ensure(template.name, requirements, progress.detail)
+            folders = (environment.path, environment.plain)
+            before = [identity(folder) for folder in folders]
             try:
                 return await self._in_time(work(environment), progress, trust, doing)
+            except TemplateBroken as error:
+                if [identity(folder) for folder in folders] != before:
+                    raise EnvironmentFailed(
+                        f"The environment of `{template.name}` was gone or replaced while it was used: {error.message}",
+                        hint="try again",
+                    ) from error
+                raise
             except RendererFailed:
                 if await self._environments.works(environment):
                     raise
-            environment = await self._environments.rebuild(template.name, requirements)
+            environment = await self._environments.rebuild(
+                template.name, requirements, progress.detail, broken=environment
+            )
             return await self._in_time(work(environment), progress, trust, doing)
 
     async def _in_time(self, work: Awaitable[Result], progress: Progress, trust: Trust, doing: str) -> Result:

@@ -1,8 +1,9 @@
 """Which Python runs it, and is it healthy? Base environments by content, and a clone of one for each template.
 
 A base is made once per key, a digest of interpreter, platform, cookiecutter version and requirements, compiled, and
-never written again. A template's own environment is a clone of its base by hard links: isolated like any other, and
-made in milliseconds, or made before (`spares`). All are built in scratch and renamed.
+never written again; one that is made anew has another key, and what runs goes on in the old one (`generations`). A
+template's own environment is a clone of its base by hard links: isolated like any other, and made in milliseconds, or
+made before (`spares`). All are built in scratch and renamed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from anyio.abc import TaskGroup
 from dynamo_mcp.bytecode import share
 from dynamo_mcp.disk import words
 from dynamo_mcp.errors import Busy, EnvironmentFailed
+from dynamo_mcp.generations import Generations
 from dynamo_mcp.once import OnceMap, Say, Tell, untold
 from dynamo_mcp.pins import Pins
 from dynamo_mcp.recorded import all_intact, intact, packages_of, refuse_intruders
@@ -59,7 +62,9 @@ class Environments:
         self._uses = Uses(store)
         self._plain: set[Path] = set()
         self._pins = Pins(store, self._uv)
+        self._generations = Generations(store)
         self._bases: OnceMap[str, Marker] = OnceMap(tasks)
+        self._renewals: OnceMap[str, None] = OnceMap(tasks)
         self._clones: OnceMap[Path, Environment] = OnceMap(tasks)
         self._soundness = Soundness()
         self._turns = anyio.CapacityLimiter(at_once)
@@ -72,11 +77,14 @@ class Environments:
         self._spares = Spares(settings, store, lambda environment: health(environment) is None)
 
     def key(self, requirements: tuple[str, ...]) -> str:
-        """Return the key of the environments that hold these requirements.
+        """Return the key of the environments that hold these requirements, of the newest where some were made anew.
 
         Raises:
-            StorageFailed: There is no such interpreter.
+            StorageFailed: There is no such interpreter, or the home can't be read.
         """
+        return self._generations.newest(self._digest(requirements))
+
+    def _digest(self, requirements: tuple[str, ...]) -> str:
         with words("use the Python interpreter", self._settings.python, hint=ANOTHER_PYTHON):
             status = self._settings.python.stat()
         # The file stands for its version, which would cost a process to ask for.
@@ -104,7 +112,7 @@ class Environments:
 
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
-        return self._store.home / "venvs" / f"{template}-{self.key(requirements)}"
+        return self._path(template, self.key(requirements))
 
     def base(self, requirements: tuple[str, ...]) -> Path:
         """Return where the base of the environments that hold these requirements is, or will be."""
@@ -123,9 +131,8 @@ class Environments:
             StorageFailed: The disk did.
             Busy: Another process works on it for too long.
         """
-        path = self.path(template, requirements)
-        key = self.key(requirements)
-        base, plain = self._base(key), self._base(self.key(()))
+        key, plain_key = self.key(requirements), self.key(())  # another process may have others used any time
+        path, base, plain = self._path(template, key), self._base(key), self._base(plain_key)
         await self._uses.note(path, base, plain)
         self._plain.add(plain)
         whole = self._soundness.whole
@@ -139,7 +146,7 @@ class Environments:
                 return _environment(path, base, plain, marker)
         self.misses += 1
         with self._spares.awaited():
-            return await self._clones.get(path, lambda say: self._clone(path, key, requirements, say), tell)
+            return await self._clones.get(path, lambda say: self._clone(path, base, plain, requirements, say), tell)
 
     async def keep_spares(self) -> None:
         """Have clones of the plain base ready, made while nobody waits, for as long as this runs."""
@@ -147,26 +154,39 @@ class Environments:
 
     async def note(self) -> None:
         """Note that the bases which renderers run from are used, also while those are idle; raises Busy."""
+        superseded = await anyio.to_thread.run_sync(self._generations.superseded)
+        self._plain = {base for base in self._plain if base.name not in superseded}
         await self._uses.note(*self._plain)
+
+    def superseded(self) -> set[str]:
+        """Return the keys of what was made before, and is used by nobody who comes now; raises StorageFailed."""
+        return self._generations.superseded()
 
     async def works(self, environment: Environment) -> bool:
         """Tell whether every installed file is what its package says; nothing of it is run."""
         return await anyio.to_thread.run_sync(all_intact, {environment.base, environment.plain})
 
-    async def rebuild(self, template: str, requirements: tuple[str, ...]) -> Environment:
-        """Make a template's environment and its base anew: what looks whole turned out not to work.
+    async def rebuild(
+        self, template: str, requirements: tuple[str, ...], tell: Tell = untold, *, broken: Environment | None = None
+    ) -> Environment:
+        """Make a template's environment and its base anew, beside the old ones: what runs in those goes on in them.
+
+        Args:
+            template: Whose.
+            requirements: What it holds besides cookiecutter.
+            tell: As for `ensure`.
+            broken: What looks whole and turned out not to work; what somebody else has made anew since will do.
 
         Raises:
-            EnvironmentFailed: As `ensure`, and so are the others.
+            EnvironmentFailed: As `ensure`, and so are the others; what was there is used as before.
         """
-        key = self.key(requirements)
-        path = self.path(template, requirements)
-        plain = self.key(())
+        key = broken.key if broken else self.key(requirements)
         with self._spares.awaited():
-            if plain != key and not await anyio.to_thread.run_sync(intact, self._base(plain)):
-                await self._bases.get(plain, lambda say: self._make(plain, (), say, anew=True))
-            await self._bases.get(key, lambda say: self._make(key, requirements, say, anew=True))
-            return await self._clones.get(path, lambda say: self._clone(path, key, requirements, say, anew=True))
+            plain = self.key(())
+            if requirements and not await anyio.to_thread.run_sync(intact, self._base(plain)):
+                await self._renewals.get(plain, lambda say: self._renew(plain, (), say), tell)
+            await self._renewals.get(key, lambda say: self._renew(key, requirements, say), tell)
+            return await self.ensure(template, requirements, tell)
 
     async def lacks(self, requirements: tuple[str, ...]) -> str | None:
         """Say why an environment that holds these can't be made, or None; nothing is made.
@@ -174,20 +194,20 @@ class Environments:
         Raises:
             EnvironmentFailed: The package index could not be asked; with uv's message.
         """
-        return await self._pins.lacks(self.key(requirements), (COOKIECUTTER, *requirements))
+        return await self._pins.lacks(self._digest(requirements), (COOKIECUTTER, *requirements))
+
+    def _path(self, template: str, key: str) -> Path:
+        return self._store.home / "venvs" / f"{template}-{key}"
 
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
 
-    async def _clone(
-        self, path: Path, key: str, requirements: tuple[str, ...], say: Say, *, anew: bool = False
-    ) -> Environment:
-        base, plain = self._base(key), self._base(self.key(()))
+    async def _clone(self, path: Path, base: Path, plain: Path, requirements: tuple[str, ...], say: Say) -> Environment:
         if plain != base:
             await self._made(plain.name, (), say)
-        marker = await self._made(key, requirements, say)
+        marker = await self._made(base.name, requirements, say)
         async with self._store.lock(f"venv-{path.name}"):
-            if anew or health(path) is not None:
+            if health(path) is not None:
                 async with self._store.staged() as staged:
                     with words("make an environment", path):
                         await anyio.to_thread.run_sync(clone, base, staged)
@@ -212,27 +232,40 @@ class Environments:
 
         return await self._bases.get(key, lambda say: self._make(key, requirements, say), tell)
 
-    async def _make(self, key: str, requirements: tuple[str, ...], say: Say, *, anew: bool = False) -> Marker:
+    async def _make(self, key: str, requirements: tuple[str, ...], say: Say) -> Marker:
         base = self._base(key)
         async with self._turn(say), self._store.lock(f"base-{key}"):
-            if not anew and health(base) is None:  # another process was faster
+            if health(base) is None:  # another process was faster
                 return read_marker(base)
-            async with self._store.staged() as staged:
-                await self._install(staged, key, (COOKIECUTTER, *requirements), say)
-                say("compiling its packages")
-                if requirements:
-                    with words("make an environment", base):
-                        await anyio.to_thread.run_sync(share, self._base(self.key(())), staged)
-                await self._uv.compile(staged / "lib")
-                # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
-                await self._uv.compile(CODE)
+            return await self._build(base, requirements, say)
+
+    async def _renew(self, key: str, requirements: tuple[str, ...], say: Say) -> None:
+        """Have another base used than that of a key, unless somebody has done so since."""
+        async with self._turn(say), self._store.lock(f"base-{key}"):
+            if self.key(requirements) != key:
+                return
+            anew = uuid.uuid4().hex[:KEY_LENGTH]
+            await self._build(self._base(anew), requirements, say)
+            self._generations.add(self._digest(requirements), anew)
+            await self._store.discard(self._store.home / "spares" / key)
+
+    async def _build(self, base: Path, requirements: tuple[str, ...], say: Say) -> Marker:
+        async with self._store.staged() as staged:
+            await self._install(staged, self._digest(requirements), (COOKIECUTTER, *requirements), say)
+            say("compiling its packages")
+            if requirements:
                 with words("make an environment", base):
-                    marker = survey(staged, key)
-                    self._refuse_intruders(staged, requirements)
-                    (staged / MARKER).write_bytes(msgspec.json.encode(marker))
-                # What was there, if anything, serves until the new one is whole.
-                old = await anyio.to_thread.run_sync(self._replace, staged, base)
-            await self._store.discard(old)
+                    await anyio.to_thread.run_sync(share, self._base(self.key(())), staged)
+            await self._uv.compile(staged / "lib")
+            # What each renderer imports of ours, and may not write: where nobody may, it is compiled each time.
+            await self._uv.compile(CODE)
+            with words("make an environment", base):
+                marker = survey(staged, base.name)
+                self._refuse_intruders(staged, requirements)
+                (staged / MARKER).write_bytes(msgspec.json.encode(marker))
+            # What was there, if anything, serves until the new one is whole.
+            old = await anyio.to_thread.run_sync(self._replace, staged, base)
+        await self._store.discard(old)
         return marker
 
     @asynccontextmanager
@@ -264,20 +297,20 @@ class Environments:
         if requirements:
             refuse_intruders(packages_of(staged), plain, read_marker(plain).packages, requirements)
 
-    async def _install(self, staged: Path, key: str, requirements: tuple[str, ...], say: Say) -> None:
+    async def _install(self, staged: Path, digest: str, requirements: tuple[str, ...], say: Say) -> None:
         """Make an environment of what is pinned; what the index no longer has is resolved anew, once."""
-        known = self._pins.path(key).exists()
+        known = self._pins.path(digest).exists()
         await self._uv.create(staged)
         if not known:
             say("looking up its packages")
-        pinned = await self._pins.ensure(key, requirements)
+        pinned = await self._pins.ensure(digest, requirements)
         try:
             await self._uv.install(staged, pinned, say)
         except EnvironmentFailed as error:
             # A file that is another one now is somebody's mistake or attack, and never taken without a word.
             if not known or "ash mismatch" in error.message:
                 raise
-            await self._pins.renew(key, requirements)
+            await self._pins.renew(digest, requirements)
             await self._uv.create(staged)
             await self._uv.install(staged, pinned, say)
 

@@ -129,7 +129,8 @@ class Groups:
                     for new in fresh:
                         await claims.enter_async_context(self._registry.claim(new))
                     for template in old if force else ():
-                        await self._environments.rebuild(template.name, installed(template, template.trust))
+                        requirements = installed(template, template.trust)
+                        await self._environments.rebuild(template.name, requirements, progress.detail)
                     registered, failures = await self._registration.complete_all(
                         templates, progress, prepare=changed or force or bool(fresh)
                     )

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
+from dynamo_mcp.generations import Generations
 from dynamo_mcp.inventory import ENVIRONMENT, Entry, listed
 from dynamo_mcp.store import Store
 from dynamo_mcp.targets import pointless
@@ -47,7 +48,7 @@ async def forget(store: Store, *, recent: float, old: float, needed: Collection[
         await anyio.to_thread.run_sync(_unlink, entries)
     if needed is not None:
         for entries in await _pieces(partial(listed, home / "requirements", _PINS, folders=False), recent):
-            await anyio.to_thread.run_sync(_forget_pins, home, entries, needed)
+            await anyio.to_thread.run_sync(_forget_pins, store, entries, needed)
     for entries in await _pieces(partial(listed, home / "targets", _RECORD, folders=False), recent):
         # A network's disk may never answer, and no lock is held meanwhile.
         gone = await anyio.to_thread.run_sync(_pointless, entries, old, abandon_on_cancel=True)
@@ -82,18 +83,20 @@ def _forget_locks(entries: Iterable[Entry]) -> None:
                 lock.release()
 
 
-def _forget_pins(home: Path, entries: Iterable[Entry], needed: Collection[Path]) -> None:
+def _forget_pins(store: Store, entries: Iterable[Entry], needed: Collection[Path]) -> None:
     """Remove lists of what bases hold, each where nobody needs the base, made it, or is about to make it."""
+    home, generations = store.home, Generations(store)
     cloned = {entry.path.name.rpartition("-")[2] for entry in listed(home / "venvs", ENVIRONMENT)}
     for entry in entries:
-        key = entry.path.stem
-        base = home / "bases" / key
-        if base in needed or key in cloned:
+        keys = generations.keys(entry.path.stem)
+        bases = [home / "bases" / key for key in keys]
+        if any(base in needed for base in bases) or not cloned.isdisjoint(keys):
             continue
-        lock = FileLock(home / "locks" / f"base-{key}.lock", thread_local=False)  # of `environments`
+        lock = FileLock(home / "locks" / f"base-{keys[-1]}.lock", thread_local=False)  # of `environments`
         with contextlib.suppress(Timeout, OSError), lock.acquire(timeout=0):
-            if not os.path.lexists(base):
+            if not any(map(os.path.lexists, bases)):
                 entry.path.unlink()
+                generations.forget(entry.path.stem)
 
 
 def _forget_released(home: Path, entries: Iterable[Entry]) -> None:

@@ -5,7 +5,7 @@ any more, and the base of its environment, which offline could not be had again.
 at its next use, by hard links. So there goes
 
 - at once, what nothing leads to: checkouts and mirrors that no record names, environments of templates that there are
-  not;
+  not, and those and their bases in whose place others were made anew;
 - least recently used first, beyond a number, a sum of bytes or an age: environments, bases that no template needs and
   no environment was cloned from, compiled code, mirrors, packages, and wheels that no base holds.
 
@@ -168,8 +168,15 @@ class Reclaiming:
             found += [("checkout", entry) for entry in checkouts if entry.path not in needed]
             mirrors = await paced(listed, home / FOLDER, inventory.CHECKOUT)
             found += [("mirror", entry) for entry in mirrors if entry.path not in needed]
+        old = await paced(self._environments.superseded)
         environments = await paced(listed, home / "venvs", inventory.ENVIRONMENT)
-        found += [("environment", entry) for entry in environments if _template(entry.path) not in names]
+        found += [
+            ("environment", entry)
+            for entry in environments
+            if _template(entry.path) not in names or _key(entry.path) in old
+        ]
+        bases = await paced(listed, home / "bases", inventory.BASE)
+        found += [("base", entry) for entry in bases if entry.path.name in old]
         spares = await paced(listed, home / "spares", inventory.BASE)
         found += [("spares", entry) for entry in spares if not (home / "bases" / entry.path.name).exists()]
         removed = []

@@ -78,6 +78,10 @@ class Registration:
         """Keep what a template rests on from being removed while the caller stays in the context."""
         return self._holds.using(*self.rests_on(template))
 
+    def using_environment(self, environment: Environment) -> AbstractAsyncContextManager[None]:
+        """Keep an environment from being removed likewise: made anew, a template's is another one."""
+        return self._holds.using(environment.path)
+
     async def release(self, template: Template) -> None:
         """Remove what a template rests on, now or when nobody uses it; what another template needs stays."""
         await self._holds.release(*self.rests_on(template))

@@ -94,6 +94,11 @@ class Turns:
             answers, notes = self._defaults.check(template.name, schema, wanted.variables)
 
             async def attempt(environment: Environment) -> Result:
+                # It may have been made anew since, and then be another one.
+                async with self._registration.using_environment(environment):
+                    return await in_environment(environment)
+
+            async def in_environment(environment: Environment) -> Result:
                 await progress.begin("start renderer", "waiting for a renderer")
                 # As late as can be: a live folder may have been edited while others were at work.
                 permission, edited = await self._now(wanted, progress)

@@ -71,7 +71,7 @@ class Updates:
                 new = _become(old, new, to, person=self._settings.person)
             moved = tree.digest != old.digest or new.named_requirements != old.named_requirements
             if force:
-                await self._environments.rebuild(old.name, installed(old, old.trust))
+                await self._environments.rebuild(old.name, installed(old, old.trust), progress.detail)
             before = await look_back(old, self._schemas)
             new = await self._registration.complete(new, progress, prepare=moved or force)
             self._schemas.forget(old)
