@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
 
+from conftest import Listener
 from dynamo_mcp import catalogue
 from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.catalogues import Catalogues
@@ -20,11 +19,9 @@ from dynamo_mcp.errors import FetchFailed, InvalidLocation, NotFound, UsageError
 from dynamo_mcp.finding import MOST, Finding
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.schema_cache import SchemaCache
-from dynamo_mcp.server import build
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Location, Template
-from fakes import FakeDynamo
 
 pytestmark = pytest.mark.anyio
 
@@ -340,36 +337,29 @@ async def test_a_word_that_is_none_is_compared_with_thousands_and_told_with_few(
     assert refused.value.hint == f"did you mean `{'abcdefgh' * 4}x1999`?"
 
 
-class Searching(FakeDynamo):
-    """What a server is built over, whose searches are real."""
-
-    def __init__(self, root: Path, finding: Finding) -> None:
-        super().__init__(root)
-        self._finding = finding
-
-    async def search_templates(self, query: str, **filters: Any) -> Found:
-        return await self._finding.search(query, **filters)
-
-
-async def test_with_two_hundred_templates_a_search_is_answered_within_three_times_as_long_as_with_ten(
-    opened: Opened,
+async def test_of_two_hundred_templates_each_is_read_and_indexed_once_and_not_by_every_search(
+    opened: Opened, audited: list[Listener]
 ) -> None:
-    async def seconds(client: Client) -> float:
-        times = []
-        for _ in range(25):
-            begun = time.perf_counter()
-            result = await client.call_tool("search_templates", {"query": "django rest postgress"})
-            times.append(time.perf_counter() - begun)
-            assert not result.is_error
-        return min(times)  # what else the machine does makes it no faster
+    read: list[Path] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], (str, Path)) and Path(arguments[0]).is_relative_to(opened.root):
+            read.append(Path(arguments[0]))
 
     asked = {f"question_{number}": f"answer {number}" for number in range(10)}
-    async with Client(build(Searching(opened.root, opened.finding).dynamo)) as client:
-        for number in range(10):
-            opened.register(f"team-{number}", f"The service number {number} of the team", asked=asked)
-        few = await seconds(client)
-        for number in range(10, 200):
-            opened.register(f"team-{number}", f"The service number {number} of the team", asked=asked)
-        many = await seconds(client)
-    assert many < 3 * few, (few, many)
+    for number in range(200):
+        opened.register(f"team-{number}", f"The service number {number} of the team", asked=asked)
+    audited.append(note)
     assert (await opened.finding.search("service team")).more == 190
+    assert len([path for path in read if path.name == "cookiecutter.json"]) == 200
+    read.clear()
+    index = opened.finding._index  # noqa: SLF001 - another one would have been made of all words again
+    for query in ("service team", "django rest postgress"):
+        assert (await opened.finding.search(query)).results
+    assert read == []
+    assert opened.finding._index is index  # noqa: SLF001
+    audited.remove(note)
+    opened.register("one-more", "Another service", asked=asked)
+    audited.append(note)
+    assert _names(await opened.finding.search("one-more"))[0] == "one-more"
+    assert sorted(path.name for path in read) == ["cookiecutter.json", "one-more.json"]
