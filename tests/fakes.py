@@ -88,6 +88,7 @@ class FakeDynamo:
         self.computed: list[dict[str, Any]] = []
         self.previewed: list[dict[str, Any]] = []
         self.searched: list[dict[str, Any]] = []
+        self.damaged: tuple[str, ...] = ()
         self._templates: dict[str, TemplateInfo] = {}
         self._released = anyio.Event()
         self._listeners: set[MemoryObjectSendStream[frozenset[str]]] = set()
@@ -126,6 +127,9 @@ class FakeDynamo:
 
     def release(self) -> None:
         self._released.set()
+
+    def damaged_records(self) -> tuple[str, ...]:
+        return self.damaged
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
         return tuple(

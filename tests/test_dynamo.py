@@ -22,6 +22,7 @@ from dynamo_mcp.errors import (
     InvalidAnswers,
     InvalidTemplate,
     NameTaken,
+    Refused,
     StorageFailed,
     TemplateNotFound,
     UsageError,
@@ -260,6 +261,24 @@ async def test_many_creates_at_once_are_all_right_and_leave_nothing(home: Home) 
 
 
 # Remove
+
+
+async def test_a_record_that_can_not_be_read_is_removed_by_a_person_and_by_no_program(home: Home) -> None:
+    async with home.open() as program, home.open(person=True) as person:
+        await home.add(program, "one")
+        record = home.path / "templates" / "one.json"
+        record.write_text("{")
+        # What a person has said of it can't be read, either.
+        with pytest.raises(Refused, match="maybe a person lets it run nothing") as refused:
+            await program.remove_template("one")
+        assert "`dynamo-mcp remove one`" in refused.value.hint
+        assert record.exists()
+        await until(lambda: program.damaged_records() == ("one",))
+        assert "`one`, which could not be read, was removed" in await person.remove_template("one")
+        assert not record.exists()
+        await until(lambda: program.damaged_records() == ())
+        with pytest.raises(TemplateNotFound):
+            await person.remove_template("one")
 
 
 @pytest.mark.parametrize("same_server", [True, False])

@@ -174,9 +174,14 @@ async def test_a_record_that_can_not_be_read_is_told_wherever_its_name_is_asked_
     with pytest.raises(TemplateNotFound) as told:
         registry.get("web")
     assert told.value.message == f"The record of the template `web` can't be read: `{record}`"
-    assert told.value.hint == "add the template again under that name, or remove the file"
+    assert told.value.hint == "add the template again under that name, or remove it in a shell: `dynamo-mcp remove web`"
+    assert [registry.is_damaged(name) for name in ("web", "whole", "neither", "../web")] == [True, False, False, False]
     async with registry.claim("web"):
         registry.save(_template("web"))
+    assert not registry.is_damaged("web")
+    with pytest.raises(TemplateNotFound, match="removed or mended meanwhile"):
+        async with registry.hold_damaged("web"):
+            pytest.fail("a whole record was held to be removed")
     assert registry.damaged() == ()
     assert registry.get("web").name == "web"
 

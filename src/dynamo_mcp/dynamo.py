@@ -232,15 +232,7 @@ class Dynamo:
 
         Returns what was done, as a sentence; raises TemplateNotFound, and Refused where that undid a person's word.
         """
-        if self._parts.registry.group(template_name):
-            return await self._parts.groups.remove(template_name)
-        async with self._parts.registry.hold(template_name) as template:
-            self._parts.trusting.check_removal([template])
-            self._parts.registry.delete(template_name)
-            self._parts.schemas.forget(template)
-            self._parts.summaries.forget(template_name)
-            await self._parts.registration.release(template)
-        return f"Template `{template_name}` was removed; the projects made from it stay."
+        return await self._parts.removals.remove(template_name)
 
     async def discover_templates(self, category: str | None = None) -> tuple[CatalogueEntry, ...]:
         """Return the catalogues' templates that are not registered, sorted by name; NotFound: no such category."""

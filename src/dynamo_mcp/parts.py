@@ -25,6 +25,7 @@ from dynamo_mcp.projects import Projects
 from dynamo_mcp.reclaiming import Reclaiming
 from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
+from dynamo_mcp.removals import Removals
 from dynamo_mcp.renderers import Renderers
 from dynamo_mcp.sandbox import cgroup, user
 from dynamo_mcp.schema_cache import SchemaCache
@@ -54,6 +55,7 @@ class Parts(msgspec.Struct, frozen=True):
     renderers: Renderers
     registration: Registration
     additions: Additions
+    removals: Removals
     groups: Groups
     updates: Updates
     trusting: Trusting
@@ -185,6 +187,15 @@ def _compose(
             groups=groups,
             trusting=trusting,
             finding=finding,
+        ),
+        removals=Removals(
+            settings,
+            registry=registry,
+            schemas=schemas,
+            summaries=summaries,
+            registration=registration,
+            groups=groups,
+            trusting=trusting,
         ),
         groups=groups,
         updates=Updates(

@@ -105,6 +105,26 @@ class Registry:
         self.all()
         return tuple(sorted(name for name, (_, template) in self._records.items() if template is None))
 
+    def is_damaged(self, name: str) -> bool:
+        """Tell whether there is a record of a name that can't be read; raises StorageFailed as `all`."""
+        may_be = bool(NAME.fullmatch(name)) or name in self.damaged()
+        return may_be and self._read(name) is None and name in self._records
+
+    @asynccontextmanager
+    async def hold_damaged(self, name: str) -> AsyncIterator[None]:
+        """Hold a record that can't be read while it is removed.
+
+        Raises:
+            TemplateNotFound: It is not there any more, or can be read.
+        """
+        async with self._store.lock(f"template-{name}"):
+            if not self.is_damaged(name):
+                raise TemplateNotFound(
+                    f"The record of `{name}` was removed or mended meanwhile",
+                    hint="`list_templates` says which templates there are",
+                )
+            yield
+
     def get(self, name: str) -> Template:
         """Return one template.
 
@@ -115,7 +135,7 @@ class Registry:
         if template is None and self._records.get(name) is not None:
             raise TemplateNotFound(
                 f"The record of the template `{name}` can't be read: `{self._path(name)}`",
-                hint="add the template again under that name, or remove the file",
+                hint=f"add the template again under that name, or remove it in a shell: `dynamo-mcp remove {name}`",
             )
         if template is None:
             known = [other.name for other in self.all()]

@@ -36,10 +36,14 @@ Item = TypeVar("Item")
 
 
 class Templates(msgspec.Struct, frozen=True):
-    """Registered templates; `next_cursor` asks for the next page, and is null on the last."""
+    """Registered templates; `next_cursor` asks for the next page, and is null on the last.
+
+    `notes` say on the first page which templates are left out, and what helps.
+    """
 
     templates: tuple[TemplateInfo, ...]
     next_cursor: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Variables(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from dynamo_mcp.callers import Scope
 from dynamo_mcp.catalogue_views import Found
 from dynamo_mcp.project_views import Preview, Project
 from dynamo_mcp.results import Entries, Removed, Templates, Variables, created, page, previewed, schema_of, success
+from dynamo_mcp.text import plain
 from dynamo_mcp.views import TemplateChange, TemplateInfo
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 SUMMARIES = 40
 """Templates on a page of `list_templates`: an agent reads all of it."""
+NAMED = 5
+"""Damaged records that it names."""
 
 
 async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolResult:
@@ -43,7 +46,15 @@ async def _list(dynamo: Dynamo, given: ListTemplates, _sink: Sink) -> CallToolRe
         await dynamo.list_templates(), given.cursor, of="templates", key=lambda template: template.name, most=SUMMARIES
     )
     told = await dynamo.check_templates(templates) if given.check else tuple(templates)
-    return success(Templates(told, following))
+    damaged = () if given.cursor else dynamo.damaged_records()
+    notes = [
+        f"`{plain(name)}` is left out: its record can't be read; a person can remove it in a shell "
+        f"(`dynamo-mcp remove {plain(name)}`), or add it again"
+        for name in damaged[:NAMED]
+    ]
+    if len(damaged) > NAMED:
+        notes.append(f"and {len(damaged) - NAMED} more are left out")
+    return success(Templates(told, following, tuple(notes)))
 
 
 async def _variables(dynamo: Dynamo, given: GetTemplateVariables, sink: Sink) -> CallToolResult:

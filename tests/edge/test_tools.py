@@ -181,6 +181,27 @@ async def test_newer_revisions_are_told_when_asked(tmp_path: Path) -> None:
             assert (newer and newer["state"]) == state
 
 
+async def test_templates_whose_records_can_not_be_read_are_told_on_the_first_page(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with join("memory", "auto", tmp_path, fake=fake) as client:
+        told = (await client.call_tool("list_templates", {})).structured_content
+        assert told is not None
+        assert told["notes"] == []
+        fake.damaged = tuple(f"broken-{number}\x1b[2J" for number in range(7))
+        for number in range(50):
+            fake.register(f"more-{number:02}")
+        told = (await client.call_tool("list_templates", {})).structured_content
+        assert told is not None
+        assert len(told["notes"]) == 6
+        assert told["notes"][0].startswith("`broken-0")
+        assert "`dynamo-mcp remove broken-0" in told["notes"][0].replace("(", "")
+        assert told["notes"][-1] == "and 2 more are left out"
+        assert "\x1b" not in "".join(told["notes"])
+        following = (await client.call_tool("list_templates", {"cursor": told["next_cursor"]})).structured_content
+        assert following is not None
+        assert following["notes"] == []
+
+
 async def test_a_template_that_can_not_be_used_now_has_no_tool_and_no_prompt(tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     fake.register("beta", active=False)

@@ -53,6 +53,10 @@ async def test_a_record_that_can_not_be_read_is_told_and_no_file_for_others_lack
     assert not (place.root / "templates.toml").exists()
     await place.run("add", str(place.templates / "one"))
     assert "wrote 2 templates" in (await place.run("export", "templates.toml"))[0]
+    record.write_bytes(b"{")
+    assert "`one`, which could not be read, was removed" in (await place.run("remove", "one"))[0]
+    assert not record.exists()
+    assert "is left out" not in (await place.run("list"))[1]
 
 
 async def test_a_replay_file_of_cookiecutter_makes_what_cookiecutter_made(place: Place) -> None:
