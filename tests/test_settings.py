@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dynamo_mcp.errors import UsageError
+from dynamo_mcp.serving import Serving, load_serving
 from dynamo_mcp.settings import LEAST, NONE, NOT_CHOSEN, PASSED_TO_FETCHERS, Settings, load
 from dynamo_mcp.source_settings import Token
 
@@ -353,3 +354,12 @@ def test_projects_go_to_outputs_when_nobody_says_where(tmp_path: Path) -> None:
 def test_every_setting_is_explained() -> None:
     described = Settings.__doc__ or ""
     assert [field.name for field in msgspec.structs.fields(Settings) if f"    {field.name}: " not in described] == []
+
+
+@pytest.mark.parametrize("field", msgspec.structs.fields(Serving), ids=lambda field: field.name)
+def test_every_limit_of_network_transports_has_a_variable(field: msgspec.structs.FieldInfo) -> None:
+    variable = f"DYNAMO_MCP_{field.name.upper()}"
+    assert getattr(load_serving({variable: "7"}), field.name) == 7
+    assert load_serving({variable: ""}) == Serving()
+    with pytest.raises(UsageError, match=variable):
+        load_serving({variable: "-1"})

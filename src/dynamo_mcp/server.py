@@ -42,6 +42,7 @@ from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageE
 from dynamo_mcp.keys import shared
 from dynamo_mcp.listed import Listed
 from dynamo_mcp.observing import Observing
+from dynamo_mcp.ongoing import Calls
 from dynamo_mcp.permission import Permission
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.sealing import Sealing
@@ -53,6 +54,7 @@ from dynamo_mcp.tools import GENERAL_TOOLS, instructions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from anyio.abc import TaskStatus
     from mcp.server.context import ServerRequestContext
@@ -88,7 +90,7 @@ class DynamoServer(Server[dict[str, Any]]):
         """Serve what `dynamo` can do."""
         self._dynamo = dynamo
         self._template_tools = TemplateTools(dynamo)
-        self._running: set[anyio.CancelScope] = set()
+        self._calls = Calls()
         self.tasks = Tasks(dynamo, self.act, self._template_tools.has)
         self._telling = Telling(dynamo, self.tasks.running)
         super().__init__(
@@ -143,8 +145,22 @@ class DynamoServer(Server[dict[str, Any]]):
         """End the streams on which clients listen, and cancel what runs; each call gets its last frame or answer."""
         self._telling.close()
         self.tasks.running.close()
-        for running in self._running:
-            running.cancel()
+        self._calls.cancel()
+
+    async def finish(self, seconds: float) -> None:
+        """End the streams on which clients listen, begin no more calls, and let those that run finish for so long."""
+        self._telling.close()
+        await self._calls.finish(seconds)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call would be begun."""
+        return not self._calls.ending
+
+    @property
+    def home(self) -> Path:
+        """Where everything is kept."""
+        return self._dynamo.settings.home
 
     async def announce(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Tell every client what changes, do what tasks do, and log who did what, until cancelled."""
@@ -171,21 +187,14 @@ class DynamoServer(Server[dict[str, Any]]):
         self, ctx: Context, params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult | dict[str, Any]:
         slots.caller.set(calling.name_of(ctx))
-        if (task := await self.tasks.begin(ctx, params)) is not None:
+        begun = self.takes_calls
+        if begun and (task := await self.tasks.begin(ctx, params)) is not None:
             return task
-        with anyio.CancelScope() as running:
-            self._running.add(running)
-            try:
-                return await self.act(ctx, params, _sink(ctx))
-            finally:
-                self._running.discard(running)
-        # Only `close` cancels this scope; a client that gives up cancels a wider one.
-        return failure(
-            Failed(
-                f"`{plain(params.name, _SHOWN)}` was cancelled, since the server is ending",
-                hint="call again when it is back",
-            )
-        )
+        result = await self._calls.run(lambda: self.act(ctx, params, _sink(ctx)))
+        if result is not None:
+            return result
+        what = f"`{plain(params.name, _SHOWN)}` was {'cancelled' if begun else 'not begun'}"
+        return failure(Failed(f"{what}, since the server is ending", hint="call again when it is back"))
 
     async def act(
         self, ctx: Context, params: CallToolRequestParams, sink: Sink, send: Send | None = None

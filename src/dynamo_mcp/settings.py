@@ -53,7 +53,7 @@ LEAST: dict[str, int] = {
     "processes": 2,
 }
 """Below it no job gets as far as its template, so that nothing of what it says would tell of the limit."""
-NONE = frozenset({"spare_environments"})
+NONE = frozenset({"spare_environments", "grace_seconds"})
 """Settings that may be 0: there are none then."""
 
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
@@ -258,18 +258,18 @@ def _parse(name: str, wanted: object, text: str) -> object:
         return _READERS[name](text)
     if name.endswith("_hosts"):
         return tuple(parse_host(name, part) for part in re.split(r"[\s,]+", text) if part)
-    return _number(name, wanted, text)
+    return number(name, wanted, text)
 
 
-def _number(name: str, wanted: object, text: str) -> int | float:
+def number(name: str, wanted: object, text: str) -> int | float:
+    """Read a number above zero, or 0 where that means something; refuse any other (`UsageError`)."""
     variable = PREFIX + name.upper()
     try:
         number: int | float = msgspec.convert(text, type=wanted, strict=False)
     except msgspec.ValidationError:
         number = -1
     if not 0 < number < math.inf and not (number == 0 and name in NONE):
-        kind = "a whole number" if wanted is int else "a number"
-        kind += ", or 0 for none" if name in NONE else " above zero"
+        kind = f"a {'whole ' if wanted is int else ''}number{', or 0 for none' if name in NONE else ' above zero'}"
         raise UsageError(
             f"`{variable}` is `{text}`, which is not {kind}",
             hint=f"set it to {kind}, or unset it to use its default",

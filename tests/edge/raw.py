@@ -90,11 +90,11 @@ class Raw:
 
 
 @asynccontextmanager
-async def start(transport: str, outputs: Path) -> AsyncIterator[Raw]:
+async def start(transport: str, outputs: Path, grace: float = 0.0) -> AsyncIterator[Raw]:
     """Start a server; whatever happens, it does not outlive the context."""
     # What it prints is buffered, as it is for most people, and so may come at any time.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    process = await anyio.open_process([sys.executable, str(SERVE_FAKE), transport, str(outputs)], env=env)
+    process = await anyio.open_process([sys.executable, str(SERVE_FAKE), transport, str(outputs), str(grace)], env=env)
     try:
         yield Raw(process)
     finally:

@@ -1,4 +1,4 @@
-"""Serves a `FakeDynamo` as a process of its own: `serve_fake.py stdio OUTPUTS`, or `serve_fake.py http OUTPUTS`."""
+"""Serves a `FakeDynamo` as a process of its own: `serve_fake.py stdio|http OUTPUTS [GRACE]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports.running import run
 from dynamo_mcp.transports.transport import Endpoint
 
@@ -29,11 +30,11 @@ class Noisy(FakeDynamo):
         return await super().create_project(*given, **named)
 
 
-async def main(transport: str, outputs: Path) -> None:
+async def main(transport: str, outputs: Path, grace: float = 0.0) -> None:
     fake = Noisy(outputs)
-    await run(fake.dynamo, [transport], Endpoint())
+    await run(fake.dynamo, [transport], Endpoint(limits=Serving(grace_seconds=grace)))
     await anyio.Path(outputs / "ended").touch()
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], Path(sys.argv[2]))
+    anyio.run(main, sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]) if sys.argv[3:] else 0.0)

@@ -217,7 +217,7 @@ async def test_a_client_that_reads_no_more_can_not_keep_the_server_from_ending(t
 async def port_of(server: Raw) -> str:
     """Return the URL that a server says it serves."""
     line = (await server.stderr.receive_until(b"\n", 1000)).decode()
-    begin, end = "dynamo-mcp serves ", "/mcp (and /sse, /ws)"
+    begin, end = "dynamo-mcp serves ", "/mcp (and /sse, /ws, /poll)"
     assert line.startswith(begin)
     assert line.endswith(end)
     return line.removeprefix(begin).removesuffix(end)

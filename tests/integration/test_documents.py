@@ -16,6 +16,7 @@ import pytest
 from mcp import Client
 
 from dynamo_mcp import settings
+from dynamo_mcp.serving import Serving
 from dynamo_mcp.tools import GENERAL_TOOLS
 from integration.places import Place
 
@@ -159,6 +160,8 @@ async def test_every_setting_is_documented_with_its_default() -> None:
             assert f"| `DYNAMO_MCP_{field.name.upper()}` | {field.default:g}".replace("e+08", "") in page or (
                 f"| {int(field.default)} |" in page
             ), field.name
+    for field in msgspec.structs.fields(Serving):
+        assert f"| `DYNAMO_MCP_{field.name.upper()}` | {field.default:.15g} |" in page, field.name
     for name in settings.PASSED_TO_FETCHERS:
         assert name.upper() in page or name.startswith("UV_") or name.upper().endswith("_PROXY"), name
 

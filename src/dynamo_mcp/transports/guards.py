@@ -29,29 +29,37 @@ if TYPE_CHECKING:
 
     from dynamo_mcp.transports.attempts import Attempts
 
-_HTTP = 80
 _PORT = re.compile(r":\d+$")
 _READING = frozenset({"GET", "HEAD"})
 _HEARD = frozenset({"http", "websocket"})
 
 
-def own_names(host: str, port: int, further: Sequence[str] = ()) -> TransportSecuritySettings:
+def own_names(
+    host: str, port: int | None, further: Sequence[str] = (), *, tls: bool = False, origins: Sequence[str] = ()
+) -> TransportSecuritySettings:
     """Allow this host and port and the names it has, each spelled out.
 
     The SDK's own default allows pages of every server on this machine, and checks nothing for any other host.
 
     Args:
         host: The address that is listened on.
-        port: The port there.
+        port: The port there; None for a unix socket.
         further: What else clients call it, behind a proxy for one; a name without a port also has this one.
+        tls: Whether it speaks TLS.
+        origins: Further origins, whose pages may ask.
     """
-    hosts = {authority(name, port) for name in ("127.0.0.1", "::1", "localhost", host)}
-    if port == _HTTP:
-        hosts |= {name.removesuffix(f":{_HTTP}") for name in hosts}
+    scheme, usual = ("https", 443) if tls else ("http", 80)
+    local = ("127.0.0.1", "::1", "localhost", host)
+    hosts = {"localhost"} if port is None else {authority(name, port) for name in local}
+    if port == usual:
+        hosts |= {name.removesuffix(f":{usual}") for name in hosts}
     others = {name.lower() for name in further}
-    others |= {f"{name}:{port}" for name in others if not _PORT.search(name)}
-    origins = {f"http://{name}" for name in hosts | others} | {f"https://{name}" for name in others}
-    return TransportSecuritySettings(allowed_hosts=sorted(hosts | others), allowed_origins=sorted(origins))
+    if port is not None:
+        others |= {f"{name}:{port}" for name in others if not _PORT.search(name)}
+    pages = {f"{scheme}://{name}" for name in hosts} | {
+        f"{way}://{name}" for name in others for way in ("http", "https")
+    }
+    return TransportSecuritySettings(allowed_hosts=sorted(hosts | others), allowed_origins=sorted(pages | {*origins}))
 
 
 class NamesGuard:

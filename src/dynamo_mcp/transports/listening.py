@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
@@ -12,7 +13,9 @@ SECONDS_TO_TAKE = 30.0
 _PORTS = range(1 << 16)
 
 
-def listen(host: str, port: int, *, anywhere: bool = False, flag: str = "--port") -> socket.socket:
+def listen(
+    host: str, port: int, *, anywhere: bool = False, flag: str = "--port", seconds: float = SECONDS_TO_TAKE
+) -> socket.socket:
     """Listen on a port.
 
     Args:
@@ -20,6 +23,7 @@ def listen(host: str, port: int, *, anywhere: bool = False, flag: str = "--port"
         port: 0 takes a free one.
         anywhere: The address may be one that other machines reach, since callers have to say who they are.
         flag: What chooses the port.
+        seconds: Seconds that a client has to take what is sent to it.
 
     Raises:
         Refused: Other machines reach the address, and may not.
@@ -47,7 +51,7 @@ def listen(host: str, port: int, *, anywhere: bool = False, flag: str = "--port"
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Of each connection too: what a client does not take, nobody could get rid of otherwise (tcp(7)).
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SECONDS_TO_TAKE * 1000))
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, math.ceil(seconds * 1000))
         listener.bind((str(address), port))
         listener.listen()
     except OSError as error:

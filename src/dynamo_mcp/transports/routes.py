@@ -1,45 +1,61 @@
 """What answers at which path?
 
-Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`; `/ws` is a WebSocket, `/metrics` is for Prometheus.
+Streamable HTTP at `/mcp` and, for older clients, SSE at `/sse`; `/ws` is a WebSocket, `/poll` is for long polling,
+`/metrics` for Prometheus.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from dynamo_mcp.callers import current
+from dynamo_mcp.transports.polling import Polls
+from dynamo_mcp.transports.sessions import Sessions
 from dynamo_mcp.transports.websocket import WebSockets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.serving import Serving
 
 
-def app(server: DynamoServer, security: TransportSecuritySettings, documents: Mapping[str, bytes]) -> ASGIApp:
+def app(
+    server: DynamoServer, security: TransportSecuritySettings, limits: Serving, documents: Mapping[str, bytes]
+) -> ASGIApp:
     """Return the app of a server.
 
     Args:
         server: What is served.
         security: Of the SDK's transports.
+        limits: Of sessions and what they keep.
         documents: What is there to read besides, in JSON by its path.
     """
+    sessions = Sessions(server, security, limits)
+    polls = Polls(server, sessions.shelf)
     sse = SseServerTransport("/messages/", security_settings=security)
-    routes: list[Any] = [
-        Route("/sse", _Sse(server, sse), methods=["GET"]),
-        Route("/metrics", _Metrics(server), methods=["GET"]),
-        WebSocketRoute("/ws", WebSockets(server)),
-        Mount("/messages/", app=sse.handle_post_message),
-        *(Route(path, _Document(content), methods=["GET"]) for path, content in documents.items()),
-    ]
-    return server.streamable_http_app(transport_security=security, custom_starlette_routes=routes)
+    return Starlette(
+        routes=[
+            Route("/mcp", StreamableHTTPASGIApp(sessions)),
+            Route("/sse", _Sse(server, sse), methods=["GET"]),
+            Route("/metrics", _Metrics(server), methods=["GET"]),
+            WebSocketRoute("/ws", WebSockets(server)),
+            *polls.routes,
+            *(Route(path, _Document(content), methods=["GET"]) for path, content in documents.items()),
+            Mount("/messages/", app=sse.handle_post_message),
+        ],
+        lifespan=lambda _: _running(sessions, polls),
+    )
 
 
 class _Metrics:
@@ -59,6 +75,12 @@ class _Metrics:
             text, media_type = metrics.text()
             response = Response(text, media_type=media_type)
         await response(scope, receive, send)
+
+
+@asynccontextmanager
+async def _running(sessions: Sessions, polls: Polls) -> AsyncIterator[None]:
+    async with sessions.run(), polls.run():
+        yield
 
 
 class _Sse:

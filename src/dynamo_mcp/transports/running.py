@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 async def run(dynamo: Dynamo, names: Sequence[str], endpoint: Endpoint) -> None:
     """Serve until a signal asks to end, or a transport has: standard input is closed, for one.
 
-    Calls that still run then are cancelled, and cleaned up before this returns.
+    After a signal no call is begun, and those that run may finish for a while (`Serving.grace_seconds`) or until
+    another signal. Calls that still run then are cancelled, and cleaned up before this returns.
 
     Args:
         dynamo: What is served.
@@ -40,7 +41,8 @@ async def run(dynamo: Dynamo, names: Sequence[str], endpoint: Endpoint) -> None:
             server = build(dynamo)
             await telling.start(server.announce)
             async with anyio.create_task_group() as serving:
-                serving.start_soon(_end_on_signal, signals, serving.cancel_scope)
+                grace = endpoint.limits.grace_seconds
+                serving.start_soon(_end_on_signal, signals, server, grace, serving.cancel_scope)
                 try:
                     for transport in transports:
                         if words := await serving.start(_serve, transport, server, endpoint, serving.cancel_scope):
@@ -67,6 +69,13 @@ async def _serve(
     scope.cancel()
 
 
-async def _end_on_signal(signals: Any, scope: anyio.CancelScope) -> None:
-    async for _ in signals:
+async def _end_on_signal(signals: Any, server: DynamoServer, grace: float, scope: anyio.CancelScope) -> None:
+    async def finish() -> None:
+        await server.finish(grace)
         scope.cancel()
+
+    async with anyio.create_task_group() as finishing:
+        async for _ in signals:
+            if not server.takes_calls:
+                scope.cancel()
+            finishing.start_soon(finish)

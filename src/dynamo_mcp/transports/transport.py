@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
 from dynamo_mcp.callers import Authenticator
 from dynamo_mcp.errors import Failed, UsageError
+from dynamo_mcp.serving import Serving
 from dynamo_mcp.text import plain
 from dynamo_mcp.transports.attempts import Attempts
 
@@ -37,6 +39,12 @@ class Endpoint(msgspec.Struct, frozen=True):
         attempts: Who has failed too often to say who they are, on any transport.
         documents: What anybody may read over HTTP, in JSON by its path: where to get credentials, for one.
         hosts: Further names under which clients know this server, such as `mcp.example.com`, with or without a port.
+        origins: Origins whose web pages may ask it, besides its own.
+        tls_certificate: A file of PEM, with which HTTP is spoken by TLS.
+        tls_key: Its key, where the certificate's file has none.
+        uds: The path of a unix socket that HTTP listens on, instead of an address.
+        trusted_proxies: Addresses and networks that say whom they speak for.
+        limits: How much clients may ask for.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +54,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     attempts: Attempts = msgspec.field(default_factory=Attempts)
     documents: Mapping[str, bytes] = {}
     hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    uds: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    limits: Serving = Serving()
 
 
 class Transport(Protocol):

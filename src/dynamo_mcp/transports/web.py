@@ -8,26 +8,38 @@ from typing import TYPE_CHECKING
 import anyio
 import uvicorn
 
+from dynamo_mcp.serving import Serving
+from dynamo_mcp.transports.connections import protocol
 from dynamo_mcp.transports.ending import Ending
 from dynamo_mcp.transports.messages import MOST_BYTES
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable, Iterator
+    from ssl import SSLContext
 
     from anyio.abc import TaskStatus
     from starlette.types import ASGIApp
 
 _LAST_SECONDS = 0.4
+_USUAL = Serving()
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket, close: Callable[[], None]) -> AsyncIterator[None]:
+async def serving(
+    app: ASGIApp,
+    listener: socket.socket,
+    close: Callable[[], None],
+    tls: SSLContext | None = None,
+    limits: Serving = _USUAL,
+) -> AsyncIterator[None]:
     """Serve an app while the caller stays in the context; on the way out its open responses are ended.
 
     Args:
         app: What answers.
         listener: Where clients connect.
+        tls: How TLS is spoken, if it is.
+        limits: Of connections.
         close: Ends what would not end by itself; is called on the way out.
     """
     ending = Ending(app)
@@ -36,12 +48,17 @@ async def serving(app: ASGIApp, listener: socket.socket, close: Callable[[], Non
             ending,
             log_config=None,
             access_log=False,
+            http=protocol(limits),
+            h11_max_incomplete_event_size=limits.head_bytes,
+            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # asyncio takes a float
             server_header=False,
             ws="websockets-sansio",
             ws_max_size=MOST_BYTES,
+            proxy_headers=False,  # it would believe whoever is on this machine
             ws_per_message_deflate=False,  # a few bytes could be unpacked to as much as a message may have
             timeout_graceful_shutdown=_LAST_SECONDS,  # type: ignore[arg-type]  # asyncio takes a float
-        )
+        ),
+        tls,
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(web.run_on, listener)
@@ -58,7 +75,9 @@ async def serving(app: ASGIApp, listener: socket.socket, close: Callable[[], Non
 class _Web(uvicorn.Server):
     """uvicorn as a task."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: SSLContext | None) -> None:
+        config.load()
+        config.ssl = tls
         super().__init__(config)
         self.ended = anyio.Event()
 

@@ -1,0 +1,51 @@
+"""Which calls run, and how do they end when the server does? They may finish for a while; then they are cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Result = TypeVar("Result")
+
+
+class Calls:
+    """The calls of all clients."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._running: set[anyio.CancelScope] = set()
+        self._idle = anyio.Event()
+        self.ending = False
+        """Whether no further call is begun."""
+
+    async def run(self, act: Callable[[], Awaitable[Result]]) -> Result | None:
+        """Return what a call returns; None if it was not begun, or was cancelled, since the server ends."""
+        if self.ending:
+            return None
+        with anyio.CancelScope() as running:
+            self._running.add(running)
+            try:
+                return await act()
+            finally:
+                self._running.discard(running)
+                if not self._running:
+                    self._idle.set()
+        # Only `cancel` cancels this scope; a client that gives up cancels a wider one.
+        return None
+
+    async def finish(self, seconds: float) -> None:
+        """Begin no more calls, and wait for those that run, so long at most."""
+        self.ending = True
+        if self._running:
+            self._idle = anyio.Event()
+            with anyio.move_on_after(seconds):
+                await self._idle.wait()
+
+    def cancel(self) -> None:
+        """Cancel those that run."""
+        for running in self._running:
+            running.cancel()

@@ -1,0 +1,155 @@
+"""How large may a request be, how long may it take to arrive, how often may it come? The rest costs nothing else.
+
+The body is read here, before any of it is parsed: what handles it gets all of it at once, or never hears of it.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from dynamo_mcp.transports.shares import Shares, TooMuch, caller_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from dynamo_mcp.serving import Serving
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_AT_ONCE = 1 << 16
+"""Bytes that are looked through within the loop."""
+_SECONDS_LATER = "1"
+_HEADERS = {408: {"Connection": "close"}, 503: {"Retry-After": _SECONDS_LATER}}
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Bounds:
+    """Refuses what is too large, too deep, too slow or too often, with what says so (413, 400, 408, 429, 503)."""
+
+    def __init__(self, app: ASGIApp, limits: Serving) -> None:
+        """Guard `app`."""
+        self._app = app
+        self._limits = limits
+        self._shares = Shares(limits)
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange (ASGI)."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        caller = caller_of(scope)
+        try:
+            self._shares.spend(caller)
+            self._check_head(scope)
+            if scope["type"] == "websocket":
+                await self._app(scope, receive, send)
+                return
+            with self._shares.running(caller) if _works(scope) else nullcontext():
+                await self._whole(scope, receive, send)
+        except TooMuch as error:
+            await _refuse(429, str(error), {"Retry-After": str(error.seconds)})(scope, receive, send)
+        except _Refused as error:
+            await _refuse(error.status, str(error), _HEADERS.get(error.status, {}))(scope, receive, send)
+
+    def _check_head(self, scope: Scope) -> None:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.head_bytes:
+            raise _Refused(431, f"the head has more than {self._limits.head_bytes} bytes")
+
+    async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held = 0
+        try:
+            body = bytearray()
+            more = True
+            with anyio.move_on_after(self._limits.body_seconds) as waiting:
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
+                    held += len(chunk)
+                    self._bytes += len(chunk)
+                    self._check(scope, held)
+                    body += chunk
+            if waiting.cancelled_caught:
+                raise _Refused(408, f"the body did not arrive within {self._limits.body_seconds:g} seconds")
+            await self._check_depth(bytes(body))
+            await self._app(scope, _again(bytes(body), receive), _with_retry(send))
+        finally:
+            self._bytes -= held
+
+    def _check(self, scope: Scope, held: int) -> None:
+        announced = Headers(scope=scope).get("content-length", "")
+        length = int(announced) if announced.isdecimal() and len(announced) < 20 else 0  # noqa: PLR2004
+        if max(held, length) > self._limits.body_bytes:
+            raise _Refused(413, f"the body has more than {self._limits.body_bytes} bytes")
+        if self._bytes > self._limits.total_body_bytes:
+            raise _Refused(503, "too much is under way")
+
+    async def _check_depth(self, body: bytes) -> None:
+        most = self._limits.body_depth
+        if body.count(b"[") + body.count(b"{") <= most:
+            return
+        deep = too_deep(body, most) if len(body) < _AT_ONCE else await to_thread.run_sync(too_deep, body, most)
+        if deep:
+            raise _Refused(400, f"the body is nested deeper than {most} levels")
+
+
+def too_deep(body: bytes, most: int) -> bool:
+    """Say whether JSON is nested deeper, without parsing it; of what is no JSON either may be said."""
+    brackets = _STRING.sub(b"", body).translate(None, _BUT_BRACKETS)
+    for _ in range(most):
+        if not brackets:
+            return False
+        # Each level goes at once, whatever it is of: what is empty now, in its place nothing.
+        brackets = brackets.replace(b"[]", b"\0").replace(b"{}", b"\0").replace(b"\0", b"")
+    return bool(brackets)
+
+
+def _works(scope: Scope) -> bool:
+    """Say whether a request is one that has something done, and does not merely listen or wait."""
+    headers = Headers(scope=scope)
+    modern = headers.get("mcp-protocol-version", HANDSHAKE_PROTOCOL_VERSIONS[0]) not in HANDSHAKE_PROTOCOL_VERSIONS
+    return scope["method"] == "POST" and not (modern and headers.get("mcp-method") == "subscriptions/listen")
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    told = False
+
+    async def first_the_body() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return first_the_body
+
+
+def _with_retry(send: Send) -> Send:
+    """Say with each refusal for now when to come back, as the SDK does not."""
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 503:  # noqa: PLR2004
+            headers = [header for header in message["headers"] if header[0] != b"retry-after"]
+            message = {**message, "headers": [*headers, (b"retry-after", _SECONDS_LATER.encode())]}
+        await send(message)
+
+    return tell
+
+
+def _refuse(status: int, words: str, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse({"error": words}, status, headers)

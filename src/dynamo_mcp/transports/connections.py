@@ -1,0 +1,107 @@
+"""How long may a connection take, and how many may there be? What uvicorn leaves open of it.
+
+It waits for ever for the first byte of a request, or the rest of its head, and for a client to take what is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from dynamo_mcp.serving import Serving
+
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+)
+
+
+def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol, httptools' where that is installed, with bounds.
+
+    Args:
+        limits: The bounds.
+        httptools: Whether it has to be that one; None for where it is installed.
+    """
+    if find_spec("httptools") is None if httptools is None else not httptools:
+        return type("Bounded", (_Bounded, H11Protocol), {"limits": limits})
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed
+
+    return type("Bounded", (_Bounded, HttpToolsProtocol), {"limits": limits})
+
+
+class _Bounded:
+    """Ends a connection that takes too long; is mixed into either of uvicorn's protocols, whose attributes it uses."""
+
+    limits: Serving
+    app: ASGIApp
+    connections: set[Any]
+    cycle: Any
+    transport: asyncio.Transport
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._app, self.app = self.app, self._serve
+        self._patience: asyncio.TimerHandle | None = None
+        self._head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)  # type: ignore[misc]
+        if len(self.connections) > self.limits.connections:
+            self._refuse(_BUSY[0])
+        else:
+            self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)  # type: ignore[misc]
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif not self.transport.is_closing():
+            self._wait_for_head()
+            self._head += len(data)
+            if self._head > self.limits.head_bytes:
+                self._refuse(_BUSY[1])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)  # type: ignore[misc]
+
+    def handle_websocket_upgrade(self, *given: Any) -> None:
+        self._stop_waiting()
+        super().handle_websocket_upgrade(*given)  # type: ignore[misc]
+
+    def _wait_for_head(self) -> None:
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(self.limits.head_seconds, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        self._head = 0
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _refuse(self, answer: bytes) -> None:
+        self._stop_waiting()
+        self.transport.write(answer)
+        self.transport.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            while True:
+                unsent = self.transport.get_write_buffer_size()
+                # Cancelled it has written nothing yet: it waits for room before.
+                with anyio.move_on_after(self.limits.stalled_seconds):
+                    await send(message)
+                    return
+                if self.transport.get_write_buffer_size() >= unsent:
+                    self.transport.abort()
+                    return
+
+        await self._app(scope, receive, send_in_time)
