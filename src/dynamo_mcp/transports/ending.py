@@ -9,7 +9,8 @@ import anyio
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_GRACE_SECONDS = 0.15
+GRACE_SECONDS = 0.15
+"""That an open response has, each time, to end."""
 
 
 class Ending:
@@ -36,7 +37,7 @@ class Ending:
     async def _until_idle(self) -> None:
         if self._open:
             self._idle = anyio.Event()
-            with anyio.move_on_after(_GRACE_SECONDS):
+            with anyio.move_on_after(GRACE_SECONDS):
                 await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +45,7 @@ class Ending:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        response = _Response(receive, send, self._ending)
+        response = Response(receive, send, self._ending)
         with anyio.CancelScope() as running:
             self._open.add(running)
             try:
@@ -57,16 +58,24 @@ class Ending:
             await response.finish()
 
 
-class _Response:
-    """One exchange, whose client seems to leave when the server ends."""
+class Response:
+    """One exchange, whose client seems to leave when it has to end."""
 
     def __init__(self, receive: Receive, send: Send, ending: anyio.Event) -> None:
+        """Pass on what is received and sent.
+
+        Args:
+            receive: Of the exchange (ASGI), and so is `send`.
+            send: Likewise.
+            ending: Is set when it has to end.
+        """
         self._receive = receive
         self._send = send
         self._ending = ending
         self._heard = self._begun = self._finished = False
 
     async def receive(self) -> Message:
+        """Receive for the app (ASGI)."""
         if not self._heard:
             message = await self._receive()
             self._heard = not message.get("more_body", False)
@@ -85,14 +94,16 @@ class _Response:
         return message
 
     async def send(self, message: Message) -> None:
+        """Send for the app (ASGI)."""
         self._begun = True
         self._finished = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
     async def finish(self) -> None:
+        """Make what was sent a whole response; whoever got nothing may try again."""
         if self._finished:
             return
-        with anyio.move_on_after(_GRACE_SECONDS):  # of a client that reads no more
+        with anyio.move_on_after(GRACE_SECONDS):  # of a client that reads no more
             if not self._begun:
                 await self._send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
             await self._send({"type": "http.response.body", "body": b""})

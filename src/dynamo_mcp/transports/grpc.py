@@ -84,7 +84,7 @@ class _Sessions:
         """Serve one, whose client's context is its own."""
         given = dict(context.invocation_metadata() or ()).get("authorization")
         try:
-            caller = await admit(
+            admission = await admit(
                 self._authenticators, given if given is None else str(given), self._attempts, _address(context.peer())
             )
         except Unauthenticated as error:
@@ -93,11 +93,11 @@ class _Sessions:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except DynamoError:  # why is the operator's business, and logged
             await context.abort(grpc.StatusCode.UNAVAILABLE, "At the moment nobody can be told from anybody else")
-        current.set(caller)
+        current.set(admission.caller)
 
         async def hear() -> str:
             message = await context.read()
-            if not isinstance(message, StringValue):
+            if not isinstance(message, StringValue) or not await admission.still_holds():
                 raise Left
             return message.value
 
@@ -107,7 +107,10 @@ class _Sessions:
             except grpc.RpcError as error:
                 raise Left from error
 
-        await speak(self._server, hear, tell)
+        async with admission.held():
+            await speak(self._server, hear, tell)
+        if admission.is_over:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The credentials hold no more")
 
 
 def _address(peer: str) -> str | None:

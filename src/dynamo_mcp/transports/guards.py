@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse
 from dynamo_mcp.callers import Authenticator, Caller, current
 from dynamo_mcp.errors import DynamoError, TooManyAttempts, Unauthenticated
 from dynamo_mcp.transports.admission import admit
+from dynamo_mcp.transports.lasting import while_it_holds
 from dynamo_mcp.transports.listening import authority
 
 if TYPE_CHECKING:
@@ -114,16 +115,16 @@ class CallerGuard:
             await self._app(scope, receive, send)
             return
         try:
-            caller = await admit(
+            admission = await admit(
                 self._authenticators, Headers(scope=scope).get("authorization"), self._attempts, _peer(scope)
             )
         except DynamoError as error:
             await _refusal(error)(scope, receive, send)
             return
-        scope["user"] = _user(caller)
-        token = current.set(caller)
+        scope["user"] = _user(admission.caller)
+        token = current.set(admission.caller)
         try:
-            await self._app(scope, receive, send)
+            await while_it_holds(admission, self._app, scope, receive, send)
         finally:
             current.reset(token)
 
