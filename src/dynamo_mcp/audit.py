@@ -19,8 +19,14 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskStatus
 
+from dynamo_mcp.text import plain
+
 MOST = 10_000
 """Lines that wait to be written; more are lost, which a line of their own says."""
+ANSWERS_BYTES = 16 << 10
+"""Of what one call answered; more is left out."""
+_SHOWN = 200
+_LEFT_OUT = "left out"
 
 _log = logging.getLogger(__name__)
 
@@ -149,19 +155,29 @@ class Noted:
             return
         who, what, template, answers = self._given
         told = result or {}
+        named = _text(told.get("template")) or _text(told.get("name")) or template
         self._audit.note(
             Entry(
                 datetime.now(UTC).isoformat(timespec="milliseconds"),
                 who,
-                what,
+                plain(what, _SHOWN),
                 outcome,
                 round(time.monotonic() - self._began, 3),
-                template=_text(told.get("template")) or _text(told.get("name")) or template,
+                template=plain(named, _SHOWN) if named is not None else None,
                 revision=_text(told.get("revision")),
                 project=_text(told.get("id")),
-                answers=answers,
+                answers=answers if answers is None else _within(answers),
             )
         )
+
+
+def _within(answers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return answers that make a line; a caller may give what makes none, and the call is logged all the same."""
+    try:
+        size = len(msgspec.json.encode(answers))
+    except (ValueError, OverflowError, TypeError, RecursionError):
+        return {_LEFT_OUT: "what can't be written as JSON"}
+    return answers if size <= ANSWERS_BYTES else {_LEFT_OUT: f"{size} bytes, more than {ANSWERS_BYTES}"}
 
 
 def _text(value: object) -> str | None:

@@ -12,12 +12,14 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from websockets.asyncio.client import connect
 
 from dynamo_mcp.callers import SCOPES, Caller, Scope
 from dynamo_mcp.errors import Unauthenticated
 from dynamo_mcp.permission import scope_of
 from dynamo_mcp.tools import GENERAL_TOOLS
 from edge.joining import join, over_http
+from edge.raw import request
 from fakes import BROKEN, FakeDynamo
 
 if TYPE_CHECKING:
@@ -160,6 +162,57 @@ async def test_an_operator_says_whether_answers_are_logged_or_nothing_is(
     async with join("memory", "auto", tmp_path, fake=fake) as client:
         assert not (await client.call_tool("create_project", CREATE)).is_error
     assert [entry["answers"] for entry in lines(fake)] == answers
+
+
+async def posted(url: str, tool: str, arguments: dict[str, Any]) -> httpx2.Response:
+    """Call a tool with what no client of the SDK would send."""
+    headers = {
+        "authorization": "Scopes ci admin",
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": tool,
+    }
+    message = json.dumps(request(1, "tools/call", name=tool, arguments=arguments))
+    async with httpx2.AsyncClient(timeout=20) as client:
+        return await client.post(f"{url}/mcp", headers=headers, content=message)
+
+
+@pytest.mark.parametrize("audit", ["calls", "answers"])
+async def test_nothing_that_a_caller_says_keeps_a_call_out_of_the_log_or_fills_the_disk(
+    tmp_path: Path, audit: str
+) -> None:
+    fake = FakeDynamo(tmp_path, audit=audit)
+    said = {
+        "surrogate": "a\ud800b",
+        "lines": 'a\n{"who": "root"}\x1b[2J',
+        "long": "a" * 1_000_000,
+        "number": 10**30,
+        "deep": json.loads("[" * 200 + "]" * 200),
+    }
+    async with over_http(fake, authenticators=(ByScope(),)) as url:
+        for value in said.values():
+            await posted(url, "remove_template", {"template_name": value})
+            await posted(url, "create_project", {"template_name": "alpha", "variables": {"project_name": value}})
+    log = lines(fake)
+    assert len(log) == 2 * len(said)
+    assert {entry["who"] for entry in log} == {"ci"}
+    assert all(len(json.dumps(entry)) < 20_000 for entry in log)
+    removals = [entry.get("template", "") for entry in log if entry["what"] == "remove_template"]
+    assert removals[:2] == ["ab", 'a {"who": "root"}[2J']
+    assert all(name.isprintable() for name in removals)
+
+
+async def test_who_lacks_every_scope_fills_no_disk_by_tools_of_long_names(tmp_path: Path) -> None:
+    fake = FakeDynamo(tmp_path)
+    async with over_http(fake, authenticators=(ByScope(),)) as url:
+        address = f"ws{url.removeprefix('http')}/ws"
+        given = {"authorization": "Scopes ci"}
+        async with connect(address, subprotocols=["mcp"], additional_headers=given) as socket:  # type: ignore[list-item]
+            await socket.send(json.dumps(request(1, "tools/call", name="x" * 1_000_000, arguments={})))
+            assert "needs the scope" in str(await socket.recv())
+    assert [len(entry["what"]) < 300 for entry in lines(fake)] == [True]
 
 
 async def test_a_call_that_was_given_up_is_logged(tmp_path: Path) -> None:
