@@ -55,6 +55,30 @@ def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(known.path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_where_others_could_have_written_themselves_into_it_nobody_is_known(mode: int, tmp_path: Path) -> None:
+    known = book(tmp_path)
+    known.add(entry("ci"))
+    known.path.chmod(mode)
+    for ask in (lambda: known.find("id-ci"), known.entries, lambda: known.add(entry("other"))):
+        with pytest.raises(StorageFailed, match="others may change") as raised:
+            ask()
+        assert f"chmod go-w {known.path}" in raised.value.hint
+    known.path.chmod(0o640)  # a group of operators may read it
+    assert known.find("id-ci") is not None
+
+
+@pytest.mark.parametrize("cost", [{"n": 3, "r": 8, "p": 1}, {"n": 1 << 24, "r": 8, "p": 1}, {"n": 2, "r": 0, "p": 1}])
+def test_what_was_never_a_hash_of_ours_damages_the_file(cost: dict[str, int], tmp_path: Path) -> None:
+    known = book(tmp_path)
+    known.add(entry("ci"))
+    (kept,) = msgspec.json.decode(known.path.read_bytes())
+    kept["hash"]["cost"] = cost
+    known.path.write_bytes(msgspec.json.encode([kept]))
+    with pytest.raises(StorageFailed, match="is damaged"):
+        known.find("id-ci")
+
+
 def test_a_name_is_given_once(tmp_path: Path) -> None:
     book(tmp_path).add(entry("ci"))
     with pytest.raises(NameTaken, match="There is a key `ci` already"):

@@ -20,7 +20,7 @@ def reads(*audience: str) -> Claims:
 
 def test_a_good_token_says_who_calls_and_what_they_may_do() -> None:
     caller = reads().caller({**GOOD, "scope": "openid templates:read admin:all templates:write"})
-    assert caller.name == "oauth:login.example.com:anna"
+    assert caller.name == "oauth:login.example.com/realm:anna"
     assert caller.scopes == {"templates:read", "templates:write"}
 
 
@@ -107,6 +107,12 @@ def test_with_a_path_in_the_address_its_origin_is_not_enough() -> None:
 
 def test_who_was_asked_need_not_say_who_it_is_but_may_not_be_another() -> None:
     silent = {name: value for name, value in GOOD.items() if name != "iss"}
-    assert reads().caller(silent, stated=False).name == "oauth:login.example.com:anna"
+    assert reads().caller(silent, stated=False).name == "oauth:login.example.com/realm:anna"
     with pytest.raises(Unauthenticated):
         reads().caller({**GOOD, "iss": "https://evil.example"}, stated=False)
+
+
+def test_callers_of_two_issuers_at_one_host_are_two() -> None:
+    for issuer in ("https://login.example.com/realms/a", "https://login.example.com/realms/b"):
+        claims = Claims(issuer, ("https://mcp.example.com",), skew_seconds=30, clock=lambda: NOW)
+        assert claims.caller({**GOOD, "iss": issuer}).name == f"oauth:{issuer.removeprefix('https://')}:anna"

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import grpc.aio
 import httpx2
 import pytest
 from mcp import Client
@@ -28,7 +29,8 @@ from dynamo_mcp.cli.admission import Admission
 from dynamo_mcp.errors import Refused, UsageError
 from dynamo_mcp.settings import Settings, load
 from dynamo_mcp.transports.attempts import FAILURES, Attempts
-from edge.joining import over_http
+from edge.framed import CONNECT
+from edge.joining import over_grpc, over_http
 from edge.raw import request
 from fakes import FakeDynamo
 
@@ -404,3 +406,67 @@ async def test_with_several_ways_all_are_offered(fake: Noting, tmp_path: Path) -
             'Bearer resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource"'
         )
         assert json.loads(way_of("oauth", chosen).documents["/.well-known/oauth-protected-resource"])
+
+
+async def test_who_says_twice_who_they_are_is_nobody(fake: Noting, settings: Settings) -> None:
+    """A proxy may have looked at the one, and the server would at the other."""
+    good, wrong = f"Bearer {key(settings, 'ci')}", "Bearer dmcp_wrong"
+    asking = asked(settings, "keys")
+    async with over_http(fake, **asking) as url, over_grpc(fake, **asking) as address:
+        for first, second in ((good, wrong), (wrong, good), (good, good)):
+            headers = [*DISCOVER.items(), ("authorization", first), ("Authorization", second)]
+            async with httpx2.AsyncClient() as client:
+                answer = await client.post(f"{url}/mcp", headers=headers, json=request(1, "server/discover"))
+            assert answer.status_code == 401
+            assert "more than one `Authorization`" in answer.json()["error_description"]
+            assert answer.headers["www-authenticate"]
+            async with grpc.aio.insecure_channel(address) as channel:
+                call: Any = channel.stream_stream(CONNECT)(
+                    metadata=(("authorization", first), ("authorization", second))
+                )
+                assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"Bearer",
+        b"Bearer\t%s",
+        b"Bearer %s\xe9",
+        b"Bearer %s, Bearer %s",
+        b"Bearer \xff\xfe",
+        b"Bearer dmcp_" + b"a" * 60_000,
+        b"Basic",
+        b"Basic ====",
+        b"Basic \xff",
+        b"Basic " + base64.b64encode(b"anna"),
+        b"Basic " + base64.b64encode(b"an\0na:" + PASSWORD.encode()),
+        b"Basic " + base64.b64encode(b"\xff:" + PASSWORD.encode()),
+        b"Basic " + base64.urlsafe_b64encode(b"\xc3\xbf\xc3\xbe:?>?"),
+        b"Basic " + base64.b64encode(b"user:anna:" + PASSWORD.encode()),
+        b"Basic " + base64.b64encode(b"key:ci:" + PASSWORD.encode()),
+        b"Basic " + base64.b64encode(b"ANNA:" + PASSWORD.encode()),
+    ],
+    ids=range(17),
+)
+async def test_whatever_is_given_that_is_no_credential_is_refused_in_words(
+    given: bytes, fake: Noting, settings: Settings
+) -> None:
+    text = key(settings, "ci").encode()
+    basic.book(settings).add(basic.new("anna", ("admin",), PASSWORD))
+    given = given.replace(b"%s", text)
+    async with over_http(fake, **asked(settings, "keys", "basic")) as url, httpx2.AsyncClient() as client:
+        headers = [*((name.encode(), value.encode()) for name, value in DISCOVER.items()), (b"authorization", given)]
+        answer = await client.post(f"{url}/mcp", headers=headers, json=request(1, "server/discover"))
+        assert answer.status_code == 401
+        assert answer.json()["error"] == "unauthorized"
+
+
+async def test_the_name_of_a_scheme_is_the_same_in_any_case(fake: Noting, settings: Settings) -> None:
+    text = key(settings, "ci")
+    basic.book(settings).add(basic.new("anna", ("admin",), PASSWORD))
+    anna = base64.b64encode(f"anna:{PASSWORD}".encode()).decode()
+    async with over_http(fake, **asked(settings, "keys", "basic")) as url:
+        for given in (f"bEARER {text}", f"BEARER   {text}", f"basic {anna}"):
+            assert await status(url, {"authorization": given}) == 200, given

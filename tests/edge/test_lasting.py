@@ -220,7 +220,7 @@ async def test_a_call_is_cancelled_when_the_key_that_it_came_with_is_revoked(
 
 async def admitted(settings: Settings, given: str, *ways: str) -> admission.Admission:
     fields = Chosen(ways).fields(settings, host="127.0.0.1")
-    return await admit(fields["authenticators"], given)
+    return await admit(fields["authenticators"], [given])
 
 
 async def test_what_was_given_holds_until_it_expires(settings: Settings) -> None:
@@ -264,7 +264,7 @@ class Moody:
 
 async def test_a_moment_in_which_nobody_can_be_told_from_anybody_else_ends_nothing_and_a_long_one_does() -> None:
     moody, now = Moody(), 0.0
-    admission = await admit([moody], "Scopes templates:read", clock=lambda: now)
+    admission = await admit([moody], ["Scopes ci templates:read"], clock=lambda: now)
     moody.error = Failed("The issuer can't be asked", hint="wait")
     now = 59.0
     assert await admission.still_holds()
@@ -278,11 +278,11 @@ async def test_a_moment_in_which_nobody_can_be_told_from_anybody_else_ends_nothi
 
 
 async def test_where_nobody_is_asked_everything_holds() -> None:
-    assert await (await admit([], None)).still_holds()
+    assert await (await admit([], [])).still_holds()
 
 
 async def test_somebody_who_is_refused_is_not_admitted_by_trying_again() -> None:
     moody = Moody()
     moody.error = Unauthenticated("wrong", hint="no", challenges=())
     with pytest.raises(Unauthenticated):
-        await admit([moody], "Scopes admin")
+        await admit([moody], ["Scopes ci admin"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ MOST = 10_000
 """Entries of one book."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _SHOWN = 80
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ class Book:
         """Return all, by name.
 
         Raises:
-            StorageFailed: The file can't be read, or is damaged: nobody is known then.
+            StorageFailed: The file can't be read, is damaged, or others may change it: nobody is known then.
         """
         self._look()
         return sorted(self._entries.values(), key=lambda entry: entry.name)
@@ -79,7 +81,7 @@ class Book:
         """Return who this is, as the file says at this moment.
 
         Raises:
-            StorageFailed: The file can't be read, or is damaged.
+            StorageFailed: As of `entries`.
         """
         self._look()
         return self._entries.get(identity)
@@ -134,9 +136,10 @@ class Book:
                 return
             with file:
                 about = os.fstat(file.fileno())
-                seen = (about.st_ino, about.st_mtime_ns, about.st_size)
+                seen = (about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode)
                 if seen == self._seen:
                     return
+                self._refuse_writable(about.st_mode)
                 content = file.read()
         try:
             entries = msgspec.json.decode(content, type=list[Entry])
@@ -146,6 +149,13 @@ class Book:
                 hint="bring back a copy of it, or remove it and make them anew",
             ) from error
         self._seen, self._entries = seen, {entry.identity: entry for entry in entries}
+
+    def _refuse_writable(self, mode: int) -> None:
+        if mode & _BY_OTHERS:
+            raise StorageFailed(
+                f"The file `{self.path}` says which {self._noun}s there are, and others may change it",
+                hint=f"forbid it, `chmod go-w {self.path}`, and then see who is in it: `dynamo-mcp {self._noun}s list`",
+            )
 
     def _write(self, entries: list[Entry]) -> None:
         begun = self.path.with_name(f".{uuid.uuid4().hex}")

@@ -32,7 +32,8 @@ class Claims:
             clock: Says the time, in seconds since 1970.
         """
         self._issuer = issuer
-        self._host = urlsplit(issuer).netloc.lower()
+        where = urlsplit(issuer)
+        self._name = where.netloc.lower() + where.path.rstrip("/")
         address, *others = audience
         address = address.rstrip("/")
         below = PATHS if not urlsplit(address).path else ()
@@ -72,7 +73,7 @@ class Claims:
         if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT or not subject.isprintable():
             raise refused("does not say whom it is of")
         given = _scopes(claims)
-        return Caller(f"oauth:{self._host}:{subject}", frozenset(scope for scope in SCOPES if scope in given))
+        return Caller(f"oauth:{self._name}:{subject}", frozenset(scope for scope in SCOPES if scope in given))
 
 
 def refused(why: str) -> Unauthenticated:

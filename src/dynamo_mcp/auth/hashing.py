@@ -22,6 +22,21 @@ class Cost(msgspec.Struct, frozen=True):
     r: int
     p: int
 
+    def __post_init__(self) -> None:
+        """Refuse what no secret's hash costs: what is kept may have been tampered with.
+
+        Raises:
+            ValueError: It is too much, or nothing at all.
+        """
+        if self.n < 2 or self.n & (self.n - 1) or min(self.r, self.p) < 1 or self.memory > _MOST_MEMORY:  # noqa: PLR2004 - RFC 7914, section 2
+            msg = f"a hash that costs n={self.n}, r={self.r}, p={self.p}"
+            raise ValueError(msg)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that one attempt takes."""
+        return _BLOCK * self.r * (self.n + self.p) + _SLACK
+
 
 OF_A_KEY = Cost(1 << 14, 8, 1)
 """16 MiB: a key has 256 random bits, which nobody guesses."""
@@ -44,19 +59,11 @@ def hashed(secret: str, cost: Cost) -> Hash:
 
 
 def matches(secret: str, kept: Hash) -> bool:
-    """Say whether it is this secret, in a time that tells nothing of it.
-
-    Raises:
-        ValueError: What is kept costs more than any secret's hash does.
-    """
+    """Say whether it is this secret, in a time that tells nothing of it."""
     return hmac.compare_digest(_scrypt(secret, kept.salt, kept.cost), kept.digest)
 
 
 def _scrypt(secret: str, salt: bytes, cost: Cost) -> bytes:
-    needed = _BLOCK * cost.r * (cost.n + cost.p) + _SLACK
-    if needed > _MOST_MEMORY:
-        msg = f"a hash that takes {needed} bytes"
-        raise ValueError(msg)
     # One person's keyboard composes `é`, another's does not (RFC 8265, section 4.2.2).
     text = unicodedata.normalize("NFC", secret).encode()
-    return hashlib.scrypt(text, salt=salt, n=cost.n, r=cost.r, p=cost.p, maxmem=needed, dklen=32)
+    return hashlib.scrypt(text, salt=salt, n=cost.n, r=cost.r, p=cost.p, maxmem=cost.memory, dklen=32)

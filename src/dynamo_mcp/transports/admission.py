@@ -93,7 +93,7 @@ class Admission:
 
 async def admit(
     authenticators: Sequence[Authenticator],
-    authorization: str | None,
+    given: Sequence[str],
     attempts: Attempts | None = None,
     peer: str | None = None,
     *,
@@ -103,7 +103,7 @@ async def admit(
 
     Args:
         authenticators: In the order in which they are asked.
-        authorization: The header, or what a transport without headers has in its place.
+        given: Each `Authorization` header, or what a transport without headers has in its place.
         attempts: Who has failed too often: `Endpoint.attempts`.
         peer: The address that it comes from; None for whoever has none.
         clock: Says the time in seconds.
@@ -115,11 +115,14 @@ async def admit(
     """
     if not authenticators:
         return Admission(LOCAL)
-    if authorization is None:
-        # Clients begin so, to be told what to give.
+    if len(given) != 1:
+        # Clients begin with none, to be told what to give. Of several a proxy may have looked at another than we would.
         raise Unauthenticated(
-            "No credentials were given", hint="send an `Authorization` header", challenges=_challenges(authenticators)
+            "There is more than one `Authorization`" if given else "No credentials were given",
+            hint="send one `Authorization` header",
+            challenges=_challenges(authenticators),
         )
+    (authorization,) = given
     if attempts is not None:
         attempts.check(peer, authorization)
     try:

@@ -82,11 +82,9 @@ class _Sessions:
 
     async def serve(self, _requests: object, context: Context) -> None:
         """Serve one, whose client's context is its own."""
-        given = dict(context.invocation_metadata() or ()).get("authorization")
+        given = [str(value) for name, value in context.invocation_metadata() or () if name == "authorization"]
         try:
-            admission = await admit(
-                self._authenticators, given if given is None else str(given), self._attempts, _address(context.peer())
-            )
+            admission = await admit(self._authenticators, given, self._attempts, _address(context.peer()))
         except Unauthenticated as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
         except TooManyAttempts as error:

@@ -116,7 +116,7 @@ class CallerGuard:
             return
         try:
             admission = await admit(
-                self._authenticators, Headers(scope=scope).get("authorization"), self._attempts, _peer(scope)
+                self._authenticators, Headers(scope=scope).getlist("authorization"), self._attempts, _peer(scope)
             )
         except DynamoError as error:
             await _refusal(error)(scope, receive, send)
