@@ -23,7 +23,7 @@ def entry(name: str) -> Entry:
 
 
 def book(tmp_path: Path, *, lock_seconds: float = 20) -> Book:
-    return Book(tmp_path / "keys" / "api.json", "key", lock_seconds=lock_seconds)
+    return Book(tmp_path / "keys" / "api.json", "key", removal="dynamo-mcp keys revoke", lock_seconds=lock_seconds)
 
 
 def test_who_was_added_is_found_by_another_process_until_removed(tmp_path: Path) -> None:

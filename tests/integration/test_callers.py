@@ -96,7 +96,13 @@ async def test_at_a_terminal_a_password_is_asked_for_twice_and_never_shown(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("keys",), 2, "Missing command"),
+        (("users",), 2, "Missing command"),
         (("keys", "add", "ci"), 2, "No scope was given"),
+        (("keys", "add", "ci", "--scope", "Admin"), 2, "did you mean `admin`?"),
+        (("keys", "add", "ci", "--scope", "templates:read,admin"), 2, "give `--scope` once for each"),
+        (("keys", "add", "../../x", "--scope", "admin"), 2, "`../../x` can't be the name of a key"),
+        (("keys", "add", "a" * 65, "--scope", "admin"), 2, "64 characters at most"),
         (("keys", "add", "ci", "--scope", "all"), 2, "There is no scope `all`"),
         (("keys", "add", "a b", "--scope", "admin"), 2, "can't be the name of a key"),
         (("keys", "add", "ci", "--scope", "admin", "--expires", "0"), 2, "can't be good for `0` days"),
@@ -104,7 +110,8 @@ async def test_at_a_terminal_a_password_is_asked_for_twice_and_never_shown(
         (("keys", "revoke", "ci"), 3, "There is no key `ci`"),
         (("users", "remove", "anna"), 3, "There is no user `anna`"),
         (("users", "add", "anna", "--scope", "admin", "--password-file", "absent"), 1, "Can't read the password"),
-        (("users", "add", "anna", "--scope", "admin"), 2, "The password has 0 characters"),
+        (("users", "add", "anna", "--scope", "admin"), 2, "No password was given"),
+        (("users", "add", "anna", "--scope", "admin", "--password-file", "/dev/null"), 2, "No password was given"),
         (("serve", "--transport", "http", "--auth", "ldap"), 2, "There is no authentication `ldap`"),
         (("serve", "--transport", "http", "--host", "0.0.0.0"), 5, "`--auth`"),  # noqa: S104 - it is refused
         (("serve", "--transport", "http", "--host", "0.0.0.0", "--auth", "basic"), 5, "in clear"),  # noqa: S104 - likewise
@@ -117,3 +124,27 @@ async def test_what_can_not_be_meant_is_refused_with_what_can(
 ) -> None:
     assert said in (await place.run(*arguments, code=code))[1]
     assert not list(place.home.glob("keys/*.json"))
+
+
+async def test_who_has_a_name_is_said_before_a_password_is_asked_for_and_how_to_take_it_away(place: Place) -> None:
+    (place.root / "password").write_text(f"{PASSWORD}\n")
+    await place.run("users", "add", "anna", "--scope", "admin", "--password-file", "password")
+    said = (await place.run("users", "add", "anna", "--scope", "admin", code=2))[1]
+    assert "There is a user `anna` already" in said
+    assert "`dynamo-mcp users remove anna`" in said
+    await place.run("keys", "add", "ci", "--scope", "admin")
+    said = (await place.run("keys", "add", "ci", "--scope", "admin", code=2))[1]
+    assert "`dynamo-mcp keys revoke ci`" in said
+
+
+async def test_what_json_prints_of_an_error_is_like_that_of_other_commands(place: Place) -> None:
+    for arguments, kind, code in (
+        (("keys", "add", "a b", "--scope", "admin"), "InvalidName", 2),
+        (("keys", "add", "ci", "--expires", "x"), "UsageError", 2),
+        (("users", "remove", "anna"), "NotFound", 3),
+        (("keys",), "UsageError", 2),
+    ):
+        error = json.loads((await place.run(*arguments, "--json", code=code))[0])["error"]
+        assert error["kind"] == kind
+        assert error["message"]
+        assert error["hint"]

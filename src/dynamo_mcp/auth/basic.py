@@ -29,7 +29,12 @@ def make(settings: Settings) -> Way:
 
 def book(settings: Settings) -> Book:
     """Return where users are kept."""
-    return Book(settings.home / "keys" / "users.json", "user", lock_seconds=settings.lock_seconds)
+    return Book(
+        settings.home / "keys" / "users.json",
+        "user",
+        removal="dynamo-mcp users remove",
+        lock_seconds=settings.lock_seconds,
+    )
 
 
 def new(name: str, scopes: tuple[Scope, ...], password: str) -> Entry:

@@ -18,6 +18,7 @@ from dynamo_mcp.auth.hashing import Hash
 from dynamo_mcp.callers import SCOPES, Scope
 from dynamo_mcp.disk import sync_folder, words
 from dynamo_mcp.errors import Busy, InvalidName, NameTaken, NotFound, StorageFailed, UsageError
+from dynamo_mcp.problems import nearest
 from dynamo_mcp.text import plain
 
 MOST = 10_000
@@ -54,16 +55,18 @@ class Entry(msgspec.Struct, frozen=True):
 class Book:
     """All that are known in one way; several processes may read and change it."""
 
-    def __init__(self, path: Path, noun: str, *, lock_seconds: float) -> None:
+    def __init__(self, path: Path, noun: str, *, removal: str, lock_seconds: float) -> None:
         """Read nothing yet.
 
         Args:
             path: The file, which need not be there.
             noun: What an entry is called, in words.
+            removal: The command that takes one away, before its name.
             lock_seconds: Seconds to wait for another process that changes it.
         """
         self.path = path
         self._noun = noun
+        self._removal = removal
         self._lock_seconds = lock_seconds
         self._seen: tuple[int, ...] = ()
         self._entries: dict[str, Entry] = {}
@@ -86,6 +89,15 @@ class Book:
         self._look()
         return self._entries.get(identity)
 
+    def refuse_taken(self, name: str) -> None:
+        """Refuse a name that somebody has, before anything is asked for.
+
+        Raises:
+            NameTaken: There is one of this name.
+            StorageFailed: As of `entries`.
+        """
+        self._refuse_taken(name, self.entries())
+
     def add(self, entry: Entry) -> None:
         """Write one more.
 
@@ -97,11 +109,7 @@ class Book:
         """
         with self._locked():
             entries = self.entries()
-            if any(entry.name == other.name for other in entries):
-                raise NameTaken(
-                    f"There is a {self._noun} `{entry.name}` already",
-                    hint="choose another name, or remove that one first",
-                )
+            self._refuse_taken(entry.name, entries)
             if len(entries) >= MOST:
                 raise UsageError(
                     f"There are {MOST} {self._noun}s already", hint="remove those that nobody uses any more"
@@ -125,6 +133,13 @@ class Book:
                     hint=f"there are {', '.join(f'`{entry.name}`' for entry in entries[:20]) or 'none at all'}",
                 )
             self._write(left)
+
+    def _refuse_taken(self, name: str, entries: list[Entry]) -> None:
+        if any(name == other.name for other in entries):
+            raise NameTaken(
+                f"There is a {self._noun} `{name}` already",
+                hint=f"choose another name, or take that one away first: `{self._removal} {name}`",
+            )
 
     def _look(self) -> None:
         """Read the file if it is another one than was read last: it is replaced as a whole, never written into."""
@@ -213,5 +228,7 @@ def checked_scopes(scopes: list[str]) -> tuple[Scope, ...]:
         raise UsageError("No scope was given, so nothing would be allowed", hint=allowed)
     for scope in scopes:
         if scope not in SCOPES:
-            raise UsageError(f"There is no scope `{plain(scope, _SHOWN)}`", hint=allowed)
+            near = nearest(scope, SCOPES)
+            meant = "" if near is None else f"did you mean `{near}`? "
+            raise UsageError(f"There is no scope `{plain(scope, _SHOWN)}`", hint=meant + allowed)
     return tuple(scope for scope in SCOPES if scope in scopes)

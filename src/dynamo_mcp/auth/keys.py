@@ -31,7 +31,9 @@ def make(settings: Settings) -> Way:
 
 def book(settings: Settings) -> Book:
     """Return where keys are kept."""
-    return Book(settings.home / "keys" / "api.json", "key", lock_seconds=settings.lock_seconds)
+    return Book(
+        settings.home / "keys" / "api.json", "key", removal="dynamo-mcp keys revoke", lock_seconds=settings.lock_seconds
+    )
 
 
 def new(name: str, scopes: tuple[Scope, ...], seconds: float | None) -> tuple[Entry, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-Name = Annotated[str, typer.Argument(help="What you call it by.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="What you call it by: letters, digits and ._@+-", show_default=False)]
 Scopes = Annotated[
     list[str] | None,
     typer.Option("--scope", help="templates:read, templates:write, projects:create, or admin; several may be given."),
@@ -32,12 +32,12 @@ _MOST_BYTES = 4096
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    keys = typer.Typer(help="Keys by which programs call over a network (serve --auth keys).", no_args_is_help=True)
+    keys = typer.Typer(help="Keys by which programs call over a network (serve --auth keys).")
     keys.command("add")(add_key)
     keys.command("list")(list_keys)
     keys.command("revoke")(revoke_key)
     app.add_typer(keys, name="keys")
-    users = typer.Typer(help="Users who call over a network (serve --auth basic).", no_args_is_help=True)
+    users = typer.Typer(help="Users who call over a network (serve --auth basic).")
     users.command("add")(add_user)
     users.command("list")(list_users)
     users.command("remove")(remove_user)
@@ -48,7 +48,9 @@ def add_key(
     name: Name,
     *,
     scope: Scopes = None,
-    expires: Annotated[float | None, typer.Option(metavar="DAYS", help="Days that it is good for.")] = None,
+    expires: Annotated[
+        float | None, typer.Option(metavar="DAYS", help="Days that it is good for; for ever if left out.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a key and print it, once: only a hash of it is kept."""
@@ -116,8 +118,10 @@ def add_user(
         from dynamo_mcp.auth import basic, books  # noqa: PLC0415 - no other command needs it
 
         checked, scopes = books.checked_name(name, "user"), books.checked_scopes(scope or [])
+        book = basic.book(settings(person=True))
+        book.refuse_taken(checked)
         made = basic.new(checked, scopes, _password(password_file))
-        basic.book(settings(person=True)).add(made)
+        book.add(made)
         return made
 
     entry = _do(work, as_json=json)
@@ -167,6 +171,17 @@ def _do(work: Callable[[], Result], *, as_json: bool) -> Result:
 
 
 def _password(file: Path | None) -> str:
+    given = _given(file)
+    if not given:
+        raise UsageError(
+            "No password was given",
+            hint="type one in a terminal, or have it in the first line of standard input or of a file: "
+            "`--password-file FILE`",
+        )
+    return given
+
+
+def _given(file: Path | None) -> str:
     if file is not None and str(file) != "-":
         with words("read the password", file, hint="name a file that you may read"), file.open("rb") as opened:
             return _line(opened.read(_MOST_BYTES))
