@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,40 @@ def test_a_caller_who_is_known_has_a_folder_of_their_own_in_each_root(
     for others in ("..", str(home.path / "outputs"), str(tmp_path / "shared"), f"../{own}x"):
         with pytest.raises(OutputRefused):
             output_folder(settings, others)
+
+
+@pytest.mark.parametrize("leads", ["{other}", "{other}/project", "../../{name}", "../..", "/", "{keys}"])
+def test_no_link_in_ones_own_folder_leads_into_another_caller_s(home: Home, caller: Caller, leads: str) -> None:
+    """A hook of trust `full` leaves what it likes in a project; at the other trusts no link leaves it."""
+    outputs = home.path / "outputs"
+    own, other = outputs / folder_of(caller), outputs / folder_of(Caller("key:other", frozenset()))
+    (own / "project").mkdir(parents=True)
+    (other / "project").mkdir(parents=True)
+    link = own / "project" / "loop"
+    link.symlink_to(leads.format(other=other, name=other.name, keys=home.path / "keys"))
+    for wanted in ("project/loop", "project/loop/new", str(link), "project/../project/loop/project"):
+        with pytest.raises(OutputRefused):
+            output_folder(home.settings(), wanted)
+    for others in (str(other), str(other / "project"), f"../{other.name}", f"x/../../{other.name}/project"):
+        with pytest.raises(OutputRefused):
+            output_folder(home.settings(), others)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key:" + "a" * 100_000,
+        "oauth:x:\u202e\u0007",
+        "key:a/../../b",
+        "user:\U0001f600",
+        "...",
+        "-rf",
+        "oauth:x:anna\u0301",
+    ],
+)
+def test_whatever_a_caller_is_called_their_folder_is_one_short_plain_name(name: str) -> None:
+    folder = folder_of(Caller(name, frozenset()))
+    assert re.fullmatch(r"[A-Za-z0-9-]{13,60}", folder)
 
 
 def test_two_callers_never_share_a_folder(caller: Caller) -> None:
