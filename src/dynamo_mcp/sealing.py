@@ -1,4 +1,4 @@
-"""Whose state of a call is believed? Only what a server of this home has sealed, for this call, not too long ago."""
+"""Whose state of a call is believed? Only what a server of this home has sealed, for this call and caller, lately."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp.server.request_state import InvalidRequestState, RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
+
+from dynamo_mcp.callers import current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +25,8 @@ _REFUSED = {"reason": "invalid_request_state"}
 class Sealing:
     """Seals the state that goes out with a form, and opens what comes back with its answers (middleware).
 
-    A state that is too old, or of another call, is nobody's fault: the call goes on as one without, and so is asked
-    anew. One that was changed, or sealed with another key, is refused (MCP specification 2026-07-28, SEP-2322).
+    A state that is too old, or of another call or caller, is nobody's fault: the call goes on as one without, and so is
+    asked anew. One that was changed, or sealed with another key, is refused (MCP specification 2026-07-28, SEP-2322).
     """
 
     def __init__(self, key: bytes, seconds: float) -> None:
@@ -34,7 +36,7 @@ class Sealing:
             key: What all servers of a home share.
             seconds: For which a state is believed.
         """
-        security = RequestStateSecurity(keys=[key], ttl=seconds)
+        security = RequestStateSecurity(keys=[key], ttl=seconds, bind_principal=lambda _: current.get().name)
         self._codec = security.codec
         self._boundary = RequestStateBoundary(security, default_audience="dynamo-mcp")
 

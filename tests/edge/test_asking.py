@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,8 +15,9 @@ from mcp.shared.exceptions import MCPError
 from dynamo_mcp.errors import RenderFailed
 from dynamo_mcp.results import noted
 from dynamo_mcp.views import VariableInfo
-from edge.joining import Era, Transport, in_both_eras, join, over_every_transport
+from edge.joining import Era, Transport, in_both_eras, join, over_every_transport, over_http
 from edge.raw import start
+from edge.test_permission import ByScope, called
 from fakes import EVERY_KIND, FakeDynamo
 
 if TYPE_CHECKING:
@@ -328,6 +330,21 @@ class TestRounds:
             made = await self.call(client, given, answers, again.request_state)
             assert isinstance(made, t.CallToolResult)
         assert len(fake.created) == 1
+
+    async def test_a_state_of_another_caller_is_not_believed_and_the_form_comes_again(self, tmp_path: Path) -> None:
+        fake = FakeDynamo(tmp_path)
+        async with over_http(fake, authenticators=(ByScope(),)) as url, AsyncExitStack() as stack:
+            one, other = [
+                await stack.enter_async_context(called(url, "2026-07-28", name, "admin", elicitation_callback=Person()))
+                for name in ("one", "other")
+            ]
+            form = await self.call(one, self.GIVEN)
+            assert isinstance(form, t.InputRequiredResult)
+            answers: dict[str, Any] = dict.fromkeys(form.input_requests or {}, self.ACCEPTED)
+            again = await self.call(other, self.GIVEN, answers, form.request_state)
+            assert isinstance(again, t.InputRequiredResult)
+            assert fake.created == []
+            assert isinstance(await self.call(one, self.GIVEN, answers, form.request_state), t.CallToolResult)
 
     async def test_a_state_that_was_changed_is_refused_and_nothing_is_made(self, tmp_path: Path) -> None:
         fake = FakeDynamo(tmp_path)

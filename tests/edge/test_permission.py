@@ -58,11 +58,13 @@ class ByScope:
 
 
 @asynccontextmanager
-async def called(url: str, era: Any, *who: str) -> AsyncIterator[Client]:
+async def called(url: str, era: Any, *who: str, **options: Any) -> AsyncIterator[Client]:
     headers = {"Authorization": " ".join(("Scopes", *who))}
     async with (
         httpx2.AsyncClient(headers=headers) as http,
-        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era, read_timeout_seconds=20) as client,
+        Client(
+            streamable_http_client(f"{url}/mcp", http_client=http), mode=era, read_timeout_seconds=20, **options
+        ) as client,
     ):
         yield client
 
