@@ -21,6 +21,7 @@ from dynamo_mcp.transports.events import Log, Shelf
 from edge.joining import over_http
 from edge.older import call, create
 from edge.test_http_resuming import STEPS, Named, Stepping
+from edge.test_permission import ByScope
 from fakes import HELD, FakeDynamo
 
 if TYPE_CHECKING:
@@ -132,6 +133,20 @@ async def test_nobody_but_its_opener_finds_a_session(tmp_path: Path) -> None:
         assert (await client.delete(address, headers=theirs)).status_code == 404
         assert (await client.delete(address, headers={"authorization": "mine"})).status_code == 204
         assert (await client.get(address, headers={"authorization": "mine"})).status_code == 404
+
+
+async def test_who_has_other_scopes_by_now_does_not_go_on_with_those_that_a_session_was_opened_with(
+    tmp_path: Path,
+) -> None:
+    async with (
+        over_http(FakeDynamo(tmp_path), authenticators=(ByScope(),)) as url,
+        httpx2.AsyncClient(timeout=20) as client,
+    ):
+        before, by_now = "Scopes anna admin", "Scopes anna templates:read"
+        address = await opened(client, url, authorization=before)
+        message = call(1, "tools/call", name="remove_template", arguments={"template_name": "alpha"})
+        for who, status in ((by_now, 404), (before, 202)):
+            assert (await client.post(address, headers={"authorization": who}, json=message)).status_code == status
 
 
 async def test_ending_a_session_cancels_what_runs(tmp_path: Path) -> None:

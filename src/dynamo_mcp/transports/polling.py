@@ -122,7 +122,8 @@ class Polls:
 
     def _of(self, request: Request) -> _Poll | None:
         poll = self._polls.get(request.path_params["id"])
-        return poll if poll is not None and poll.caller.name == callers.current.get().name else None
+        # The same scopes too: what it does, it does with those that it was opened with.
+        return poll if poll is not None and poll.caller == callers.current.get() else None
 
     async def _send(self, request: Request) -> Response:
         if (poll := self._of(request)) is None:
