@@ -40,6 +40,12 @@ Hear: TypeAlias = "Callable[[], Awaitable[str]]"
 Say: TypeAlias = "Callable[[str], Awaitable[None]]"
 
 JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}},
+}
 LISTENING = request(1, "subscriptions/listen", notifications={"toolsListChanged": True})
 HOLDING = request(1, "tools/call", name="create_alpha", arguments={"project_name": HELD})
 PING = json.dumps(request(2, "tools/call", name="list_templates", arguments={}))
@@ -148,16 +154,7 @@ async def stream(kind: str, client: httpx2.AsyncClient, url: str, given: str) ->
         opened = await client.post(
             f"{url}/mcp",
             headers=headers,
-            json={
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "initialize",
-                "params": {
-                    "protocolVersion": "2025-11-25",
-                    "capabilities": {},
-                    "clientInfo": {"name": "raw", "version": "1"},
-                },
-            },
+            json=INITIALIZE,
         )
         session = {"mcp-session-id": opened.headers["mcp-session-id"], "mcp-protocol-version": "2025-11-25"}
         return client.stream("GET", f"{url}/mcp", headers=headers | session)
@@ -286,3 +283,43 @@ async def test_somebody_who_is_refused_is_not_admitted_by_trying_again() -> None
     moody.error = Unauthenticated("wrong", hint="no", challenges=())
     with pytest.raises(Unauthenticated):
         await admit([moody], ["Scopes ci admin"])
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_in_a_session_each_message_counts_with_the_scopes_that_it_came_with(path: str, tmp_path: Path) -> None:
+    before, by_now = JSON | {"authorization": "Scopes anna admin"}, JSON | {"authorization": "Scopes anna"}
+    removing = {
+        "jsonrpc": "2.0",
+        "id": 7,
+        "method": "tools/call",
+        "params": {"name": "remove_template", "arguments": {"template_name": "alpha"}},
+    }
+    fake = FakeDynamo(tmp_path)
+    with anyio.fail_after(SECONDS):
+        async with (
+            over_http(fake, authenticators=(ByScope(),)) as url,
+            httpx2.AsyncClient(timeout=SECONDS) as client,
+            AsyncExitStack() as stack,
+        ):
+            if path == "/mcp":
+                opened = await client.post(f"{url}/mcp", headers=before, json=INITIALIZE)
+                session = {"mcp-session-id": opened.headers["mcp-session-id"], "mcp-protocol-version": "2025-11-25"}
+                said = (await client.post(f"{url}/mcp", headers=by_now | session, json=removing)).text
+            else:
+                open_stream = await stack.enter_async_context(client.stream("GET", f"{url}/sse", headers=before))
+                lines = open_stream.aiter_lines()
+                place = ""
+                while not place.startswith("data: "):
+                    place = await anext(lines)
+                target = url + place.removeprefix("data: ")
+                for message, headers in (
+                    (INITIALIZE, before),
+                    ({"jsonrpc": "2.0", "method": "notifications/initialized"}, before),
+                    (removing, by_now),
+                ):
+                    assert (await client.post(target, headers=headers, json=message)).status_code == 202
+                said = ""
+                while '"id":7' not in said.replace(" ", ""):
+                    said = await anext(lines)
+        assert "needs the scope `templates:write`" in said
+    assert "alpha" in [each.name for each in await fake.list_templates()]
