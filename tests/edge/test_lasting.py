@@ -274,6 +274,20 @@ async def test_a_moment_in_which_nobody_can_be_told_from_anybody_else_ends_nothi
     assert not await admission.still_holds()
 
 
+async def test_a_request_that_is_answered_at_once_costs_one_question(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Counting(ByScope):
+        async def authenticate(self, authorization: str) -> Any:
+            asked.append(authorization)
+            return await super().authenticate(authorization)
+
+    async with over_http(FakeDynamo(tmp_path), authenticators=(Counting(),)) as url, httpx2.AsyncClient() as client:
+        headers = JSON | {"authorization": "Scopes ci admin"}
+        assert (await client.post(f"{url}/mcp", headers=headers, json=INITIALIZE)).status_code == 200
+    assert len(asked) == 1
+
+
 async def test_where_nobody_is_asked_everything_holds() -> None:
     assert await (await admit([], [])).still_holds()
 

@@ -73,9 +73,10 @@ class Admission:
 
     async def over(self) -> None:
         """Wait until it holds no more."""
-        while await self.still_holds():
+        while not self.is_over:
             with anyio.move_on_after(SECONDS_BETWEEN):
                 await self._over.wait()
+            await self.still_holds()
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
