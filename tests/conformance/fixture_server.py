@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import mcp_types as t
 
+from conformance.fixture_tasks import policies, works
 from conformance.fixture_tools import PIXEL, acts, content_of, text, tools
 from dynamo_mcp.server import DynamoServer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conformance.fixture_tools import Context, Result
+    from dynamo_mcp.asking import Send
+    from dynamo_mcp.progress import Sink
     from fakes import FakeDynamo
 
     Own: TypeAlias = Callable[[Context, Any], Awaitable[Any]]
@@ -30,9 +33,9 @@ class FixtureServer(DynamoServer):
         """Serve what `fake` can do, and the suite's fixtures."""
         super().__init__(fake.dynamo)
         self._fake = fake
+        self.tasks.policies |= policies
         for method, wrapping in (
             ("tools/list", _list_tools),
-            ("tools/call", self._call),
             ("resources/list", _list_resources),
             ("resources/templates/list", _list_resource_templates),
             ("resources/read", _read),
@@ -48,12 +51,15 @@ class FixtureServer(DynamoServer):
     def _input_schema(self, tool: str) -> dict[str, Any] | None:
         return next((each.input_schema for each in tools if each.name == tool), None) or super()._input_schema(tool)
 
-    async def _call(self, own: Own, ctx: Context, params: t.CallToolRequestParams) -> Result | Any:
+    async def act(self, ctx: Context, params: t.CallToolRequestParams, sink: Sink, send: Send | None = None) -> Result:
         if params.name in {"test_trigger_tool_change", "test_trigger_prompt_change"}:
             self._fake.register("alpha")  # whose tool and prompt change
             return text("They have changed.")
-        act = acts.get(params.name)
-        return await (own(ctx, params) if act is None else act(ctx, params))
+        if (act := acts.get(params.name)) is not None:
+            return await act(ctx, params)
+        if (work := works.get(params.name)) is not None:
+            return await work(params, send)
+        return await super().act(ctx, params, sink, send)
 
 
 async def _set_level(_ctx: Context, _params: t.SetLevelRequestParams) -> t.EmptyResult:

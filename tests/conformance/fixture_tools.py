@@ -52,6 +52,11 @@ async def simple_text(_ctx: Context, _params: t.CallToolRequestParams) -> Result
     return text("This is a simple text response for testing.")
 
 
+@tool("greet", **_NAME)
+async def greet(_ctx: Context, params: t.CallToolRequestParams) -> Result:
+    return text(f"Hello, {(params.arguments or {})['name']}!")
+
+
 @tool("test_image_content")
 async def image_content(_ctx: Context, _params: t.CallToolRequestParams) -> Result:
     return t.CallToolResult(content=[t.ImageContent(data=PIXEL, mime_type="image/png")])

@@ -64,7 +64,8 @@ async def install_from_npm(node: Path, packages: Sequence[str], folder: Path) ->
     """Install packages below `node_modules` of a folder, and run nothing of theirs."""
     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--before", BEFORE)
-    await anyio.run_process([node, npm, "install", *options, *packages], cwd=folder)
+    # Else npm would take the next folder above that has packages of its own.
+    await anyio.run_process([node, npm, "install", "--prefix", folder, *options, *packages], cwd=folder)
 
 
 async def listed(node: Path, program: Path, revision: str) -> str:

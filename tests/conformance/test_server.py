@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from conformance import suite
-from conformance.scenarios import BEYOND, NOT_YET, REQUIRED
+from conformance.scenarios import BEYOND, NOT_YET, REQUIRED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,13 @@ def test_a_scenario_passes_without_a_failure_or_a_warning(revision: str, scenari
     assert any(check.status == "SUCCESS" for check in checks)
 
 
+@pytest.mark.parametrize(
+    ("revision", "scenario"), [(revision, each) for revision in SKIPPED for each in SKIPPED[revision]]
+)
+def test_a_scenario_is_not_tried_by_the_suite_itself(revision: str, scenario: str, outcome: Outcome) -> None:
+    assert {check.status for check in outcome(revision)[scenario]} == {"SKIPPED"}
+
+
 @pytest.mark.parametrize("revision", REQUIRED)
 def test_no_scenario_of_the_suite_is_left_out(revision: str, node: Path, program: Path, outcome: Outcome) -> None:
     required, _, others = anyio.run(suite.listed, node, program, revision).partition("Run and reported")
@@ -70,5 +77,5 @@ def test_no_scenario_of_the_suite_is_left_out(revision: str, node: Path, program
     scenarios = [line.removeprefix("  - ") for line in server.splitlines() if line.startswith("  - ")]
     assert REQUIRED[revision] == scenarios
     unscored = {line.split()[1] for line in others.splitlines() if line.endswith("[server]")}
-    assert {*BEYOND[revision], *NOT_YET[revision]} == unscored
+    assert {*BEYOND[revision], *SKIPPED[revision], *NOT_YET[revision]} == unscored
     assert outcome(revision).keys() == {*scenarios, *unscored}
