@@ -101,6 +101,18 @@ async def test_one_that_is_too_long_is_refused_before_it_ends(httptools: bool) -
 
 
 @with_either_parser
+async def test_a_header_ends_where_its_value_does(httptools: bool) -> None:
+    async def tell(scope: Any, _receive: Any, send: Any) -> None:
+        said = dict(scope["headers"])[b"said"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"<" + said + b">"})
+
+    async with serving(tell, httptools) as port, await anyio.connect_tcp("127.0.0.1", port) as client:
+        await client.send(HEAD + b"said: \t a b \t \r\n\r\n")
+        assert b"<a b>" in await rest(client)
+
+
+@with_either_parser
 async def test_so_many_connections_are_open_and_no_more(httptools: bool) -> None:
     async with serving(hello, httptools, connections=2) as port:
         streams = [await anyio.connect_tcp("127.0.0.1", port) for _ in range(3)]

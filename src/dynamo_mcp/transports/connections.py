@@ -34,7 +34,7 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
         return type("Bounded", (_Bounded, H11Protocol), {"limits": limits})
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed
 
-    return type("Bounded", (_Bounded, HttpToolsProtocol), {"limits": limits})
+    return type("Bounded", (_Trimmed, _Bounded, HttpToolsProtocol), {"limits": limits})
 
 
 class _Bounded:
@@ -105,3 +105,10 @@ class _Bounded:
                     return
 
         await self._app(scope, receive, send_in_time)
+
+
+class _Trimmed:
+    """Leaves off the white space around a header's value (RFC 9110, 5.5), of which httptools keeps what follows it."""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.strip(b" \t"))  # type: ignore[misc]
