@@ -92,6 +92,7 @@ BEYOND = {
     ],
     "2025-11-25": [
         "server-session-lifecycle",
+        "server-sse-polling",
         "json-schema-2020-12",
     ],
 }
@@ -104,11 +105,3 @@ SKIPPED = {
     "2025-11-25": [],
 }
 """What it names, and does not try yet."""
-
-NOT_YET = {
-    "2026-07-28": [],
-    "2025-11-25": [
-        "server-sse-polling",
-    ],
-}
-"""What needs what the server does not have yet: an event store."""

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from conformance import suite
-from conformance.scenarios import BEYOND, NOT_YET, REQUIRED, SKIPPED
+from conformance.scenarios import BEYOND, REQUIRED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,5 +77,5 @@ def test_no_scenario_of_the_suite_is_left_out(revision: str, node: Path, program
     scenarios = [line.removeprefix("  - ") for line in server.splitlines() if line.startswith("  - ")]
     assert REQUIRED[revision] == scenarios
     unscored = {line.split()[1] for line in others.splitlines() if line.endswith("[server]")}
-    assert {*BEYOND[revision], *SKIPPED[revision], *NOT_YET[revision]} == unscored
+    assert {*BEYOND[revision], *SKIPPED[revision]} == unscored
     assert outcome(revision).keys() == {*scenarios, *unscored}
