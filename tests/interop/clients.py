@@ -1,7 +1,7 @@
 """Which clients of others does the server work with? Each a row, and a small program in `clients/` that drives it.
 
 A driver is run by the Python of the client's own environment, or by Node.js. It expects one argument, as JSON:
-`transport` (stdio, http or sse), `era` (what the client calls it; empty where it leaves no choice), `url` (of the
+`transport` (stdio, http, sse or ws), `era` (what the client calls it; empty where it leaves no choice), `url` (of the
 endpoint, unless stdio), `command` and `env` (what starts the server, where stdio), `calls` (name and arguments of each
 tool to call, in order) and `modules` (the folder that its packages were installed into, where it runs by Node.js). It
 connects, lists the tools and calls those. It prints one line of JSON: `tools` (their names), `results` (the structured
@@ -43,6 +43,7 @@ class Kind(msgspec.Struct, frozen=True):
         eras: What it can be told of versions of the protocol, and which one it then speaks on each of `TRANSPORTS`;
             None where it does not tell.
         shows_progress: Whether it tells what a call is at.
+        has_websocket: Whether it speaks over a WebSocket, too.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Kind(msgspec.Struct, frozen=True):
     driver: str
     eras: Mapping[str, tuple[str, str, str] | None]
     shows_progress: bool
+    has_websocket: bool = False
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """What it is tried over."""
+        return (*TRANSPORTS, "ws") if self.has_websocket else TRANSPORTS
 
 
 _OLD = ("2025-11-25",) * 3
@@ -82,10 +89,11 @@ KINDS = (
     Kind("fastmcp 4.1", ("fastmcp==4.1.7",), "fastmcp4.py", {"": None}, shows_progress=True),
     Kind(
         "langchain-mcp-adapters 0.3",
-        ("langchain-mcp-adapters==0.3.2",),
+        ("langchain-mcp-adapters==0.3.2", "mcp[ws]<2"),
         "langchain.py",
         {"": None},
         shows_progress=True,
+        has_websocket=True,
     ),
     Kind("openai-agents 0.24", ("openai-agents==0.24.0",), "openai_agents.py", {"": None}, shows_progress=False),
     Kind(

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.interop]
 
 SECONDS = 60
 STEPS = len(STEPS_OF_ADD) + len(STEPS_OF_CREATE)
-_PATHS = {"http": "/mcp", "sse": "/sse"}
+_PATHS = {"http": "/mcp", "sse": "/sse", "ws": "/ws"}
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +82,14 @@ def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(tmp_path, base_environments(tmp_path_factory))
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(
-    ("kind", "era"),
-    [pytest.param(kind, era, id=f"{kind.name} {era}".strip()) for kind in KINDS for era in kind.eras],
+    ("kind", "era", "transport"),
+    [
+        pytest.param(kind, era, transport, id=f"{kind.name} {era}".strip() + f"-{transport}")
+        for kind in KINDS
+        for era in kind.eras
+        for transport in kind.transports
+    ],
 )
 async def test_it_lists_adds_and_creates(kind: Kind, era: str, transport: str, place: Place, node: Path) -> None:
     folder = await install(kind, node)
@@ -94,7 +98,8 @@ async def test_it_lists_adds_and_creates(kind: Kind, era: str, transport: str, p
         said = await drive(kind, folder, node, given | {"command": place.command, "env": place.env})
     else:
         async with place.serving() as url:
-            said = await drive(kind, folder, node, given | {"url": url + _PATHS[transport]})
+            at = url.replace("http:", "ws:") if transport == "ws" else url
+            said = await drive(kind, folder, node, given | {"url": at + _PATHS[transport]})
     check(kind, era, transport, said, place)
 
 

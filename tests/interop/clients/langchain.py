@@ -1,4 +1,7 @@
-"""langchain-mcp-adapters (see `clients.py` for what a driver is given and says)."""
+"""langchain-mcp-adapters (see `clients.py` for what a driver is given and says).
+
+All calls are of one session, as `docs/interop.md` advises.
+"""
 
 import asyncio
 import json
@@ -6,13 +9,16 @@ import sys
 
 from langchain_mcp_adapters.callbacks import Callbacks
 from langchain_mcp_adapters.client import MultiServerMCPClient
+from langchain_mcp_adapters.tools import load_mcp_tools
+
+_TRANSPORTS = {"http": "streamable_http", "sse": "sse", "ws": "websocket"}
 
 
 def connection(given):
     if given["transport"] == "stdio":
         command, *arguments = given["command"]
         return {"transport": "stdio", "command": command, "args": arguments, "env": given["env"]}
-    return {"transport": "streamable_http" if given["transport"] == "http" else "sse", "url": given["url"]}
+    return {"transport": _TRANSPORTS[given["transport"]], "url": given["url"]}
 
 
 async def main(given):
@@ -21,12 +27,15 @@ async def main(given):
     async def note(progress, total, message, context):
         steps.append(message)
 
-    client = MultiServerMCPClient({"dynamo-mcp": connection(given)}, callbacks=Callbacks(on_progress=note))
-    tools = {tool.name: tool for tool in await client.get_tools()}
+    callbacks = Callbacks(on_progress=note)
+    client = MultiServerMCPClient({"dynamo-mcp": connection(given)}, callbacks=callbacks)
     results = []
-    for name, arguments in given["calls"]:
-        call = {"type": "tool_call", "id": name, "name": name, "args": arguments}
-        results.append((await tools[name].ainvoke(call)).artifact["structured_content"])
+    async with client.session("dynamo-mcp") as session:
+        loaded = await load_mcp_tools(session, callbacks=callbacks, server_name="dynamo-mcp")
+        tools = {tool.name: tool for tool in loaded}
+        for name, arguments in given["calls"]:
+            call = {"type": "tool_call", "id": name, "name": name, "args": arguments}
+            results.append((await tools[name].ainvoke(call)).artifact["structured_content"])
     print(json.dumps({"tools": [*tools], "results": results, "steps": len(steps), "version": None}))
 
 
