@@ -90,6 +90,7 @@ class FakeDynamo:
         self.searched: list[dict[str, Any]] = []
         self.damaged: tuple[str, ...] = ()
         self._templates: dict[str, TemplateInfo] = {}
+        self._listed: tuple[TemplateInfo, ...] = ()
         self._released = anyio.Event()
         self._listeners: set[MemoryObjectSendStream[frozenset[str]]] = set()
         self.register("alpha", variables=EVERY_KIND)
@@ -132,9 +133,12 @@ class FakeDynamo:
         return self.damaged
 
     async def list_templates(self) -> tuple[TemplateInfo, ...]:
-        return tuple(
+        found = tuple(
             msgspec.structs.replace(self._templates[name], variables_cache=None) for name in sorted(self._templates)
         )
+        if found != self._listed:
+            self._listed = found
+        return self._listed
 
     async def check_templates(self, told: Sequence[TemplateInfo]) -> tuple[TemplateInfo, ...]:
         return tuple(msgspec.structs.replace(info, newer=Newer("newer", "2" * 40)) for info in told)

@@ -32,6 +32,8 @@ class Confining:
 
     async def confinement(self) -> Confinement:
         """Return what this machine offers, as it was when it was last probed."""
+        if self._confinement is not None:
+            return self._confinement  # a lock would have each list of templates wait a turn of the loop
         async with self._once:
             return self._confinement or await self._probe()
 

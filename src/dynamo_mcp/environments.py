@@ -14,6 +14,7 @@ import platform
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import anyio
@@ -42,6 +43,8 @@ KEY_LENGTH = 16
 AT_ONCE = 2 * (os.cpu_count() or 1)
 """Bases that are made at a time: fewer leave processors idle while a disk writes, more only make each of them slower
 (`python -m benchmarks packages`)."""
+_KEPT = 1000
+"""Digests and paths that are kept: to make one takes longer than to look whether it is there."""
 
 
 class Environments:
@@ -86,7 +89,7 @@ class Environments:
 
     def _digest(self, requirements: tuple[str, ...]) -> str:
         with words("use the Python interpreter", self._settings.python, hint=ANOTHER_PYTHON):
-            status = self._settings.python.stat()
+            status = os.stat(self._settings.python)
         # The file stands for its version, which would cost a process to ask for.
         seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if seen != self._seen:
@@ -98,8 +101,7 @@ class Environments:
                 platform.machine(),
                 *platform.libc_ver(),
             )
-        parts = (*self._interpreter, COOKIECUTTER, *requirements)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_LENGTH]
+        return _digest((*self._interpreter, COOKIECUTTER, *requirements))
 
     def plain(self) -> Path | None:
         """Return the base of cookiecutter alone, which renderers are started with; None as long as it is not whole.
@@ -112,7 +114,7 @@ class Environments:
 
     def path(self, template: str, requirements: tuple[str, ...]) -> Path:
         """Return where a template's environment is, or will be."""
-        return self._path(template, self.key(requirements))
+        return self.place(template, self.key(requirements))
 
     def base(self, requirements: tuple[str, ...]) -> Path:
         """Return where the base of the environments that hold these requirements is, or will be."""
@@ -132,7 +134,7 @@ class Environments:
             Busy: Another process works on it for too long.
         """
         key, plain_key = self.key(requirements), self.key(())  # another process may have others used any time
-        path, base, plain = self._path(template, key), self._base(key), self._base(plain_key)
+        path, base, plain = self.place(template, key), self._base(key), self._base(plain_key)
         await self._uses.note(path, base, plain)
         self._plain.add(plain)
         whole = self._soundness.whole
@@ -196,8 +198,9 @@ class Environments:
         """
         return await self._pins.lacks(self._digest(requirements), (COOKIECUTTER, *requirements))
 
-    def _path(self, template: str, key: str) -> Path:
-        return self._store.home / "venvs" / f"{template}-{key}"
+    def place(self, template: str, key: str) -> Path:
+        """Return where the environment of a template with this `key` is, or will be."""
+        return _place(self._store.home, template, key)
 
     def _base(self, key: str) -> Path:
         return self._store.home / "bases" / key
@@ -332,3 +335,13 @@ def modules(environment: Path) -> frozenset[str]:
 
 def _environment(path: Path, base: Path, plain: Path, marker: Marker) -> Environment:
     return Environment(path, base, plain, marker.key, marker.packages)
+
+
+@lru_cache(_KEPT)
+def _place(home: Path, template: str, key: str) -> Path:
+    return home / "venvs" / f"{template}-{key}"
+
+
+@lru_cache(_KEPT)
+def _digest(parts: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:KEY_LENGTH]

@@ -7,6 +7,7 @@ the end; without such a file, the only one has the digest itself for a key.
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ class Generations:
         """Look at nothing yet."""
         self._store = store
         self._folder = store.home / "requirements"
+        self._prefix = f"{self._folder}{os.sep}"
 
     def newest(self, digest: str) -> str:
         """Return the key of the base to use.
@@ -35,6 +37,12 @@ class Generations:
         Raises:
             StorageFailed: The home can't be read.
         """
+        try:  # each list of templates asks, and hardly ever is there such a file
+            os.stat(f"{self._prefix}{digest}{SUFFIX}")
+        except FileNotFoundError:
+            return digest
+        except OSError:
+            pass  # which `keys` says in words
         return self.keys(digest)[-1]
 
     def keys(self, digest: str) -> list[str]:

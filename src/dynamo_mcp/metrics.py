@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -36,11 +37,13 @@ class Metrics:
             "dynamo_mcp_step_seconds", "Seconds of a step.", ("tool", "step"), buckets=_SECONDS, registry=self._registry
         )
         self._registry.register(_Gauges(load))
+        # Each has a handful of them, of which finding one takes longer than counting.
+        self._of_call, self._of_seconds = cache(self._calls.labels), cache(self._seconds.labels)
 
     def call(self, tool: str, outcome: str, seconds: float) -> None:
         """Count a call that has ended."""
-        self._calls.labels(tool, outcome).inc()
-        self._seconds.labels(tool).observe(seconds)
+        self._of_call(tool, outcome).inc()
+        self._of_seconds(tool).observe(seconds)
 
     def step(self, tool: str, step: str, seconds: float) -> None:
         """Count a step that has ended."""

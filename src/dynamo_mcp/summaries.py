@@ -59,10 +59,12 @@ class Summaries:
     async def all(self, templates: Sequence[Template], confinement: Confinement) -> tuple[TemplateInfo, ...]:
         """Describe all templates that there are; as long as nothing of them has changed it is the same tuple."""
         found = []
-        for number, template in enumerate(templates):
+        keys: dict[tuple[str, ...], str] = {}
+        for number, template in enumerate(templates, start=1):
             if number % TOGETHER == 0:
                 await anyio.lowlevel.checkpoint()
-            found.append(await self.one(template, confinement))
+                keys.clear()
+            found.append(self._told(template, confinement, await self._broken(template), keys))
         names = {info.name for info in found}
         self._kept = {name: kept for name, kept in self._kept.items() if name in names}
         self._all = as_before(found, self._all)
@@ -70,11 +72,15 @@ class Summaries:
 
     async def one(self, template: Template, confinement: Confinement) -> TemplateInfo:
         """Describe one template, without its variables."""
+        return self._told(template, confinement, await self._broken(template))
+
+    async def _broken(self, template: Template) -> str | None:
+        """Say what is wrong with what a template asks, if anything is."""
         try:
             await self._schemas.ready(template)
         except DynamoError as error:
-            return self._told(template, confinement, error.message)
-        return self._told(template, confinement, None)
+            return error.message
+        return None
 
     def forget(self, name: str) -> None:
         """Drop what is kept for a template that was removed."""
@@ -88,8 +94,18 @@ class Summaries:
             return self._told(template, confinement, error.message)
         return self._told(template, confinement, None)
 
-    def _told(self, template: Template, confinement: Confinement, broken: str | None) -> TemplateInfo:
-        environment = self._environments.path(template.name, installed(template, template.trust))
+    def _told(
+        self,
+        template: Template,
+        confinement: Confinement,
+        broken: str | None,
+        keys: dict[tuple[str, ...], str] | None = None,
+    ) -> TemplateInfo:
+        """Say what is told of a template; `keys` of environments that are known need not be looked up for each."""
+        requirements, keys = installed(template, template.trust), {} if keys is None else keys
+        if requirements not in keys:
+            keys[requirements] = self._environments.key(requirements)
+        environment = self._environments.place(template.name, keys[requirements])
         made = os.path.isdir(environment)  # noqa: PTH112 - half the cost for each of hundreds of templates
         problem = broken or _lack(template) or template.problem
         seen = (template, confinement, environment, made, problem)

@@ -305,7 +305,7 @@ async def test_a_list_that_is_known_is_refused_as_the_sdk_refuses_it_and_few_are
         made.append(ctx.params)
         return {"tools": []}
 
-    listed = Listed(tools)
+    listed = Listed(tools, tools, lambda _tool, _arguments: pytest.fail("it was no call"))
 
     async def ask(params: Any, capabilities: ClientCapabilities | None = ClientCapabilities()) -> int:  # noqa: B008
         made.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ async def run(dynamo: Dynamo, names: Sequence[str], endpoint: Endpoint) -> None:
         async with anyio.create_task_group() as telling:
             server = build(dynamo)
             await telling.start(server.announce)
+            # What there is by now stays to the end; to look through it for garbage, over and over, slows every call.
+            gc.freeze()
             async with anyio.create_task_group() as serving:
                 grace = endpoint.limits.grace_seconds
                 serving.start_soon(_end_on_signal, signals, server, grace, serving.cancel_scope)
