@@ -28,7 +28,10 @@ from benchmarks.measuring import Result
 from dynamo_mcp.disk import remove
 
 COMMAND = "uv run python -m benchmarks"
-NAMES = ("environment", "packages", "add", "create", "throughput", "tools", "startup", "memory", "soak", "confinement")
+NAMES = (
+    *("environment", "packages", "add", "create", "throughput", "tools", "load", "startup", "memory", "soak"),
+    "confinement",
+)
 MISSED = 3
 """The exit code when everything was measured, and something that is claimed does not hold; few rounds prove nothing."""
 SECONDS = 3600.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from anyio.abc import ByteReceiveStream, TaskStatus
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
@@ -21,6 +22,8 @@ from dynamo_mcp.process import open_process
 SECONDS = 900.0
 """Seconds that one answer may take; the server has limits of its own, which are shorter."""
 SECONDS_TO_START = 60.0
+LOG = "server.log"
+"""What servers say, in the folder of their outputs."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -90,7 +93,7 @@ async def over_stdio(
         cwd=str(ROOT),
     )
     before = set(processes.descendants(os.getpid()))
-    with (outputs / "server.log").open("a") as log:
+    with (outputs / LOG).open("a") as log:
         async with Client(stdio_client(server, errlog=log), read_timeout_seconds=SECONDS) as client:
             if listed:
                 await client.list_tools()
@@ -99,16 +102,39 @@ async def over_stdio(
 
 
 @asynccontextmanager
-async def over_http(home: Path, outputs: Path) -> AsyncIterator[tuple[str, int]]:
-    """Run a server on a loopback port; yields its address and its process."""
-    command = [sys.executable, "-m", "dynamo_mcp", "serve", "--transport", "http", "--port", "0"]
-    async with open_process(command, env=environment(home, outputs), cwd=ROOT, gently=True) as child:
-        said = b""
+async def over_http(
+    home: Path, outputs: Path, *, arguments: tuple[str, ...] = (), more: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Run a server on a loopback port, or another program that says where it serves; yields its address and process.
+
+    Args:
+        home: Its home.
+        outputs: The folder below which projects go, and templates may lie.
+        arguments: What Python runs; dynamo-mcp when there are none.
+        more: Further variables.
+    """
+    command = [sys.executable, *(arguments or ("-m", "dynamo_mcp", "serve", "--transport", "http", "--port", "0"))]
+    async with (
+        open_process(command, env=environment(home, outputs, more), cwd=ROOT, gently=True) as child,
+        anyio.create_task_group() as tasks,
+    ):
         with anyio.fail_after(SECONDS_TO_START):
-            async for chunk in child.stderr or ():  # type: ignore[union-attr]  # it is a pipe
+            address = await tasks.start(_read, child.stderr, outputs / LOG)
+        yield address, child.pid
+        tasks.cancel_scope.cancel()
+
+
+async def _read(errors: ByteReceiveStream, path: Path, *, task_status: TaskStatus[str]) -> None:
+    """Log what a server says as long as it does: one that nobody reads would wait."""
+    said: bytes | None = b""
+    async with await anyio.open_file(path, "ab") as log:
+        async for chunk in errors:
+            await log.write(chunk)
+            await log.flush()
+            if said is not None:
                 said += chunk
                 if found := re.search(rb"http://[\d.]+:\d+/mcp", said):
-                    break
-            else:
-                raise CallFailed(said.decode(errors="replace"))
-        yield found[0].decode(), child.pid
+                    task_status.started(found[0].decode())
+                    said = None
+    if said is not None:
+        raise CallFailed(said.decode(errors="replace"))
