@@ -9,6 +9,8 @@ import ssl
 import stat
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import grpc.aio
 import httpx2
 import pytest
 from cryptography import x509
@@ -16,9 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client
 
-from dynamo_mcp.errors import Failed, UsageError
+from dynamo_mcp.errors import Failed, StorageFailed, UsageError
 from dynamo_mcp.transports.proxies import Peer
-from edge.joining import over_http
+from edge.framed import CONNECT
+from edge.joining import over_grpc, over_http
 from edge.raw import request
 from edge.test_http import DISCOVER
 from fakes import FakeDynamo
@@ -50,6 +53,11 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "other.pem").write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
     )
     (folder / "locked.pem").write_bytes(
         key.private_bytes(
@@ -89,17 +97,35 @@ async def test_tls_that_can_not_be_spoken_is_told_at_the_start(certified: tuple[
     (tmp_path / "text").write_text("no PEM")
     for given, kind, words in (
         ({"tls_key": key}, UsageError, "is the key of no certificate"),
-        ({"tls_certificate": tmp_path / "gone"}, Failed, "No such file"),
-        ({"tls_certificate": tmp_path / "text"}, Failed, "Can't speak TLS"),
-        ({"tls_certificate": certificate}, Failed, "Can't speak TLS"),
-        ({"tls_certificate": certificate, "tls_key": certificate}, Failed, "Can't speak TLS"),
-        ({"tls_certificate": certificate, "tls_key": key.with_name("locked.pem")}, Failed, "Can't speak TLS"),
+        ({"tls_certificate": tmp_path / "gone"}, StorageFailed, "read the certificate at .*gone`: No such file"),
+        ({"tls_certificate": certificate, "tls_key": tmp_path / "gone"}, StorageFailed, "key at .*gone`: No such file"),
+        ({"tls_certificate": tmp_path / "text"}, Failed, "no certificate in `.*text`"),
+        ({"tls_certificate": certificate}, Failed, "no key in `.*certificate.pem`, and `--tls-key` names no other"),
+        ({"tls_certificate": certificate, "tls_key": certificate}, Failed, "no key in `.*certificate.pem`"),
+        ({"tls_certificate": certificate, "tls_key": key.with_name("locked.pem")}, Failed, "the key has a password"),
+        ({"tls_certificate": certificate, "tls_key": key.with_name("other.pem")}, Failed, "of another certificate"),
     ):
         endpoint: dict[str, Any] = {**given}
-        with pytest.raises(ExceptionGroup) as raised:
-            async with over_http(FakeDynamo(tmp_path), **endpoint):
-                pass
-        assert raised.group_contains(kind, match=words), raised.value.exceptions
+        for over in (over_http, over_grpc):
+            with pytest.raises(ExceptionGroup) as raised:
+                async with over(FakeDynamo(tmp_path), **endpoint):
+                    pass
+            assert raised.group_contains(kind, match=words), raised.value.exceptions
+
+
+async def test_grpc_speaks_tls_where_http_does(certified: tuple[Path, Path], tmp_path: Path) -> None:
+    certificate, key = certified
+    async with over_grpc(FakeDynamo(tmp_path), tls_certificate=certificate, tls_key=key) as words:
+        port = words.removesuffix(", by TLS").rpartition(":")[2]
+        trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+        async with grpc.aio.secure_channel(f"localhost:{port}", trusted) as channel:
+            with anyio.fail_after(20):
+                await channel.channel_ready()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: Any = channel.stream_stream(CONNECT)(metadata=())
+            with anyio.fail_after(20), pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await call.read()
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_unix_socket_is_for_its_owner_and_gone_at_the_end(tmp_path: Path) -> None:

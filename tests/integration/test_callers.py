@@ -116,6 +116,12 @@ async def test_at_a_terminal_a_password_is_asked_for_twice_and_never_shown(
         (("serve", "--transport", "http", "--host", "0.0.0.0"), 5, "`--auth`"),  # noqa: S104 - it is refused
         (("serve", "--transport", "http", "--host", "0.0.0.0", "--auth", "basic"), 5, "in clear"),  # noqa: S104 - likewise
         (("serve", "--transport", "http", "--auth", "oauth"), 2, "DYNAMO_MCP_OAUTH_ISSUER"),
+        (("serve", "--auth", "keys"), 2, "`--auth` does nothing without HTTP"),
+        (("serve", "--transport", "grpc", "--uds", "socket"), 2, "`--uds` does nothing without HTTP"),
+        (("serve", "--transport", "http", "--grpc-port", "0"), 2, "`--grpc-port` does nothing without gRPC"),
+        (("serve", "--transport", "http", "--uds", "socket", "--port", "0"), 2, "`--port` does nothing with `--uds`"),
+        (("serve", "--transport", "http", "--allowed-origin", "app.example"), 2, "`app.example` is not an origin"),
+        (("serve", "--transport", "http", "--allowed-origin", "https://a/"), 2, "`https://a/` is not an origin"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -166,6 +166,16 @@ async def test_every_setting_is_documented_with_its_default() -> None:
         assert name.upper() in page or name.startswith("UV_") or name.upper().endswith("_PROXY"), name
 
 
+async def test_every_flag_of_a_server_says_its_variable_which_is_documented(place: Place) -> None:
+    said = (await place.run("serve", "--help"))[0]
+    flags = set(re.findall(r"^  (--[a-z-]+)", said, re.MULTILINE))
+    variables = re.findall(r"env\s+var:\s+(DYNAMO_MCP_\w+)", said)
+    assert len(variables) == len(flags)
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for name in variables:
+        assert f"`{name}`" in page, name
+
+
 async def test_every_tool_and_error_code_is_documented() -> None:
     page = (ROOT / "docs" / "mcp.md").read_text()
     for name in GENERAL_TOOLS:

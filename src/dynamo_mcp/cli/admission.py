@@ -15,17 +15,32 @@ from dynamo_mcp.settings import Settings
 Auth = Annotated[
     list[str] | None,
     typer.Option(
-        envvar="DYNAMO_MCP_AUTH", help="How callers say who they are: keys, basic, oauth; several may be given."
+        envvar="DYNAMO_MCP_AUTH",
+        metavar="WAY",
+        help="How callers say who they are: keys, basic, oauth; several may be given.",
     ),
 ]
 AllowedHosts = Annotated[
     list[str] | None,
-    typer.Option("--allowed-host", help="A further name by which clients reach the server, such as mcp.example.com."),
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME[:PORT]",
+        help="A further name by which clients reach the server, such as mcp.example.com; several may be given.",
+    ),
+]
+AllowedOrigins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-origin",
+        metavar="ORIGIN",
+        help="An origin whose pages may ask, such as https://app.example; several may be given.",
+    ),
 ]
 BehindTls = Annotated[
     bool, typer.Option("--behind-tls", help="A proxy in front of the address encrypts all that comes from elsewhere.")
 ]
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST.pattern}", re.ASCII)
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -34,11 +49,13 @@ class Admission(msgspec.Struct, frozen=True):
     Attributes:
         ways: To find out who calls.
         hosts: Further names of the server.
+        origins: Whose pages may ask.
         behind_tls: Nobody but a proxy that encrypts reaches the address from elsewhere.
     """
 
     ways: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     behind_tls: bool = False
 
     def fields(self, settings: Settings, *, host: str) -> dict[str, Any]:
@@ -49,7 +66,7 @@ class Admission(msgspec.Struct, frozen=True):
             host: The address that will be listened on.
 
         Raises:
-            UsageError: A way or a host can't be meant.
+            UsageError: A way, a host or an origin can't be meant.
             Refused: Passwords would cross a network in clear.
             DynamoError: A way lacks something.
         """
@@ -59,8 +76,15 @@ class Admission(msgspec.Struct, frozen=True):
                     f"`{name}` is not a host",
                     hint="name one as `--allowed-host mcp.example.com`, with a port if it has one",
                 )
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise UsageError(
+                    f"`{origin}` is not an origin",
+                    hint="name one as `--allowed-origin https://app.example`, with its port if it has one, and no path",
+                )
+        named = {"hosts": self.hosts, "origins": tuple(map(str.lower, self.origins))}  # as browsers write them
         if not self.ways:
-            return {"hosts": self.hosts}
+            return named
         from dynamo_mcp.auth.ways import way_of  # noqa: PLC0415 - most servers ask nobody
 
         ways = {name: way_of(name, settings) for name in dict.fromkeys(self.ways)}
@@ -68,10 +92,12 @@ class Admission(msgspec.Struct, frozen=True):
             if way.encrypted and not self.behind_tls and not is_loopback(host):
                 raise Refused(
                     f"`{name}` would have passwords sent to `{host}` in clear, for everybody on the way to read",
-                    hint="serve on `127.0.0.1` behind a proxy that does TLS; or say `--behind-tls`, if nothing but "
-                    "such a proxy reaches this address; or use `--auth keys` or `oauth`",
+                    hint="give it a certificate with `--tls-certificate`; or serve on `127.0.0.1` behind a proxy that "
+                    "does TLS; or say `--behind-tls`, if nothing but such a proxy reaches this address; or use "
+                    "`--auth keys` or `oauth`",
                 )
         return {
+            **named,
             "authenticators": tuple(way.authenticator for way in ways.values()),
             "documents": {path: content for way in ways.values() for path, content in way.documents.items()},
             "hosts": (*self.hosts, *(host for way in ways.values() for host in way.hosts)),

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from dynamo_mcp.cli.admission import Admission, AllowedHosts, Auth, BehindTls
+from dynamo_mcp.cli.admission import Admission, AllowedHosts, AllowedOrigins, Auth, BehindTls
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings
 from dynamo_mcp.dynamo import open_dynamo
-from dynamo_mcp.errors import DynamoError
+from dynamo_mcp.errors import DynamoError, UsageError
 from dynamo_mcp.serving import load_serving
 from dynamo_mcp.settings import Settings
 
@@ -23,6 +23,10 @@ HOST = "127.0.0.1"
 PORT = 3000
 GRPC_PORT = 3001
 STDIO = "stdio"
+_OF_ADDRESS = ("host", "port")
+_OF_HTTP = ("port", "uds", "allowed_host", "allowed_origin", "trusted_proxy")
+_OF_GRPC = ("grpc_port",)
+_OF_ANY = ("host", "auth", "behind_tls", "tls_certificate", "tls_key")
 
 
 class LogLevel(StrEnum):
@@ -47,19 +51,33 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(  # noqa: PLR0917 - typer reads them by name
+    context: typer.Context,
     transport: Annotated[
         list[str] | None,
-        typer.Option(envvar="DYNAMO_MCP_TRANSPORT", help="stdio (the default), http or grpc; several at once."),
+        typer.Option(
+            envvar="DYNAMO_MCP_TRANSPORT",
+            metavar="NAME",
+            help="stdio (the default), http or grpc; several may be given.",
+        ),
     ] = None,
     host: Annotated[
-        str, typer.Option(envvar="DYNAMO_MCP_HOST", help="Address to listen on; without --auth loopback only.")
+        str,
+        typer.Option(
+            envvar="DYNAMO_MCP_HOST", metavar="ADDRESS", help="Address to listen on; without --auth loopback only."
+        ),
     ] = HOST,
-    port: Annotated[int, typer.Option(envvar="DYNAMO_MCP_PORT", help="0 takes a free one.", min=0, max=65535)] = PORT,
+    port: Annotated[
+        int,
+        typer.Option(
+            envvar="DYNAMO_MCP_PORT", metavar="PORT", help="Port for HTTP; 0 takes a free one.", min=0, max=65535
+        ),
+    ] = PORT,
     grpc_port: Annotated[
-        int, typer.Option(envvar="DYNAMO_MCP_GRPC_PORT", help="Likewise, for gRPC.", min=0, max=65535)
+        int,
+        typer.Option(envvar="DYNAMO_MCP_GRPC_PORT", metavar="PORT", help="Likewise, for gRPC.", min=0, max=65535),
     ] = GRPC_PORT,
     log_level: Annotated[
-        LogLevel, typer.Option(envvar="DYNAMO_MCP_LOG_LEVEL", help="What is told on standard error.")
+        LogLevel, typer.Option(envvar="DYNAMO_MCP_LOG_LEVEL", help="From which level on standard error is told.")
     ] = LogLevel.WARNING,
     auth: Auth = None,
     allowed_host: AllowedHosts = None,
@@ -67,22 +85,39 @@ def serve(  # noqa: PLR0917 - typer reads them by name
     tools: Annotated[
         Shown | None, typer.Option(envvar="DYNAMO_MCP_TOOLS", help="compact lists the general tools only.")
     ] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(help="A file of PEM: speak TLS over HTTP.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, if it is in a file of its own.")] = None,
-    uds: Annotated[Path | None, typer.Option(help="Listen on a unix socket at this path.")] = None,
-    allowed_origin: Annotated[list[str] | None, typer.Option(help="An origin whose pages may ask.")] = None,
-    trusted_proxy: Annotated[list[str] | None, typer.Option(help="A proxy that says for whom it asks.")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A certificate in PEM: speak TLS, over HTTP and gRPC.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its key in PEM, if it is in a file of its own.")
+    ] = None,
+    uds: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Listen for HTTP on a unix socket, instead of an address.")
+    ] = None,
+    allowed_origin: AllowedOrigins = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy that says for whom it asks: an address, a network or unix; several may be given.",
+        ),
+    ] = None,
     grace: Annotated[
         float | None,
         typer.Option(
-            envvar="DYNAMO_MCP_GRACE_SECONDS", help="Seconds that calls may take to finish at a signal.", min=0
+            envvar="DYNAMO_MCP_GRACE_SECONDS",
+            metavar="SECONDS",
+            help="Seconds that calls may take to finish at a signal.",
+            min=0,
         ),
     ] = None,
     output_root: OutputRoots = None,
     source_root: SourceRoots = None,
 ) -> None:
     """Serve MCP on stdio, over HTTP at /mcp (streamable), /sse (for older clients) and /ws (WebSocket), over gRPC."""
+    transports = transport or [STDIO]
     try:
+        _check_flags(context, transports, uds)
         chosen = settings(
             person=False,
             serves=True,
@@ -95,10 +130,15 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         fail(error)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on standard error
     logging.getLogger("dynamo_mcp").setLevel(log_level.name)
-    who = Admission(tuple(auth or ()), tuple(allowed_host or ()), behind_tls=behind_tls or tls_certificate is not None)
+    who = Admission(
+        tuple(auth or ()),
+        tuple(allowed_host or ()),
+        tuple(allowed_origin or ()),
+        behind_tls=behind_tls or tls_certificate is not None,
+    )
     _serve(
         chosen,
-        transport or [STDIO],
+        transports,
         who,
         host=host,
         port=port,
@@ -107,7 +147,6 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         tls_certificate=tls_certificate,
         tls_key=tls_key,
         uds=uds,
-        origins=tuple(allowed_origin or ()),
         trusted_proxies=tuple(trusted_proxy or ()),
     )
 
@@ -120,6 +159,30 @@ def stdio(chosen: Settings | None = None) -> None:
     except DynamoError as error:
         fail(error)
     _serve(chosen, [STDIO], limits=limits)
+
+
+def _check_flags(context: typer.Context, transports: list[str], uds: Path | None) -> None:
+    """Refuse what was typed and would do nothing: who typed it counts on it. Variables may be there for others.
+
+    Raises:
+        UsageError: It was.
+    """
+    if not {"stdio", "http", "grpc"}.issuperset(transports):  # another package's may use any of them
+        return
+    over_http, over_grpc = "http" in transports, "grpc" in transports
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if (name in _OF_HTTP and not over_http) or (name in _OF_ANY and not over_http and not over_grpc):
+            raise UsageError(f"`{flag}` does nothing without HTTP", hint="add `--transport http`, or leave it out")
+        if name in _OF_GRPC and not over_grpc:
+            raise UsageError(f"`{flag}` does nothing without gRPC", hint="add `--transport grpc`, or leave it out")
+        if uds is not None and name in _OF_ADDRESS and not (name == "host" and over_grpc):
+            raise UsageError(
+                f"`{flag}` does nothing with `--uds`, which listens at `{uds}` instead", hint="leave one of them out"
+            )
 
 
 def _serve(chosen: Settings, transports: list[str], who: Admission | None = None, **where: Any) -> None:

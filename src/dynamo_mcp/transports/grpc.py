@@ -15,6 +15,7 @@ from dynamo_mcp.errors import DynamoError, Failed, TooManyAttempts, Unauthentica
 from dynamo_mcp.transports.admission import admit
 from dynamo_mcp.transports.listening import authority, listen
 from dynamo_mcp.transports.messages import MOST_BYTES, Left, speak
+from dynamo_mcp.transports.tls import context, pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,9 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
     """Serve until cancelled (`Transport`).
 
     Raises:
-        Failed: The port can't be had; Refused or UsageError if it may not.
+        Failed: The port can't be had, or TLS not be spoken; Refused or UsageError if it may not.
     """
+    tls = _credentials(endpoint)
     sessions = grpc.stream_stream_rpc_method_handler(
         _Sessions(server, endpoint).serve,
         request_deserializer=StringValue.FromString,
@@ -57,7 +59,8 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
     with listen(endpoint.host, endpoint.grpc_port, anywhere=bool(endpoint.authenticators), flag="--grpc-port") as tried:
         host, port = tried.getsockname()[:2]
     try:
-        bound = web.add_insecure_port(authority(host, port))
+        address = authority(host, port)
+        bound = web.add_insecure_port(address) if tls is None else web.add_secure_port(address, tls)
     except RuntimeError as error:
         raise Failed(
             f"Can't listen on `{authority(host, port)}`: {error}",
@@ -65,11 +68,18 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
         ) from error
     try:
         await web.start()
-        task_status.started(f"serves gRPC at {authority(host, bound)}")
+        task_status.started(f"serves gRPC at {authority(host, bound)}{'' if tls is None else ', by TLS'}")
         await anyio.sleep_forever()
     finally:
         with anyio.CancelScope(shield=True):
             await web.stop(_LAST_SECONDS)
+
+
+def _credentials(endpoint: Endpoint) -> grpc.ServerCredentials | None:
+    """Return the certificate that HTTP has too; None where nothing is encrypted."""
+    context(endpoint.tls_certificate, endpoint.tls_key)  # says what is wrong with them, as gRPC does not
+    read = pair(endpoint.tls_certificate, endpoint.tls_key)
+    return None if read is None else grpc.ssl_server_credentials([(read[1], read[0])])
 
 
 class _Sessions:

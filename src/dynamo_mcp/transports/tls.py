@@ -5,7 +5,10 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import Failed, UsageError
+
+_HINT = "name files of PEM that belong together, of which the key has no password"
 
 
 def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -17,21 +20,52 @@ def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None
 
     Raises:
         UsageError: There is a key without a certificate.
-        Failed: They can't be read, or do not belong together.
+        DynamoError: They can't be read, or do not belong together.
+    """
+    read = pair(certificate, key)
+    if certificate is None or read is None:
+        return None
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    locked = False
+
+    def password() -> bytes:  # or OpenSSL would ask at the terminal
+        nonlocal locked
+        locked = True
+        return b""
+
+    try:
+        made.load_cert_chain(certificate, key, password=password)
+    except (OSError, ValueError) as error:  # of which an SSLError is one
+        named = f"`{certificate}`" if key is None else f"`{certificate}` and `{key}`"
+        if b"BEGIN CERTIFICATE" not in read[0]:
+            reason = f"there is no certificate in `{certificate}`"
+        elif b"PRIVATE KEY" not in read[1]:
+            reason = f"there is no key in `{key or certificate}`" + ("" if key else ", and `--tls-key` names no other")
+        elif locked:
+            reason = "the key has a password"
+        elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            reason = "the key is that of another certificate"
+        else:
+            reason = getattr(error, "reason", None) or str(error)
+        raise Failed(f"Can't speak TLS with {named}: {reason}", hint=_HINT) from error
+    return made
+
+
+def pair(certificate: Path | None, key: Path | None) -> tuple[bytes, bytes] | None:
+    """Return what the files of a certificate and its key hold; None without a certificate.
+
+    Raises:
+        UsageError: There is a key without a certificate.
+        StorageFailed: They can't be read.
     """
     if certificate is None:
         if key is None:
             return None
         raise UsageError(f"`{key}` is the key of no certificate", hint="name that with `--tls-certificate`")
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        made.load_cert_chain(certificate, key, password=lambda: b"")  # or OpenSSL would ask at the terminal
-    except (OSError, ValueError) as error:  # of which an SSLError is one
-        named = f"`{certificate}`" if key is None else f"`{certificate}` and `{key}`"
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-        raise Failed(
-            f"Can't speak TLS with {named}: {reason}",
-            hint="name files of PEM that belong together, of which the key has no password",
-        ) from error
-    return made
+    with words("read the certificate", certificate, hint=_HINT):
+        chain = certificate.read_bytes()
+    if key is None:
+        return chain, chain
+    with words("read the certificate's key", key, hint=_HINT):
+        return chain, key.read_bytes()

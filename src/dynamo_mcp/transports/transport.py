@@ -40,7 +40,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         documents: What anybody may read over HTTP, in JSON by its path: where to get credentials, for one.
         hosts: Further names under which clients know this server, such as `mcp.example.com`, with or without a port.
         origins: Origins whose web pages may ask it, besides its own.
-        tls_certificate: A file of PEM, with which HTTP is spoken by TLS.
+        tls_certificate: A file of PEM, with which all that listens speaks TLS.
         tls_key: Its key, where the certificate's file has none.
         uds: The path of a unix socket that HTTP listens on, instead of an address.
         trusted_proxies: Addresses and networks that say whom they speak for.
