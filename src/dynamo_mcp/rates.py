@@ -29,12 +29,6 @@ class Rate:
         self._refill()
         return 0.0 if self._left >= 1 else (1 - self._left) * self._seconds
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing has happened for so long that all of it may again."""
-        self._refill()
-        return self._left >= self._burst
-
     def take(self) -> bool:
         """Count one, and say whether it may happen; one that may not is not counted."""
         self._refill()

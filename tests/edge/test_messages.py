@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from dynamo_mcp import background
 from dynamo_mcp.auth.ways import way_of
 from dynamo_mcp.errors import Failed, Refused
+from dynamo_mcp.serving import Serving
 from dynamo_mcp.settings import load
-from dynamo_mcp.transports import listening, messages, transport
+from dynamo_mcp.transports import messages, transport
 from dynamo_mcp.transports.attempts import FAILURES, Attempts
 from dynamo_mcp.transports.running import run
 from dynamo_mcp.transports.transport import Endpoint
@@ -123,10 +124,14 @@ async def test_a_client_has_so_many_requests_under_way_and_no_more(kind: Kind, t
 @over_both
 async def test_a_message_that_is_too_large_ends_the_connection_and_no_other(kind: Kind, tmp_path: Path) -> None:
     with anyio.fail_after(SECONDS):
-        async with served(kind, FakeDynamo(tmp_path)) as address, by_hand(kind, address) as (say, hear):
+        limits = Serving(body_bytes=10_000)
+        async with (
+            served(kind, FakeDynamo(tmp_path), limits=limits) as address,
+            by_hand(kind, address) as (say, hear),
+        ):
             async with by_hand(kind, address) as (say_much, hear_nothing):
                 with suppress(ConnectionClosed):  # while it is said still
-                    await say_much(call(1, "create_alpha", project_name="x" * messages.MOST_BYTES))
+                    await say_much(call(1, "create_alpha", project_name="x" * 10_000))
                 with pytest.raises((ConnectionClosed, grpc.aio.AioRpcError, grpc.aio.UsageError)):
                     await hear_nothing()
             await say(call(1, "list_templates"))
@@ -134,13 +139,11 @@ async def test_a_message_that_is_too_large_ends_the_connection_and_no_other(kind
 
 
 @over_both
-async def test_a_client_that_reads_no_more_is_left_and_nothing_is_kept_for_it(
-    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listening, "SECONDS_TO_TAKE", 1.0)
+async def test_a_client_that_reads_no_more_is_left_and_nothing_is_kept_for_it(kind: Kind, tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     with anyio.fail_after(SECONDS):
-        async with served(kind, fake) as address, by_hand(kind, address) as (say, _):
+        limits = Serving(stalled_seconds=1)
+        async with served(kind, fake, limits=limits) as address, by_hand(kind, address) as (say, _):
 
             async def say_on() -> None:
                 for number in range(1000):  # each of 200 kB, and none of the answers is taken

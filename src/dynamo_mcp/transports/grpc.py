@@ -14,7 +14,7 @@ from dynamo_mcp.callers import current
 from dynamo_mcp.errors import DynamoError, Failed, TooManyAttempts, Unauthenticated
 from dynamo_mcp.transports.admission import admit
 from dynamo_mcp.transports.listening import authority, listen
-from dynamo_mcp.transports.messages import MOST_BYTES, Left, speak
+from dynamo_mcp.transports.messages import Left, speak
 from dynamo_mcp.transports.tls import context, pair
 
 if TYPE_CHECKING:
@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 
 SERVICE = "dynamo_mcp.v1.Mcp"
 METHOD = "Connect"
-STREAMS = 1000
-"""Sessions that may be open; one more is refused."""
 _LAST_SECONDS = 0.4
+_MOST = (1 << 31) - 1
+"""That gRPC can be told: it takes an `int` of C."""
 _OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", MOST_BYTES),
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.max_metadata_size", 16 << 10),
 )
 
 
@@ -53,7 +51,13 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
         request_deserializer=StringValue.FromString,
         response_serializer=StringValue.SerializeToString,
     )
-    web = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=STREAMS)
+    limits = endpoint.limits
+    options = [
+        *_OPTIONS,
+        ("grpc.max_receive_message_length", min(limits.body_bytes, _MOST)),
+        ("grpc.max_metadata_size", min(limits.head_bytes, _MOST)),
+    ]
+    web = grpc.aio.server(options=options, maximum_concurrent_rpcs=min(limits.sessions, _MOST))
     web.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: sessions}),))
     # What may not be listened on, or is taken, is told in the same words as that of HTTP.
     with listen(endpoint.host, endpoint.grpc_port, anywhere=bool(endpoint.authenticators), flag="--grpc-port") as tried:
@@ -89,6 +93,7 @@ class _Sessions:
         self._server = server
         self._authenticators = endpoint.authenticators
         self._attempts = endpoint.attempts
+        self._stalled_seconds = endpoint.limits.stalled_seconds
 
     async def serve(self, _requests: object, context: Context) -> None:
         """Serve one, whose client's context is its own."""
@@ -116,7 +121,7 @@ class _Sessions:
                 raise Left from error
 
         async with admission.held():
-            await speak(self._server, hear, tell)
+            await speak(self._server, hear, tell, self._stalled_seconds)
         if admission.is_over:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The credentials hold no more")
 

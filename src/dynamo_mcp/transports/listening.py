@@ -8,13 +8,11 @@ import socket
 
 from dynamo_mcp.errors import Failed, Refused, UsageError
 
-SECONDS_TO_TAKE = 30.0
-"""Seconds that a client has to take what is sent to it; one that does not is left."""
 _PORTS = range(1 << 16)
 
 
 def listen(
-    host: str, port: int, *, anywhere: bool = False, flag: str = "--port", seconds: float = SECONDS_TO_TAKE
+    host: str, port: int, *, anywhere: bool = False, flag: str = "--port", seconds: float = 30.0
 ) -> socket.socket:
     """Listen on a port.
 

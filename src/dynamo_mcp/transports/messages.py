@@ -22,13 +22,9 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from dynamo_mcp.transports import listening
-
 if TYPE_CHECKING:
     from dynamo_mcp.server import DynamoServer
 
-MOST_BYTES = 4 << 20
-"""Of one message; as over HTTP."""
 UNDER_WAY = 64
 """Requests of one connection that may be under way; more are refused."""
 
@@ -38,7 +34,10 @@ class Left(Exception):
 
 
 async def speak(
-    server: DynamoServer, receive: Callable[[], Awaitable[str | bytes]], send: Callable[[str], Awaitable[None]]
+    server: DynamoServer,
+    receive: Callable[[], Awaitable[str | bytes]],
+    send: Callable[[str], Awaitable[None]],
+    stalled_seconds: float,
 ) -> None:
     """Serve one connection until either side ends it.
 
@@ -46,10 +45,11 @@ async def speak(
         server: What is served.
         receive: Returns the client's next message; raises `Left` where there is none.
         send: Gives a message to the client, and returns when there is room for the next; raises `Left`.
+        stalled_seconds: Seconds that the client may take nothing of what is given to it.
     """
     incoming, read = create_context_streams[SessionMessage | Exception](0)
     write, outgoing = create_context_streams[SessionMessage](0)
-    conversation = _Conversation(receive, send)
+    conversation = _Conversation(receive, send, stalled_seconds)
     async with anyio.create_task_group() as tasks:
 
         async def answer() -> None:
@@ -65,9 +65,15 @@ async def speak(
 class _Conversation:
     """What is said on one connection."""
 
-    def __init__(self, receive: Callable[[], Awaitable[str | bytes]], send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[str | bytes]],
+        send: Callable[[str], Awaitable[None]],
+        stalled_seconds: float,
+    ) -> None:
         self._receive = receive
         self._send = send
+        self._stalled_seconds = stalled_seconds
         self._telling = anyio.Lock()
         self._under_way: set[Any] = set()
 
@@ -106,6 +112,6 @@ class _Conversation:
         return False
 
     async def _tell(self, message: Any) -> None:
-        with anyio.fail_after(listening.SECONDS_TO_TAKE):
+        with anyio.fail_after(self._stalled_seconds):
             async with self._telling:
                 await self._send(message.model_dump_json(by_alias=True, exclude_unset=True))

@@ -76,7 +76,7 @@ class _Poll:
             await self.log.store_event(_STREAM, jsonrpc_message_adapter.validate_json(text))
 
         with self.scope, self.said, self.heard:
-            await speak(server, hear, tell)
+            await speak(server, hear, tell, self._idle_seconds)
 
 
 class Polls:

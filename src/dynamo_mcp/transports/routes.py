@@ -49,7 +49,7 @@ def app(
             Route("/mcp", StreamableHTTPASGIApp(sessions)),
             Route("/sse", _Sse(server, sse), methods=["GET"]),
             Route("/metrics", _Metrics(server), methods=["GET"]),
-            WebSocketRoute("/ws", WebSockets(server)),
+            WebSocketRoute("/ws", WebSockets(server, limits)),
             *polls.routes,
             *(Route(path, _Document(content), methods=["GET"]) for path, content in documents.items()),
             Mount("/messages/", app=sse.handle_post_message),

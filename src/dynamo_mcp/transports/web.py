@@ -11,7 +11,6 @@ import uvicorn
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports.connections import protocol
 from dynamo_mcp.transports.ending import Ending
-from dynamo_mcp.transports.messages import MOST_BYTES
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +52,7 @@ async def serving(
             timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # asyncio takes a float
             server_header=False,
             ws="websockets-sansio",
-            ws_max_size=MOST_BYTES,
+            ws_max_size=limits.body_bytes,
             proxy_headers=False,  # it would believe whoever is on this machine
             ws_per_message_deflate=False,  # a few bytes could be unpacked to as much as a message may have
             timeout_graceful_shutdown=_LAST_SECONDS,  # type: ignore[arg-type]  # asyncio takes a float
