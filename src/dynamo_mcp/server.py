@@ -38,7 +38,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dynamo_mcp import __version__, background, calling, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
-from dynamo_mcp.errors import DynamoError, Failed, InvalidName, NotFound, UsageError
+from dynamo_mcp.errors import Busy, DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
 from dynamo_mcp.listed import Listed
 from dynamo_mcp.observing import Observing
@@ -190,7 +190,10 @@ class DynamoServer(Server[dict[str, Any]]):
         begun = self.takes_calls
         if begun and (task := await self.tasks.begin(ctx, params)) is not None:
             return task
-        result = await self._calls.run(lambda: self.act(ctx, params, _sink(ctx)))
+        try:
+            result = await self._calls.run(slots.caller.get(), lambda: self.act(ctx, params, _sink(ctx)))
+        except Busy as error:
+            return failure(error)
         if result is not None:
             return result
         what = f"`{plain(params.name, _SHOWN)}` was {'cancelled' if begun else 'not begun'}"

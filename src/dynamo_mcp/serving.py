@@ -27,7 +27,9 @@ class Serving(msgspec.Struct, frozen=True):
         stalled_seconds: Seconds that a client may take nothing of what is sent to it.
         caller_requests: Requests of one caller that may be under way at a time, besides those that listen or wait.
         caller_requests_per_second: Requests of one caller in a second, in the long run; ten seconds' at once.
-        sessions: Sessions of the handshake versions that may be open at a time.
+        sessions: Sessions of the handshake versions that may be open at a time, and likewise those that poll, and those
+            over gRPC.
+        caller_sessions: Likewise, of one caller; and requests of one that listen or wait, and WebSockets.
         session_seconds: Seconds after which a session without any request ends.
         session_events: Events of one session that are kept, for a client that resumes a stream.
         session_bytes: Bytes that they may have.
@@ -53,6 +55,7 @@ class Serving(msgspec.Struct, frozen=True):
     caller_requests: int = 1000
     caller_requests_per_second: float = 1000.0
     sessions: int = 2000
+    caller_sessions: int = 1500
     session_seconds: float = 1800.0
     session_events: int = 1000
     session_bytes: int = 4 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import socket
 import ssl
@@ -16,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf.wrappers_pb2 import StringValue
 from mcp import Client
 
 from dynamo_mcp.errors import Failed, StorageFailed, UsageError
@@ -228,3 +230,22 @@ async def test_the_sdk_connects_by_tls(certified: tuple[Path, Path], tmp_path: P
         Client(streamable_http_client(f"{url}/mcp".replace("127.0.0.1", "localhost"), http_client=client)) as joined,
     ):
         assert (await joined.list_tools()).tools
+
+
+async def test_grpc_speaks_tls_where_a_certificate_is_chosen(tmp_path: Path, certified: tuple[Path, Path]) -> None:
+    certificate, key = certified
+    async with over_grpc(FakeDynamo(tmp_path), tls_certificate=certificate, tls_key=key) as address:
+        trusting = grpc.ssl_channel_credentials(certificate.read_bytes())
+        with anyio.fail_after(20):
+            async with grpc.aio.secure_channel(address.replace("127.0.0.1", "localhost"), trusting) as channel:
+                stream: Any = channel.stream_stream(
+                    CONNECT,
+                    request_serializer=StringValue.SerializeToString,
+                    response_deserializer=StringValue.FromString,
+                )()
+                await stream.write(StringValue(value=json.dumps(request(1, "server/discover"))))
+                assert "result" in json.loads((await stream.read()).value)
+            async with grpc.aio.insecure_channel(address) as channel:
+                stream = channel.stream_stream(CONNECT)()
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await stream.read()

@@ -6,7 +6,6 @@ The body is read here, before any of it is parsed: what handles it gets all of i
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,12 +14,12 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
-from dynamo_mcp.transports.shares import Shares, TooMuch, caller_of
+from dynamo_mcp.transports.shares import TooMuch, caller_of, current_caller
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from dynamo_mcp.serving import Serving
+    from dynamo_mcp.transports.shares import Shares
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -39,12 +38,11 @@ class _Refused(Exception):
 class Bounds:
     """Refuses what is too large, too deep, too slow or too often, with what says so (413, 400, 408, 429, 503)."""
 
-    def __init__(self, app: ASGIApp, limits: Serving) -> None:
+    def __init__(self, app: ASGIApp, shares: Shares) -> None:
         """Guard `app`."""
         self._app = app
-        self._limits = limits
-        self._shares = Shares(limits)
-        self._bytes = 0
+        self._limits = shares.limits
+        self._shares = shares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange (ASGI)."""
@@ -52,18 +50,18 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         caller = caller_of(scope)
+        token = current_caller.set(caller)
         try:
             self._shares.spend(caller)
             self._check_head(scope)
-            if scope["type"] == "websocket":
-                await self._app(scope, receive, send)
-                return
-            with self._shares.running(caller) if _works(scope) else nullcontext():
-                await self._whole(scope, receive, send)
+            with self._shares.running(caller) if _works(scope) else self._shares.open(caller):
+                await (self._app if scope["type"] == "websocket" else self._whole)(scope, receive, send)
         except TooMuch as error:
             await _refuse(429, str(error), {"Retry-After": str(error.seconds)})(scope, receive, send)
         except _Refused as error:
             await _refuse(error.status, str(error), _HEADERS.get(error.status, {}))(scope, receive, send)
+        finally:
+            current_caller.reset(token)
 
     def _check_head(self, scope: Scope) -> None:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.head_bytes:
@@ -81,31 +79,31 @@ class Bounds:
                         return
                     chunk, more = message.get("body", b""), message.get("more_body", False)
                     held += len(chunk)
-                    self._bytes += len(chunk)
+                    fits = self._shares.hold(len(chunk))
                     self._check(scope, held)
+                    if not fits:
+                        raise _Refused(503, "too much is under way")
                     body += chunk
             if waiting.cancelled_caught:
                 raise _Refused(408, f"the body did not arrive within {self._limits.body_seconds:g} seconds")
-            await self._check_depth(bytes(body))
+            if await is_too_deep(bytes(body), self._limits.body_depth):
+                raise _Refused(400, f"the body is nested deeper than {self._limits.body_depth} levels")
             await self._app(scope, _again(bytes(body), receive), _with_retry(send))
         finally:
-            self._bytes -= held
+            self._shares.release(held)
 
     def _check(self, scope: Scope, held: int) -> None:
         announced = Headers(scope=scope).get("content-length", "")
         length = int(announced) if announced.isdecimal() and len(announced) < 20 else 0  # noqa: PLR2004
         if max(held, length) > self._limits.body_bytes:
             raise _Refused(413, f"the body has more than {self._limits.body_bytes} bytes")
-        if self._bytes > self._limits.total_body_bytes:
-            raise _Refused(503, "too much is under way")
 
-    async def _check_depth(self, body: bytes) -> None:
-        most = self._limits.body_depth
-        if body.count(b"[") + body.count(b"{") <= most:
-            return
-        deep = too_deep(body, most) if len(body) < _AT_ONCE else await to_thread.run_sync(too_deep, body, most)
-        if deep:
-            raise _Refused(400, f"the body is nested deeper than {most} levels")
+
+async def is_too_deep(body: bytes, most: int) -> bool:
+    """Say whether JSON is nested deeper, and let others go on meanwhile."""
+    if body.count(b"[") + body.count(b"{") <= most:
+        return False
+    return too_deep(body, most) if len(body) < _AT_ONCE else await to_thread.run_sync(too_deep, body, most)
 
 
 def too_deep(body: bytes, most: int) -> bool:
@@ -121,6 +119,8 @@ def too_deep(body: bytes, most: int) -> bool:
 
 def _works(scope: Scope) -> bool:
     """Say whether a request is one that has something done, and does not merely listen or wait."""
+    if scope["type"] == "websocket":
+        return False
     headers = Headers(scope=scope)
     modern = headers.get("mcp-protocol-version", HANDSHAKE_PROTOCOL_VERSIONS[0]) not in HANDSHAKE_PROTOCOL_VERSIONS
     return scope["method"] == "POST" and not (modern and headers.get("mcp-method") == "subscriptions/listen")

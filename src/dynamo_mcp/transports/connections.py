@@ -44,6 +44,7 @@ class _Bounded:
     app: ASGIApp
     connections: set[Any]
     cycle: Any
+    flow: Any
     transport: asyncio.Transport
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -94,7 +95,7 @@ class _Bounded:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
-            while True:
+            while self.flow.write_paused:  # else there is room, and nothing is waited for
                 unsent = self.transport.get_write_buffer_size()
                 # Cancelled it has written nothing yet: it waits for room before.
                 with anyio.move_on_after(self.limits.stalled_seconds):
@@ -103,6 +104,7 @@ class _Bounded:
                 if self.transport.get_write_buffer_size() >= unsent:
                     self.transport.abort()
                     return
+            await send(message)
 
         await self._app(scope, receive, send_in_time)
 

@@ -15,7 +15,9 @@ from dynamo_mcp.errors import DynamoError, Failed, TooManyAttempts, Unauthentica
 from dynamo_mcp.transports.admission import admit
 from dynamo_mcp.transports.listening import authority, listen
 from dynamo_mcp.transports.messages import Left, speak
-from dynamo_mcp.transports.tls import context, pair
+from dynamo_mcp.transports.shares import Shares, TooMuch, share_of
+from dynamo_mcp.transports.tls import context as tls_context
+from dynamo_mcp.transports.tls import pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.serving import Serving
     from dynamo_mcp.transports.transport import Endpoint
 
     Context: TypeAlias = grpc.aio.ServicerContext[StringValue, StringValue]
@@ -32,11 +35,8 @@ METHOD = "Connect"
 _LAST_SECONDS = 0.4
 _MOST = (1 << 31) - 1
 """That gRPC can be told: it takes an `int` of C."""
-_OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-)
+_ENVELOPE = 16
+"""Bytes that a message may have besides its text."""
 
 
 async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskStatus[str]) -> None:
@@ -52,12 +52,7 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
         response_serializer=StringValue.SerializeToString,
     )
     limits = endpoint.limits
-    options = [
-        *_OPTIONS,
-        ("grpc.max_receive_message_length", min(limits.body_bytes, _MOST)),
-        ("grpc.max_metadata_size", min(limits.head_bytes, _MOST)),
-    ]
-    web = grpc.aio.server(options=options, maximum_concurrent_rpcs=min(limits.sessions, _MOST))
+    web = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=min(limits.sessions, _MOST))
     web.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: sessions}),))
     # What may not be listened on, or is taken, is told in the same words as that of HTTP.
     with listen(endpoint.host, endpoint.grpc_port, anywhere=bool(endpoint.authenticators), flag="--grpc-port") as tried:
@@ -81,9 +76,21 @@ async def serve(server: DynamoServer, endpoint: Endpoint, *, task_status: TaskSt
 
 def _credentials(endpoint: Endpoint) -> grpc.ServerCredentials | None:
     """Return the certificate that HTTP has too; None where nothing is encrypted."""
-    context(endpoint.tls_certificate, endpoint.tls_key)  # says what is wrong with them, as gRPC does not
+    tls_context(endpoint.tls_certificate, endpoint.tls_key)  # says what is wrong with them, as gRPC does not
     read = pair(endpoint.tls_certificate, endpoint.tls_key)
     return None if read is None else grpc.ssl_server_credentials([(read[1], read[0])])
+
+
+def _options(limits: Serving) -> Sequence[tuple[str, Any]]:
+    numbers = {
+        "grpc.so_reuseport": 0,
+        "grpc.max_receive_message_length": limits.body_bytes + _ENVELOPE,
+        "grpc.keepalive_time_ms": round(1000 * limits.idle_seconds),
+        "grpc.keepalive_timeout_ms": round(1000 * limits.stalled_seconds),
+        "grpc.max_metadata_size": limits.head_bytes,
+        "grpc.absolute_max_metadata_size": limits.head_bytes,
+    }
+    return [(name, min(number, _MOST)) for name, number in numbers.items()]
 
 
 class _Sessions:
@@ -93,7 +100,7 @@ class _Sessions:
         self._server = server
         self._authenticators = endpoint.authenticators
         self._attempts = endpoint.attempts
-        self._stalled_seconds = endpoint.limits.stalled_seconds
+        self._shares = Shares(endpoint.limits)
 
     async def serve(self, _requests: object, context: Context) -> None:
         """Serve one, whose client's context is its own."""
@@ -120,8 +127,14 @@ class _Sessions:
             except grpc.RpcError as error:
                 raise Left from error
 
-        async with admission.held():
-            await speak(self._server, hear, tell, self._stalled_seconds)
+        who = share_of(_address(context.peer()))
+        try:
+            self._shares.spend(who)
+            with self._shares.open(who):
+                async with admission.held():
+                    await speak(self._server, hear, tell, self._shares, self._shares.limits.stalled_seconds)
+        except TooMuch as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         if admission.is_over:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The credentials hold no more")
 

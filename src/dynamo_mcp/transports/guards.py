@@ -17,7 +17,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from dynamo_mcp.callers import Authenticator, Caller, current
 from dynamo_mcp.errors import DynamoError, TooManyAttempts, Unauthenticated
@@ -64,7 +64,7 @@ def own_names(
 
 
 class NamesGuard:
-    """Refuses a request of another host (421) or origin (403) before anything else sees it.
+    """Refuses a request of another host (421) or origin (403), or of more than one (400), before anything else sees it.
 
     The SDK's SSE transport answers such a request too, but then raises, which would end in a 500 and a traceback.
     """
@@ -78,6 +78,11 @@ class NamesGuard:
         """Serve one exchange (ASGI)."""
         refusal = None
         if scope["type"] in _HEARD:
+            names = [name for name, _ in scope["headers"]]
+            if max(names.count(b"host"), names.count(b"origin")) > 1:
+                # RFC 9112, section 3.2: what is in front of us might have looked at the other one.
+                await PlainTextResponse("More than one Host or Origin", status_code=400)(scope, receive, send)
+                return
             refusal = await self._security.validate_request(Request({**scope, "type": "http"}, receive))
         await (refusal or self._app)(scope, receive, send)
 

@@ -14,6 +14,7 @@ from dynamo_mcp.transports.listening import authority, listen
 from dynamo_mcp.transports.proxies import Peer
 from dynamo_mcp.transports.routes import app
 from dynamo_mcp.transports.sessions import keep_alive
+from dynamo_mcp.transports.shares import Shares
 from dynamo_mcp.transports.tls import context
 from dynamo_mcp.transports.unix_socket import listening_at
 from dynamo_mcp.transports.web import serving
@@ -52,7 +53,8 @@ async def opened(server: DynamoServer, endpoint: Endpoint) -> AsyncIterator[str]
     with _listener(endpoint) as listener:
         host, port = listener.getsockname()[:2] if endpoint.uds is None else ("localhost", None)
         names = own_names(host, port, endpoint.hosts, tls=tls is not None, origins=endpoint.origins)
-        bounded = Bounds(app(server, names, endpoint.limits, endpoint.documents), endpoint.limits)
+        shares = Shares(endpoint.limits)
+        bounded = Bounds(app(server, names, shares, endpoint.documents), shares)
         known = CallerGuard(
             bounded, endpoint.authenticators, endpoint.attempts, open_to_all=frozenset(endpoint.documents)
         )

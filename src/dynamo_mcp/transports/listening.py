@@ -44,7 +44,10 @@ def listen(
         )
     if port not in _PORTS:
         raise UsageError(f"`{port}` is not a port", hint="choose one from 1 to 65535, or 0 for any that is free")
-    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)  # noqa: PLR2004
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004
+    # asyncio sends at once (TCP_NODELAY) only where a socket says that it is TCP's; else each answer waits for the
+    # client's acknowledgement of its head, up to 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -6,8 +6,9 @@ the cursor, `DELETE /poll/{id}` ends the session. What was told stays until a la
 
 from __future__ import annotations
 
+import logging
 import secrets
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from dynamo_mcp import callers
 from dynamo_mcp.transports.events import Log, Shelf
 from dynamo_mcp.transports.messages import Left, speak
+from dynamo_mcp.transports.shares import TooMuch, current_caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 
     from dynamo_mcp.callers import Caller
     from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.transports.shares import Shares
 
 _ANSWER_BYTES = 1 << 20
 """Of one answer; one message is told whole, however long it is."""
 _DIGITS = 18
 _STREAM = "poll"
+
+_log = logging.getLogger(__name__)
 
 
 class _Poll:
@@ -62,7 +67,7 @@ class _Poll:
             if not self._asking:
                 self._rest()
 
-    async def run(self, server: DynamoServer) -> None:
+    async def run(self, server: DynamoServer, shares: Shares) -> None:
         """Serve it until it is idle, or ended."""
 
         async def hear() -> str:
@@ -76,15 +81,16 @@ class _Poll:
             await self.log.store_event(_STREAM, jsonrpc_message_adapter.validate_json(text))
 
         with self.scope, self.said, self.heard:
-            await speak(server, hear, tell, self._idle_seconds)
+            await speak(server, hear, tell, shares, self._idle_seconds)
 
 
 class Polls:
     """The sessions of all clients that poll."""
 
-    def __init__(self, server: DynamoServer, shelf: Shelf) -> None:
+    def __init__(self, server: DynamoServer, shelf: Shelf, shares: Shares) -> None:
         """Begin with none."""
         self._server = server
+        self._shares = shares
         self._shelf = shelf
         self._polls: dict[str, _Poll] = {}
         self._tasks: TaskGroup | None = None
@@ -106,19 +112,27 @@ class Polls:
         limits = self._shelf.limits
         if self._tasks is None or len(self._polls) >= limits.sessions:
             return _refusal(503, "too many sessions are open")
+        counted = ExitStack()
+        try:
+            counted.enter_context(self._shares.open(current_caller.get()))
+        except TooMuch as error:
+            return _refusal(429, str(error))
         name, poll = secrets.token_urlsafe(24), _Poll(self._shelf, callers.current.get())
         self._polls[name] = poll
         # Whatever it does, it does as whoever opened it: the context is theirs.
-        self._tasks.start_soon(self._serve, name, poll)
+        self._tasks.start_soon(self._serve, name, poll, counted)
         told = {"id": name, "wait_seconds": limits.poll_seconds, "idle_seconds": limits.poll_idle_seconds}
         return JSONResponse(told, 201, {"Location": f"/poll/{name}"})
 
-    async def _serve(self, name: str, poll: _Poll) -> None:
+    async def _serve(self, name: str, poll: _Poll, counted: ExitStack) -> None:
         try:
-            await poll.run(self._server)
+            await poll.run(self._server, self._shares)
+        except Exception:  # noqa: BLE001 - the edge: one session must not end the others
+            _log.exception("a session that polls has failed unexpectedly")
         finally:
             self._polls.pop(name, None)
             poll.log.close()
+            counted.close()
 
     def _of(self, request: Request) -> _Poll | None:
         poll = self._polls.get(request.path_params["id"])
@@ -185,4 +199,4 @@ def _unknown() -> Response:
 
 
 def _refusal(status: int, words: str) -> Response:
-    return JSONResponse({"error": words}, status, {"Retry-After": "1"} if status == 503 else None)  # noqa: PLR2004
+    return JSONResponse({"error": words}, status, {"Retry-After": "1"} if status in {429, 503} else None)

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from dynamo_mcp.callers import current
+from dynamo_mcp.transports.limited import Heard, Said
 from dynamo_mcp.transports.polling import Polls
 from dynamo_mcp.transports.sessions import Sessions
 from dynamo_mcp.transports.websocket import WebSockets
@@ -27,29 +28,29 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dynamo_mcp.server import DynamoServer
-    from dynamo_mcp.serving import Serving
+    from dynamo_mcp.transports.shares import Shares
 
 
 def app(
-    server: DynamoServer, security: TransportSecuritySettings, limits: Serving, documents: Mapping[str, bytes]
+    server: DynamoServer, security: TransportSecuritySettings, shares: Shares, documents: Mapping[str, bytes]
 ) -> ASGIApp:
     """Return the app of a server.
 
     Args:
         server: What is served.
         security: Of the SDK's transports.
-        limits: Of sessions and what they keep.
+        shares: Of callers, and the limits of sessions and what they keep.
         documents: What is there to read besides, in JSON by its path.
     """
-    sessions = Sessions(server, security, limits)
-    polls = Polls(server, sessions.shelf)
+    sessions = Sessions(server, security, shares)
+    polls = Polls(server, sessions.shelf, shares)
     sse = SseServerTransport("/messages/", security_settings=security)
     return Starlette(
         routes=[
             Route("/mcp", StreamableHTTPASGIApp(sessions)),
             Route("/sse", _Sse(server, sse), methods=["GET"]),
             Route("/metrics", _Metrics(server), methods=["GET"]),
-            WebSocketRoute("/ws", WebSockets(server, limits)),
+            WebSocketRoute("/ws", WebSockets(server, shares)),
             *polls.routes,
             *(Route(path, _Document(content), methods=["GET"]) for path, content in documents.items()),
             Mount("/messages/", app=sse.handle_post_message),
@@ -92,7 +93,8 @@ class _Sse:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._transport.connect_sse(scope, receive, send) as (read, write):
-            await self._server.run(read, write, self._server.create_initialization_options())
+            said = Said(write)
+            await self._server.run(Heard(read, said), said, self._server.create_initialization_options())
 
 
 class _Document:

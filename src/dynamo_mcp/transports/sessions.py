@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from mcp.server import _streamable_http_modern as modern
@@ -10,6 +10,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from sse_starlette import EventSourceResponse
 
 from dynamo_mcp.transports.events import Log, Shelf
+from dynamo_mcp.transports.shares import TooMuch, current_caller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
 
     from dynamo_mcp.server import DynamoServer
-    from dynamo_mcp.serving import Serving
+    from dynamo_mcp.transports.shares import Shares
 
 
 class Sessions(StreamableHTTPSessionManager):
@@ -28,8 +29,9 @@ class Sessions(StreamableHTTPSessionManager):
     The SDK would give all of them the same, in which the streams of two sessions have the same names.
     """
 
-    def __init__(self, server: DynamoServer, security: TransportSecuritySettings, limits: Serving) -> None:
+    def __init__(self, server: DynamoServer, security: TransportSecuritySettings, shares: Shares) -> None:
         """Begin with none."""
+        limits = shares.limits
         super().__init__(
             server,
             security_settings=security,
@@ -39,11 +41,21 @@ class Sessions(StreamableHTTPSessionManager):
             max_request_body_size=limits.body_bytes,
         )
         self.shelf = Shelf(limits)
+        self._shares = shares
         self._logs: dict[str, Log] = {}
+        self._counted: dict[str, ExitStack] = {}
 
     def _admit_session(self, requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        counted = ExitStack()
+        try:
+            counted.enter_context(self._shares.open(current_caller.get()))
+        except TooMuch:
+            return None
         transport = super()._admit_session(requestor)
-        if transport is not None and transport.mcp_session_id is not None:
+        if transport is None or transport.mcp_session_id is None:
+            counted.close()
+        else:
+            self._counted[transport.mcp_session_id] = counted
             # mcp 2.3 has no other place where a session's own log could be given to it.
             transport._event_store = self._logs[transport.mcp_session_id] = Log(self.shelf)  # noqa: SLF001
         return transport
@@ -52,6 +64,7 @@ class Sessions(StreamableHTTPSessionManager):
         log = self._logs.pop(session_id, None)
         if log is not None:
             log.close()
+            self._counted.pop(session_id).close()
         await super()._discard_session(session_id, transport)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from dynamo_mcp.callers import LOCAL, current
@@ -21,6 +22,10 @@ _BURST_SECONDS = 10
 """A caller who was silent for so long may ask as often at once as it might have asked meanwhile."""
 _CALLERS = 10_000
 """Whose share is remembered; who was silent for longest is forgotten, and has a whole one."""
+
+
+current_caller: ContextVar[str] = ContextVar("share", default="")
+"""Whose share a request over HTTP is of (`caller_of`)."""
 
 
 class TooMuch(Exception):
@@ -41,9 +46,11 @@ class Shares:
 
     def __init__(self, limits: Serving) -> None:
         """Begin with whole ones."""
-        self._limits = limits
+        self.limits = limits
         self._rates: OrderedDict[str, Rate] = OrderedDict()
         self._running: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
+        self._bytes = 0
 
     def spend(self, caller: str) -> None:
         """Count a request.
@@ -51,7 +58,7 @@ class Shares:
         Raises:
             TooMuch: There were too many.
         """
-        often = self._limits.caller_requests_per_second
+        often = self.limits.caller_requests_per_second
         rate = self._rates.setdefault(caller, Rate(max(1, round(often * _BURST_SECONDS)), 1 / often))
         self._rates.move_to_end(caller)
         if len(self._rates) > _CALLERS:
@@ -66,18 +73,50 @@ class Shares:
         Raises:
             TooMuch: As many run as may.
         """
-        if self._running[caller] >= self._limits.caller_requests:
-            raise TooMuch(f"{self._limits.caller_requests} of your requests are under way, as many as may be")
-        self._running[caller] += 1
-        try:
+        words = f"{self.limits.caller_requests} of your requests are under way, as many as may be"
+        with _counted(self._running, caller, self.limits.caller_requests, words):
             yield
-        finally:
-            self._running[caller] -= 1
-            if not self._running[caller]:
-                del self._running[caller]
+
+    @contextmanager
+    def open(self, caller: str) -> Iterator[None]:
+        """Count what a caller keeps open while it is: a session, or a request that listens or waits.
+
+        Raises:
+            TooMuch: As many are open as may be.
+        """
+        words = f"{self.limits.caller_sessions} of your sessions and streams are open, as many as may be"
+        with _counted(self._open, caller, self.limits.caller_sessions, words):
+            yield
+
+    def hold(self, number: int) -> bool:
+        """Count bytes of a message until `release`, and say whether there may be so many; they count even so."""
+        self._bytes += number
+        return self._bytes <= self.limits.total_body_bytes
+
+    def release(self, number: int) -> None:
+        """Count them no longer."""
+        self._bytes -= number
+
+
+@contextmanager
+def _counted(counter: Counter[str], caller: str, most: int, words: str) -> Iterator[None]:
+    if counter[caller] >= most:
+        raise TooMuch(words)
+    counter[caller] += 1
+    try:
+        yield
+    finally:
+        counter[caller] -= 1
+        if not counter[caller]:
+            del counter[caller]
 
 
 def caller_of(scope: Scope) -> str:
+    """Return whose share it is (`share_of`)."""
+    return share_of((scope.get("client") or ("",))[0])
+
+
+def share_of(address: str | None) -> str:
     """Return whose share it is: a caller's by name, and where nobody is asked who they are, an address's."""
     caller = current.get()
-    return caller.name if caller is not LOCAL else f"peer {(scope.get('client') or ('',))[0]}"
+    return caller.name if caller is not LOCAL else f"peer {address or ''}"

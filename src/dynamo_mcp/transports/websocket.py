@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from dynamo_mcp.server import DynamoServer
-    from dynamo_mcp.serving import Serving
+    from dynamo_mcp.transports.shares import Shares
 
 SUBPROTOCOL = "mcp"
 _LAST_SECONDS = 0.4
@@ -24,10 +24,10 @@ _UNSUPPORTED_DATA = 1003
 class WebSockets:
     """The WebSocket connections of one server (ASGI)."""
 
-    def __init__(self, server: DynamoServer, limits: Serving) -> None:
+    def __init__(self, server: DynamoServer, shares: Shares) -> None:
         """Serve `server`."""
         self._server = server
-        self._limits = limits
+        self._shares = shares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -54,7 +54,7 @@ class WebSockets:
             except (WebSocketDisconnect, RuntimeError) as error:
                 raise Left from error
 
-        await speak(self._server, hear, tell, self._limits.stalled_seconds)
+        await speak(self._server, hear, tell, self._shares, self._shares.limits.stalled_seconds)
         if socket.application_state is socket.client_state is WebSocketState.CONNECTED:
             with anyio.move_on_after(_LAST_SECONDS):  # of a client that takes no more
                 await socket.close()
