@@ -92,7 +92,7 @@ async def over_grpc(fake: FakeDynamo, **where: Any) -> AsyncIterator[str]:
     async with anyio.create_task_group() as tasks:
         await tasks.start(server.announce)
         words = await tasks.start(grpc.serve, server, Endpoint(**where))
-        yield words.removeprefix("serves gRPC at ")
+        yield words.removeprefix("serves gRPC at ").removesuffix(", by TLS")
         server.close()
         tasks.cancel_scope.cancel()
 
