@@ -79,13 +79,14 @@ async def test_at_inert_nothing_is_installed_for_hooks_until_trust_is_raised(hom
         assert added.is_active
         assert Path(str(added.venv_path)).is_dir()
         await dynamo.create_project("one", str(home.outputs), {"slug": "first"})
+        older = set((home.path / "venvs").iterdir())  # jobs may run there, so that it goes later
         await dynamo.update_template("one", force=True)
         assert installed() == []
         project = await dynamo.create_project("one", str(home.outputs), {"slug": "second"}, trust="contained")
         assert [run.output for run in project.hooks] == ["here\n"]
         assert installed() != []
         await dynamo.remove_template("one")
-        assert list((home.path / "venvs").iterdir()) == []
+        assert set((home.path / "venvs").iterdir()) <= older
     assert home.made == ["first", "second"]
 
 
