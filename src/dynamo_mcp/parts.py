@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from dynamo_mcp import background, catalogue, defaults
@@ -27,7 +28,7 @@ from dynamo_mcp.registration import Registration
 from dynamo_mcp.registry import Registry
 from dynamo_mcp.removals import Removals
 from dynamo_mcp.renderers import Renderers
-from dynamo_mcp.sandbox import cgroup, user
+from dynamo_mcp.sandbox import cgroup, stuck, user
 from dynamo_mcp.schema_cache import SchemaCache
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.slots import Slots
@@ -92,6 +93,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """
     async with open_store(settings.home, lock_seconds=settings.lock_seconds) as store:
         await cgroup.sweep(store.home, cgroup.place())
+        if settings.serves:
+            await anyio.to_thread.run_sync(stuck.sweep, store.home / "scratch")
         if user.available():
             await user.sweep(settings.python)
         confining = Confining(settings)

@@ -253,7 +253,7 @@ async def _live(machine: str, place: Place) -> Life:
             happened[title] = await _happen(client, place, FAULTS[title], name)
     with suppress(TimeoutError):
         await until(lambda: not processes_of(place), SOON)
-    return Life(happened, processes_of(place), place.scratch)
+    return Life(happened, list(processes_of(place).values()), place.scratch)
 
 
 async def _happen(client: Client, place: Place, fault: Fault, name: str) -> Happened:
