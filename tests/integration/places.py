@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -176,3 +177,27 @@ class Place:
                 url, _ = await stack.enter_async_context(self.serving())
                 target = f"{url}/mcp" if transport == "http" else sse_client(f"{url}/sse")
             yield await stack.enter_async_context(Client(target, mode=era, read_timeout_seconds=SECONDS, **options))
+
+
+async def kill_when(place: Place, tool: str, arguments: dict[str, Any], seen: Callable[[float, str], bool]) -> None:
+    """Call a tool, and kill the server with SIGKILL when its progress, a number and words, is `seen`."""
+    async with place.serving() as (url, pid):
+        reached = anyio.Event()
+
+        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+            if seen(progress, message or ""):
+                reached.set()
+
+        async def call() -> None:
+            try:
+                async with Client(f"{url}/mcp", read_timeout_seconds=SECONDS) as client:
+                    await client.call_tool(tool, arguments, progress_callback=progress)
+            except Exception:  # noqa: BLE001, S110 - how a client notices that its server died is the client's matter
+                pass
+
+        with anyio.fail_after(SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                await reached.wait()
+                os.kill(pid, signal.SIGKILL)
+                tasks.cancel_scope.cancel()

@@ -24,8 +24,8 @@ from mcp import Client
 from dynamo_mcp.settings import Settings
 from homes import command, until, write_template
 from integration.machines import DOCKER, MACHINES, served
-from integration.places import SECONDS, Place
-from integration.test_sudden_death import kill_when, processes_of
+from integration.places import SECONDS, Place, kill_when
+from integration.test_sudden_death import at_work, processes_of
 
 CREATE_SECONDS = 6
 OUTPUT_BYTES = 4 << 20
@@ -376,8 +376,8 @@ async def test_a_server_that_is_killed_during_a_job_leaves_no_process_within_a_s
     for name in ("one", "good"):
         await place.run("add", str(place.templates / name))
     arguments = {"template_name": "one", "output_dir": str(place.outputs)}
-    await kill_when(place, "create_project", arguments, "running the hook")
-    await until(lambda: not processes_of(place), SOON)
+    await kill_when(place, "create_project", arguments, lambda _, said: "running the hook" in said)
+    await until(lambda: not at_work(place), SOON)
     assert place.made == []
     assert place.scratch != []
     await place.run("create", "good", "-o", str(place.outputs))

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
-from mcp import Client
 
 from homes import hooks_of, until
-from integration.places import SECONDS, Place, write_template
+from integration.places import SECONDS, Place, kill_when, write_template
 
 pytestmark = pytest.mark.anyio
 
 ENDLESS = 'import time\nprint("waiting", flush=True)\ntime.sleep(600)\n'
-
-
-async def kill_when(place: Place, tool: str, arguments: dict[str, Any], sign: str) -> None:
-    """Call a tool, and kill the server with SIGKILL as soon as its progress says `sign`."""
-    async with place.serving() as (url, pid):
-        seen = anyio.Event()
-
-        async def progress(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
-            if sign in (message or ""):
-                seen.set()
-
-        async def call() -> None:
-            try:
-                async with Client(f"{url}/mcp", read_timeout_seconds=SECONDS) as client:
-                    await client.call_tool(tool, arguments, progress_callback=progress)
-            except Exception:  # noqa: BLE001, S110 - how a client notices that its server died is the client's matter
-                pass
-
-        with anyio.fail_after(SECONDS):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(call)
-                await seen.wait()
-                os.kill(pid, signal.SIGKILL)
-                tasks.cancel_scope.cancel()
 
 
 def processes_of(place: Place) -> dict[int, str]:
@@ -57,13 +29,17 @@ def processes_of(place: Place) -> dict[int, str]:
     return found
 
 
+def at_work(place: Place) -> list[str]:
+    """Return those of them that do something: a bubblewrap whose server died as it started has started nothing yet."""
+    return [line for line in processes_of(place).values() if "/bwrap " not in line]
+
+
 async def test_a_create_that_was_killed_is_swept_and_then_succeeds(place: Place) -> None:
     folder = write_template(place.templates / "slow", hook=ENDLESS)
     await place.run("add", str(folder))
     create = {"slug": "half", "_output_dir": str(place.outputs)}
-    await kill_when(place, "create_slow", create, "running the hook")
-    # A bubblewrap that was just being started may wait for its dead parent for ever; it has started nothing.
-    await until(lambda: not [line for line in processes_of(place).values() if "/bwrap " not in line])
+    await kill_when(place, "create_slow", create, lambda _, said: "running the hook" in said)
+    await until(lambda: not at_work(place))
     left = processes_of(place)
     assert place.made == []
     assert place.scratch != []
@@ -81,7 +57,7 @@ async def test_a_create_that_was_killed_is_swept_and_then_succeeds(place: Place)
 async def test_an_add_that_was_killed_is_swept_and_then_succeeds(tmp_path: Path) -> None:
     place = Place(tmp_path)  # no base environment yet, so that uv is at work when the server dies
     folder = write_template(place.templates / "new")
-    await kill_when(place, "add_template", {"url": str(folder)}, "making its environment")
+    await kill_when(place, "add_template", {"url": str(folder)}, lambda _, said: "making its environment" in said)
     assert list((place.home / "templates").iterdir()) == []
     assert place.scratch != []
     async with place.joined("http", "2026-07-28") as client:

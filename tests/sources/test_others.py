@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dynamo_mcp import plugins
 from dynamo_mcp.errors import FetchFailed, InvalidLocation, InvalidTemplate
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import default_name, parse, source
@@ -60,9 +61,9 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     )
     (packages / "shelf_of_a_test.py").write_text(MODULE)
     monkeypatch.syspath_prepend(packages)
-    source._others.cache_clear()  # noqa: SLF001 - as for a program that starts now
+    plugins.found.cache_clear()  # as for a program that starts now
     yield
-    source._others.cache_clear()  # noqa: SLF001
+    plugins.found.cache_clear()
     sys.modules.pop("shelf_of_a_test", None)
 
 
@@ -142,7 +143,7 @@ async def test_a_secret_in_an_address_would_be_recorded_and_shared(settings: Set
 
 async def test_a_record_of_one_that_is_gone_says_so(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not entry.endswith("/packages")])
-    source._others.cache_clear()  # noqa: SLF001
+    plugins.found.cache_clear()
     with pytest.raises(FetchFailed, match="There is no source `shelf` here by now"):
         await fetch(Location("shelf", "shelf:x"))
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
+from dynamo_mcp import plugins
 from dynamo_mcp.callers import Authenticator
-from dynamo_mcp.errors import Failed, UsageError
+from dynamo_mcp.errors import UsageError
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.text import plain
 
 GROUP = "dynamo_mcp.auth"
 OWN = ("keys", "basic", "oauth")
 """Modules beside this one."""
-_REASON = 200
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -62,24 +61,10 @@ def way_of(name: str, settings: Settings) -> Way:
 def _maker(name: str) -> Maker:
     if name in OWN:
         return cast("Maker", import_module(f"dynamo_mcp.auth.{name}"))
-    entry = _others().get(name)
+    entry = plugins.found(GROUP).get(name)
     if entry is None:
         raise UsageError(
-            f"There is no authentication `{plain(name, _REASON)}`",
-            hint=f"it is one of {', '.join(f'`{known}`' for known in (*OWN, *_others()))}",
+            f"There is no authentication `{plain(name, plugins.SHOWN)}`",
+            hint=f"it is one of {', '.join(f'`{known}`' for known in dict.fromkeys((*OWN, *plugins.found(GROUP))))}",
         )
-    try:
-        return cast("Maker", entry.load())
-    except Exception as error:
-        said = f"{type(error).__name__}: {plain(str(error), _REASON)}"
-        raise Failed(
-            f"The authentication `{name}` of `{entry.value}` can't be imported: {said}",
-            hint="mend the package that it came with, or install another version of it",
-        ) from error
-
-
-@cache
-def _others() -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - hardly anybody has one
-
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in OWN}
+    return cast("Maker", plugins.load(entry, "authentication"))

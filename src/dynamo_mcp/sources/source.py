@@ -8,13 +8,13 @@ like a folder that somebody named: it need not be trusted with more than what an
 from __future__ import annotations
 
 import re
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import msgspec
 
+from dynamo_mcp import plugins
 from dynamo_mcp.errors import FetchFailed
 from dynamo_mcp.progress import Progress
 from dynamo_mcp.settings import Settings
@@ -82,19 +82,12 @@ def source_of(kind: str) -> Source:
     """
     if kind in OWN:
         return cast("Source", import_module(f"dynamo_mcp.sources.{kind}"))
-    entry = _others().get(kind)
+    entry = plugins.found(GROUP).get(kind) if kind not in ABBREVIATIONS else None
     if entry is None:
         raise FetchFailed(
             f"There is no source `{kind}` here by now", hint="install the package that it came with where this runs"
         )
-    try:
-        return cast("Source", entry.load())
-    except Exception as error:  # whatever is wrong with somebody's package, the others work
-        said = f"{type(error).__name__}: {plain(str(error), _REASON)}"
-        raise FetchFailed(
-            f"The source `{kind}` of `{entry.value}` can't be imported: {said}",
-            hint="mend the package that it came with, or install another version of it",
-        ) from error
+    return cast("Source", plugins.load(entry, "source", FetchFailed))
 
 
 def failed(kind: str, error: Exception) -> FetchFailed:
@@ -126,11 +119,5 @@ def checked_revision(revision: object) -> str | None:
 
 def is_other(name: str) -> bool:
     """Tell whether a source of an installed package has this name; ours and abbreviations come first."""
-    return _NAME.fullmatch(name) is not None and name in _others()
-
-
-@cache
-def _others() -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - few addresses may be of one, and start-up would pay
-
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in {*OWN, *ABBREVIATIONS}}
+    ours = name in OWN or name in ABBREVIATIONS
+    return not ours and _NAME.fullmatch(name) is not None and name in plugins.found(GROUP)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
+from dynamo_mcp import plugins
 from dynamo_mcp.callers import Authenticator
 from dynamo_mcp.errors import Failed, UsageError
 from dynamo_mcp.serving import Serving
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 GROUP = "dynamo_mcp.transports"
 OWN = ("stdio", "http", "grpc")
 """Modules beside this one."""
-_REASON = 200
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -94,24 +93,10 @@ def transport_of(name: str) -> Transport:
                 f"The transport `{name}` needs the package `{error.name}`, which is not installed",
                 hint=f"install `dynamo-mcp[{name}]`, or run `uvx 'dynamo-mcp[{name}]'` instead of `uvx dynamo-mcp`",
             ) from error
-    entry = _others().get(name)
+    entry = plugins.found(GROUP).get(name)
     if entry is None:
         raise UsageError(
-            f"There is no transport `{plain(name, _REASON)}`",
-            hint=f"it is one of {', '.join(f'`{known}`' for known in (*OWN, *_others()))}",
+            f"There is no transport `{plain(name, plugins.SHOWN)}`",
+            hint=f"it is one of {', '.join(f'`{known}`' for known in dict.fromkeys((*OWN, *plugins.found(GROUP))))}",
         )
-    try:
-        return cast("Transport", entry.load())
-    except Exception as error:
-        said = f"{type(error).__name__}: {plain(str(error), _REASON)}"
-        raise Failed(
-            f"The transport `{name}` of `{entry.value}` can't be imported: {said}",
-            hint="mend the package that it came with, or install another version of it",
-        ) from error
-
-
-@cache
-def _others() -> dict[str, Any]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 - start-up would pay, and hardly anybody has one
-
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in OWN}
+    return cast("Transport", plugins.load(entry, "transport"))
