@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store, open_store
 from dynamo_mcp.types import Checkout, Location
 from sources.repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository, Server
+from sources.ssh_server import Sshd, missing
 
 
 @pytest.fixture(params=["asyncio"])
@@ -122,3 +124,21 @@ def server(repository: Repository, tmp_path: Path) -> Iterator[Server]:
     server.server_close()
     thread.join(SECONDS)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    lacks = missing()
+    if lacks is not None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{lacks} is not installed")
+        pytest.skip(f"{lacks} is not installed")
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    server = Sshd(folder)
+    server.start()
+    try:
+        with server.keys():
+            yield server
+    finally:
+        server.stop()

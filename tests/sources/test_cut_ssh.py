@@ -8,7 +8,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from dynamo_mcp.sources import git_command
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Location
 from sources.repositories import GIT_ENVIRONMENT, SECONDS, Fetch, Repository
-from sources.ssh_server import Sshd, missing
+from sources.ssh_server import Sshd
 
 pytestmark = pytest.mark.anyio
 
@@ -79,24 +78,6 @@ def _pass_on(source: socket.socket, target: socket.socket, left: int) -> None:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(git_command, "PAUSES", (0.0, 0.0))
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    lacks = missing()
-    if lacks is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{lacks} is not installed")
-        pytest.skip(f"{lacks} is not installed")
-    folder = tmp_path / "ssh"
-    folder.mkdir()
-    server = Sshd(folder)
-    server.start()
-    try:
-        with server.keys():
-            yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

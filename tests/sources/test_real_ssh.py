@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,27 +13,9 @@ from dynamo_mcp.settings import Settings
 from dynamo_mcp.store import Store
 from dynamo_mcp.types import Checkout, Location
 from sources.repositories import Fetch, Repository
-from sources.ssh_server import Sshd, missing
+from sources.ssh_server import Sshd
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    lacks = missing()
-    if lacks is not None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{lacks} is not installed")
-        pytest.skip(f"{lacks} is not installed")
-    folder = tmp_path / "ssh"
-    folder.mkdir()
-    server = Sshd(folder)
-    server.start()
-    try:
-        with server.keys():
-            yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
