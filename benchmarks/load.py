@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import msgspec
 from mcp import Client
+from mcp_types import Implementation
 
 from benchmarks import listeners, peers, processes, templates
 from benchmarks.connected import LOG, over_http
@@ -148,7 +149,8 @@ async def _work(loaded: _Loaded, address: str, folder: Path, size: _Size) -> Non
 
 async def _create(loaded: _Loaded, address: str, folder: Path, caller: int, creates: int) -> None:
     """Create, and look whether each answer is of the very call; half of the callers shake hands, and have sessions."""
-    async with Client(address, mode="legacy" if caller % 2 else "auto") as client:
+    program = Implementation(name=f"caller {caller}", version="1")  # else those without sessions are one caller
+    async with Client(address, mode="legacy" if caller % 2 else "auto", client_info=program) as client:
         for number in range(creates):
             name, path = f"Caller {caller} {number}", folder / f"{caller}-{number}"
             steps = _Steps()

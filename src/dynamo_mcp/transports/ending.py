@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 GRACE_SECONDS = 0.15
@@ -23,13 +25,13 @@ class Ending:
         """Wrap `app`, whose every HTTP exchange passes through here."""
         self._app = app
         self._open: set[anyio.CancelScope] = set()
-        self._ending = anyio.Event()
+        self._end = End()
         self._idle = anyio.Event()
 
     async def end(self) -> None:
         """Leave open responses a moment to finish, let those that have not see their client leave, cancel the rest."""
         await self._until_idle()
-        self._ending.set()
+        self._end.come()
         await self._until_idle()
         for scope in self._open:
             scope.cancel()
@@ -45,7 +47,7 @@ class Ending:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        response = Response(receive, send, self._ending)
+        response = Response(receive, send, self._end)
         with anyio.CancelScope() as running:
             self._open.add(running)
             try:
@@ -54,24 +56,55 @@ class Ending:
                 self._open.discard(running)
                 if not self._open:
                     self._idle.set()
-        if self._ending.is_set():
+        if self._end.has_come:
             await response.finish()
+
+
+class End:
+    """Comes at some time, and then nothing else is waited for.
+
+    Attributes:
+        has_come: Whether it is there.
+    """
+
+    def __init__(self) -> None:
+        """Begin before it."""
+        self.has_come = False
+        self._waiting: set[anyio.CancelScope] = set()
+
+    def come(self) -> None:
+        """End what waits."""
+        self.has_come = True
+        for scope in self._waiting:
+            scope.cancel()
+
+    async def unless(self, wait: Callable[[], Awaitable[Message]]) -> Message | None:
+        """Return what is waited for; None once the end has come."""
+        if self.has_come:
+            return None
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                return await wait()
+            finally:
+                self._waiting.discard(scope)
+        return None
 
 
 class Response:
     """One exchange, whose client seems to leave when it has to end."""
 
-    def __init__(self, receive: Receive, send: Send, ending: anyio.Event) -> None:
+    def __init__(self, receive: Receive, send: Send, end: End) -> None:
         """Pass on what is received and sent.
 
         Args:
             receive: Of the exchange (ASGI), and so is `send`.
             send: Likewise.
-            ending: Is set when it has to end.
+            end: When it has to.
         """
         self._receive = receive
         self._send = send
-        self._ending = ending
+        self._end = end
         self._heard = self._begun = self._finished = False
 
     async def receive(self) -> Message:
@@ -80,18 +113,7 @@ class Response:
             message = await self._receive()
             self._heard = not message.get("more_body", False)
             return message
-        message = {"type": "http.disconnect"}
-        async with anyio.create_task_group() as race:
-
-            async def wait() -> None:
-                nonlocal message
-                message = await self._receive()
-                race.cancel_scope.cancel()
-
-            race.start_soon(wait)
-            await self._ending.wait()
-            race.cancel_scope.cancel()
-        return message
+        return await self._end.unless(self._receive) or {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Send for the app (ASGI)."""

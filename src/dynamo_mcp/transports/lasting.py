@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from dynamo_mcp.transports.ending import GRACE_SECONDS, Response
+from dynamo_mcp.transports.ending import GRACE_SECONDS, End, Response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,20 +25,20 @@ async def while_it_holds(admission: Admission, app: ASGIApp, scope: Scope, recei
 
 async def _response(admission: Admission, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Have the client seem to leave when it is over: what was begun ends as a whole message."""
-    over = anyio.Event()
-    response = Response(receive, send, over)
+    end = End()
+    response = Response(receive, send, end)
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
             await admission.over()
-            over.set()
+            end.come()
             await anyio.sleep(GRACE_SECONDS)
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(watch)
         await app(scope, response.receive, response.send)
         tasks.cancel_scope.cancel()
-    if over.is_set():
+    if end.has_come:
         await response.finish()
 
 
