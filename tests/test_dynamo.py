@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from conftest import Listener
+from dynamo_mcp import summaries
 from dynamo_mcp.dynamo import Dynamo
 from dynamo_mcp.errors import (
     DynamoError,
@@ -338,6 +339,25 @@ async def test_what_is_listed_is_the_same_while_nothing_has_changed_and_not_a_ca
         assert [info.venv_path for info in await dynamo.list_templates()] == [live.venv_path, None]
         await dynamo.remove_template("live")
         assert [info.name for info in await dynamo.list_templates()] == ["one"]
+
+
+async def test_what_nobody_else_writes_is_looked_at_again_after_a_moment_and_after_each_change(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home.open() as dynamo:
+        monkeypatch.setattr(summaries, "TRUSTED_SECONDS", 0.0)
+        await home.add(dynamo, "one")
+        one = (await dynamo.list_templates())[0].venv_path
+        assert one is not None
+        Path(one).rename(home.path / "aside")
+        assert [info.venv_path for info in await dynamo.list_templates()] == [None]
+        (home.path / "aside").rename(one)
+        monkeypatch.setattr(summaries, "TRUSTED_SECONDS", 600.0)
+        assert [info.venv_path for info in await dynamo.list_templates()] == [one]
+        Path(one).rename(home.path / "aside")
+        assert [info.venv_path for info in await dynamo.list_templates()] == [one]
+        await home.add(dynamo, "two")
+        assert [info.venv_path is None for info in await dynamo.list_templates()] == [True, False]
 
 
 async def test_no_other_call_waits_for_the_disk_while_a_template_is_added(home: Home, audited: list[Listener]) -> None:

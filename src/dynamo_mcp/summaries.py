@@ -36,6 +36,8 @@ _REVISION = 100
 
 TOGETHER = 50
 """Templates that are described before others go first."""
+TRUSTED_SECONDS = 0.1
+"""Seconds for which the disk, where nobody but this program writes, is believed to be as it was for the last list."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -55,9 +57,14 @@ class Summaries:
         self._environments = environments
         self._kept: dict[str, _Kept] = {}
         self._all: tuple[TemplateInfo, ...] = ()
+        self._believed: tuple[Sequence[Template], Confinement, float] | None = None
+        """Of what all were described, and until when that need not be looked at again."""
 
     async def all(self, templates: Sequence[Template], confinement: Confinement) -> tuple[TemplateInfo, ...]:
         """Describe all templates that there are; as long as nothing of them has changed it is the same tuple."""
+        if self._are_as_before(templates, confinement):
+            return self._all
+        until = anyio.current_time() + TRUSTED_SECONDS
         found = []
         keys: dict[tuple[str, ...], str] = {}
         for number, template in enumerate(templates, start=1):
@@ -68,7 +75,14 @@ class Summaries:
         names = {info.name for info in found}
         self._kept = {name: kept for name, kept in self._kept.items() if name in names}
         self._all = as_before(found, self._all)
+        self._believed = None if any(map(_may_change, templates)) else (templates, confinement, until)
         return self._all
+
+    def _are_as_before(self, templates: Sequence[Template], confinement: Confinement) -> bool:
+        if self._believed is None:
+            return False
+        described, confined, until = self._believed
+        return templates is described and confinement == confined and anyio.current_time() < until
 
     async def one(self, template: Template, confinement: Confinement) -> TemplateInfo:
         """Describe one template, without its variables."""
@@ -85,9 +99,11 @@ class Summaries:
     def forget(self, name: str) -> None:
         """Drop what is kept for a template that was removed."""
         self._kept.pop(name, None)
+        self._believed = None
 
     def of(self, template: Template, confinement: Confinement) -> TemplateInfo:
         """Describe a template that was just prepared, and wait for nothing."""
+        self._believed = None
         try:
             self._schemas.get(template)
         except DynamoError as error:
