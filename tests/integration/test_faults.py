@@ -27,7 +27,7 @@ from integration.machines import DOCKER, MACHINES, served
 from integration.places import SECONDS, Place, kill_when
 from integration.test_sudden_death import at_work, processes_of
 
-CREATE_SECONDS = 6
+CREATE_SECONDS = 10
 OUTPUT_BYTES = 4 << 20
 MEMORY_BYTES = 256 << 20
 PROCESSES = 64
