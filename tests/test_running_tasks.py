@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from dynamo_mcp.errors import Busy, StorageFailed
@@ -129,6 +130,37 @@ async def test_a_task_that_can_not_be_written_down_is_not_begun_and_one_that_was
             while tasks.running("me", task.name) is not None:
                 await anyio.sleep(0.05)
                 await tasks.begin("me", work, left="nothing is left", poll=1.0)
+
+
+async def test_whoever_finishes_begins_no_more_and_waits_for_what_works_not_for_what_asks_a_person(
+    tmp_path: Path,
+) -> None:
+    go_on = anyio.Event()
+
+    async def works(_task: Running) -> Outcome:
+        await go_on.wait()
+        return DONE
+
+    async def asks(task: Running) -> Outcome:
+        await go_on.wait()
+        await task.ask({"method": "how"})
+        return DONE
+
+    async with running(tmp_path) as tasks:
+        worked, asked = [await tasks.begin("me", work, left="nothing is left", poll=1.0) for work in (works, asks)]
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(tasks.finish)
+                while tasks.serves:
+                    await anyio.lowlevel.checkpoint()
+                with pytest.raises(Busy):
+                    await tasks.begin("me", works, left="nothing is left", poll=1.0)
+                told = await tasks.get("me", worked.name)
+                assert told is not None
+                assert told.status == "working"
+                go_on.set()
+        statuses = [(await tasks.get("me", task.name) or task).status for task in (worked, asked)]
+        assert statuses == ["completed", "input_required"]
 
 
 async def test_none_is_begun_while_nobody_does_them(tmp_path: Path) -> None:

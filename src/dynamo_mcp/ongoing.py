@@ -59,13 +59,12 @@ class Calls:
         # Only `cancel` cancels this scope; a client that gives up cancels a wider one.
         return None
 
-    async def finish(self, seconds: float) -> None:
-        """Begin no more calls, and wait for those that run, so long at most."""
+    async def finish(self) -> None:
+        """Begin no more calls, and wait for those that run."""
         self.ending = True
         if self._running:
             self._idle = anyio.Event()
-            with anyio.move_on_after(seconds):
-                await self._idle.wait()
+            await self._idle.wait()
 
     def cancel(self) -> None:
         """Cancel those that run."""

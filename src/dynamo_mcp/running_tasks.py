@@ -112,11 +112,14 @@ class RunningTasks:
         self._running: dict[str, Running] = {}
         self._ended: dict[str, tuple[str, float]] = {}
         self._watchers: dict[object, Callable[[Task], None]] = {}
+        self._changed = anyio.Event()
+        self.ending = False
+        """Whether no further task is begun."""
 
     @property
     def serves(self) -> bool:
         """Tasks can be begun."""
-        return self._group is not None
+        return self._group is not None and not self.ending
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Do what tasks do until cancelled; those that are not done by then say so."""
@@ -131,6 +134,13 @@ class RunningTasks:
                     await anyio.sleep(min(max(self._kept_seconds / _PARTS, least), most))
         finally:
             self._group = None
+
+    async def finish(self) -> None:
+        """Begin no more, and wait for those that are worked on; not for those that wait to be answered."""
+        self.ending = True
+        while any(running.task.status == "working" for running in self._running.values()):
+            self._changed = anyio.Event()
+            await self._changed.wait()
 
     def close(self) -> None:
         """Cancel all that are worked on; each says that it was, and why."""
@@ -161,7 +171,7 @@ class RunningTasks:
             StorageFailed: It can't be written down.
         """
         group = self._group
-        if group is None:
+        if group is None or self.ending:
             raise Busy("The server does not do tasks now", hint="call again when it is back")
         self._refuse(owner)
         running = Running(self._records.new(owner, left=left, poll=poll, kept=self._kept_seconds), self._told)
@@ -248,4 +258,6 @@ class RunningTasks:
             # The work goes on, and whoever asks this server is told: another one can't.
             _log.exception("the task `%s` can't be written down", running.task.name)
             return False
+        finally:
+            self._changed.set()
         return True

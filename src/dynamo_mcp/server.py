@@ -148,9 +148,12 @@ class DynamoServer(Server[dict[str, Any]]):
         self._calls.cancel()
 
     async def finish(self, seconds: float) -> None:
-        """End the streams on which clients listen, begin no more calls, and let those that run finish for so long."""
+        """End the streams on which clients listen, begin nothing more, and let calls and tasks finish for so long."""
         self._telling.close()
-        await self._calls.finish(seconds)
+        self.tasks.running.ending = True
+        with anyio.move_on_after(seconds):
+            await self._calls.finish()
+            await self.tasks.running.finish()
 
     @property
     def takes_calls(self) -> bool:

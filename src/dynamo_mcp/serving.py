@@ -15,7 +15,7 @@ class Serving(msgspec.Struct, frozen=True):
     """The limits of network transports; each has a variable as other settings have (`load_serving`).
 
     Attributes:
-        grace_seconds: Seconds that calls which run may take to finish when a signal ends the server, over stdio too.
+        grace_seconds: Seconds that calls and tasks may take to finish when a signal ends the server, over stdio too.
         connections: Connections that may be open at a time.
         head_bytes: Bytes that the head of a request may have.
         head_seconds: Seconds that it may take to arrive.

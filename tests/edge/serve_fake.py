@@ -1,7 +1,11 @@
-"""Serves a `FakeDynamo` as a process of its own: `serve_fake.py stdio|http OUTPUTS [GRACE]`."""
+"""Serves a `FakeDynamo` as a process of its own: `serve_fake.py stdio|http OUTPUTS [GRACE]`.
+
+SIGUSR1 lets creates that are held go on.
+"""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +36,16 @@ class Noisy(FakeDynamo):
 
 async def main(transport: str, outputs: Path, grace: float = 0.0) -> None:
     fake = Noisy(outputs)
-    await run(fake.dynamo, [transport], Endpoint(limits=Serving(grace_seconds=grace)))
+    with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def release() -> None:
+                async for _ in signals:
+                    fake.release()
+
+            tasks.start_soon(release)
+            await run(fake.dynamo, [transport], Endpoint(limits=Serving(grace_seconds=grace)))
+            tasks.cancel_scope.cancel()
     await anyio.Path(outputs / "ended").touch()
 
 

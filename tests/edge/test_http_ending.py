@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mcp import Client
 from mcp_types import TextContent
 
 from dynamo_mcp.server import build
+from dynamo_mcp.tasks import EXTENSION
 from dynamo_mcp.transports import http
 from dynamo_mcp.transports.transport import Endpoint
 from edge.joining import over_http
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
 pytestmark = pytest.mark.anyio
+
+WITH_TASKS = META | {"io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}}}
 
 
 async def test_whoever_watches_asks_without_saying_who_they_are(tmp_path: Path) -> None:
@@ -96,6 +100,67 @@ async def test_a_signal_waits_for_a_call_that_runs_and_a_second_one_does_not(tmp
             server.process.send_signal(signal.SIGTERM)
             await server.end()
     assert {path.name for path in tmp_path.iterdir()} == {"cancelled", "ended"}
+
+
+async def ask(server: Raw, number: int, method: str, **params: Any) -> dict[str, Any]:
+    """Ask as a client that declares the extension for tasks; return the answer."""
+    await server.send(request(number, method, **params, _meta=WITH_TASKS))
+    while (answer := await server.receive()).get("id") != number:
+        pass
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+async def hold_task(server: Raw) -> str:
+    arguments = {"project_name": HELD}
+    task = (await ask(server, 2, "tools/call", name="create_alpha", arguments=arguments))["taskId"]
+    number = 3
+    while (await ask(server, number, "tasks/get", taskId=task)).get("statusMessage") != "step 6/6: half of publish":
+        number += 1
+    assert isinstance(task, str)
+    return task
+
+
+async def until_ending(server: Raw) -> None:
+    number = 1000
+    while "not begun" not in str(await ask(server, number, "tools/call", name="create_alpha", arguments={})):
+        number += 1
+
+
+def record(outputs: Path, task: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(
+        outputs.with_name(f"{outputs.name}-home").joinpath(f"tasks/{task}.json").read_bytes()
+    )
+    return told
+
+
+async def test_a_signal_waits_for_a_task_that_runs_and_begins_no_other(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    async with start("stdio", outputs, grace=60) as server:
+        with anyio.fail_after(30):
+            task = await hold_task(server)
+            server.process.send_signal(signal.SIGTERM)
+            await until_ending(server)
+            assert (await ask(server, 9999, "tasks/get", taskId=task))["status"] == "working"
+            await server.end(signal.SIGUSR1)
+    told = record(outputs, task)
+    assert (told["status"], told["result"]["isError"]) == ("completed", False)
+    assert [path.name for path in outputs.iterdir()] == ["ended"]
+
+
+async def test_a_second_signal_waits_for_no_task_which_says_what_became_of_it(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    async with start("stdio", outputs, grace=60) as server:
+        with anyio.fail_after(30):
+            task = await hold_task(server)
+            server.process.send_signal(signal.SIGTERM)
+            await until_ending(server)
+            await server.end(signal.SIGTERM)
+    told = record(outputs, task)
+    assert told["status"] == "cancelled"
+    assert told["message"] == "the server is ending; the project may be in its place, and is complete if it is"
 
 
 async def test_a_call_that_takes_longer_than_it_may_is_cancelled(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -28,6 +29,13 @@ def connect(url: str) -> Client:
 
 def hook_runs(task: dict[str, Any]) -> bool:
     return "running the hook" in task.get("statusMessage", "")
+
+
+async def until_not_ready(url: str) -> None:
+    async with httpx2.AsyncClient() as watcher:
+        with anyio.fail_after(SECONDS):
+            while (await watcher.get(f"{url}/readyz")).status_code != 503:  # noqa: ASYNC110 - as who watches does
+                await anyio.sleep(0.01)
 
 
 async def test_a_task_outlives_its_client_and_the_truth_about_it_its_server(place: Place) -> None:
@@ -63,13 +71,18 @@ async def test_a_task_outlives_its_client_and_the_truth_about_it_its_server(plac
     assert place.made == ["my-project"]
 
 
-async def test_a_server_that_is_told_to_end_cancels_its_tasks_which_say_so_and_leave_nothing(place: Place) -> None:
+async def test_a_server_that_is_told_twice_to_end_cancels_its_tasks_which_say_so_and_leave_nothing(
+    place: Place,
+) -> None:
     slow = write_template(place.templates / "slow", hook=ENDLESS)
     await place.run("add", str(slow))
     async with place.serving() as (url, pid), connect(url) as client:
         held = await begin(client, "create_slow", {"slug": "half", "_output_dir": str(place.outputs)})
         await until(client, held.task_id, hook_runs, SECONDS)
         await until_there(lambda: hooks_of(place.home))
+        os.kill(pid, signal.SIGTERM)
+        await until_not_ready(url)
+        assert hooks_of(place.home)
         os.kill(pid, signal.SIGTERM)
         with anyio.fail_after(SECONDS):
             await until_there(lambda: not hooks_of(place.home))

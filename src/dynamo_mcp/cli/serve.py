@@ -107,7 +107,7 @@ def serve(  # noqa: PLR0917 - typer reads them by name
         typer.Option(
             envvar="DYNAMO_MCP_GRACE_SECONDS",
             metavar="SECONDS",
-            help="Seconds that calls may take to finish at a signal.",
+            help="Seconds that calls and tasks may take to finish at a signal.",
             min=0,
         ),
     ] = None,

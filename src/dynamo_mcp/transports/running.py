@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 async def run(dynamo: Dynamo, names: Sequence[str], endpoint: Endpoint) -> None:
     """Serve until a signal asks to end, or a transport has: standard input is closed, for one.
 
-    After a signal no call is begun, and those that run may finish for a while (`Serving.grace_seconds`) or until
-    another signal. Calls that still run then are cancelled, and cleaned up before this returns.
+    After a signal no call and no task is begun, and those that run may finish for a while (`Serving.grace_seconds`) or
+    until another signal. What still runs then is cancelled, and cleaned up before this returns.
 
     Args:
         dynamo: What is served.
