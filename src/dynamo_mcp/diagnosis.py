@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from dynamo_mcp import extras
 from dynamo_mcp.errors import DynamoError, Failed
 from dynamo_mcp.process import run
 from dynamo_mcp.sandbox.launch import bubblewrap
@@ -76,6 +77,7 @@ async def diagnose(settings: Settings, files: Path = Path("/")) -> Diagnosis:
         running=(*needed, git),
         ready=all(part.present for part in needed),
         commands=tuple(dict.fromkeys(part.command for part in (*parts, *needed, git) if part.command)),
+        extras=extras.look(),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from dynamo_mcp.settings import number
 from dynamo_mcp.source_settings import PREFIX
@@ -75,8 +76,9 @@ def load_serving(environ: Mapping[str, str], **chosen: object) -> Serving:
         chosen: Limits that win over them; None leaves one as it is.
 
     Raises:
-        UsageError: A variable's value does not fit its limit.
+        UsageError: A value does not fit its limit.
     """
-    texts = ((each, environ.get(PREFIX + each.name.upper())) for each in msgspec.structs.fields(Serving))
+    given = {name: str(value) for name, value in chosen.items() if value is not None}
+    texts = ((each, given.get(each.name, environ.get(PREFIX + each.name.upper()))) for each in fields(Serving))
     values: dict[str, Any] = {each.name: number(each.name, each.type, text) for each, text in texts if text}
-    return Serving(**values | {name: value for name, value in chosen.items() if value is not None})
+    return Serving(**values)

@@ -241,6 +241,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
         running: What else is needed to run, each tried.
         ready: All of that is there.
         commands: What brings what is missing, each to be typed as it is, in the same order.
+        extras: What does without, and what would be there with it; none of it is needed.
     """
 
     tier: Tier
@@ -252,6 +253,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     running: tuple[Primitive, ...]
     ready: bool
     commands: tuple[str, ...]
+    extras: tuple[Primitive, ...] = ()
 
 
 class Removed(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -39,8 +40,12 @@ AllowedOrigins = Annotated[
 BehindTls = Annotated[
     bool, typer.Option("--behind-tls", help="A proxy in front of the address encrypts all that comes from elsewhere.")
 ]
-_HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>\d{1,5}))?", re.ASCII
+)
 _ORIGIN = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST.pattern}", re.ASCII)
+_PORTS = range(1, 1 << 16)
+_USUAL = {"http": ":80", "https": ":443"}
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -58,6 +63,26 @@ class Admission(msgspec.Struct, frozen=True):
     origins: tuple[str, ...] = ()
     behind_tls: bool = False
 
+    def check(self) -> None:
+        """Check what was typed.
+
+        Raises:
+            UsageError: A host or an origin can't be meant.
+        """
+        for name in self.hosts:
+            if not _is_one(_HOST.fullmatch(name)):
+                raise UsageError(
+                    f"`{name}` is not a host",
+                    hint="name one as `--allowed-host mcp.example.com`, with a port from 1 to 65535 if it has one",
+                )
+        for origin in self.origins:
+            if not _is_one(_ORIGIN.fullmatch(origin)):
+                raise UsageError(
+                    f"`{origin}` is not an origin",
+                    hint="name one as `--allowed-origin https://app.example`, with a port from 1 to 65535 if it has "
+                    "one, and no path",
+                )
+
     def fields(self, settings: Settings, *, host: str) -> dict[str, Any]:
         """Return the fields of an `Endpoint` that say so.
 
@@ -66,23 +91,11 @@ class Admission(msgspec.Struct, frozen=True):
             host: The address that will be listened on.
 
         Raises:
-            UsageError: A way, a host or an origin can't be meant.
+            UsageError: A way can't be meant.
             Refused: Passwords would cross a network in clear.
             DynamoError: A way lacks something.
         """
-        for name in self.hosts:
-            if not _HOST.fullmatch(name):
-                raise UsageError(
-                    f"`{name}` is not a host",
-                    hint="name one as `--allowed-host mcp.example.com`, with a port if it has one",
-                )
-        for origin in self.origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise UsageError(
-                    f"`{origin}` is not an origin",
-                    hint="name one as `--allowed-origin https://app.example`, with its port if it has one, and no path",
-                )
-        named = {"hosts": self.hosts, "origins": tuple(map(str.lower, self.origins))}  # as browsers write them
+        named = {"hosts": self.hosts, "origins": tuple(map(_as_browsers_write, self.origins))}
         if not self.ways:
             return named
         from dynamo_mcp.auth.ways import way_of  # noqa: PLC0415 - most servers ask nobody
@@ -102,3 +115,20 @@ class Admission(msgspec.Struct, frozen=True):
             "documents": {path: content for way in ways.values() for path, content in way.documents.items()},
             "hosts": (*self.hosts, *(host for way in ways.values() for host in way.hosts)),
         }
+
+
+def _is_one(found: re.Match[str] | None) -> bool:
+    """Tell whether what looks like a host has an address and a port that there can be."""
+    if found is None:
+        return False
+    try:
+        ipaddress.IPv6Address(found["address"] or "::")
+    except ValueError:
+        return False
+    return int(found["port"] or 1) in _PORTS
+
+
+def _as_browsers_write(origin: str) -> str:
+    """Return an origin without capitals, and without the port that its scheme has anyway (RFC 6454, section 6.2)."""
+    origin = origin.lower()
+    return origin.removesuffix(_USUAL.get(origin.partition("://")[0], ":"))

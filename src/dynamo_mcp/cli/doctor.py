@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 import typer
 
@@ -48,23 +49,34 @@ def _tell(found: Diagnosis) -> None:
     by = f", by {', '.join(found.mechanisms)}" if found.mechanisms else ""
     tried = bool(found.trusts)
     say(f"Tier {found.tier}{by}: {found.meaning}.\n" if tried else f"{found.meaning[0].upper()}{found.meaning[1:]}.\n")
-    table = Table(box=None, pad_edge=False, header_style="")
-    for title in ("what", "there", "why"):
-        table.add_column(title, overflow="fold")
-    for part in (*found.confinement, *found.running):
-        table.add_row(*_row(part))
     width = None if sys.stdout.isatty() else WIDTH
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width).print(table)
-    if found.commands:
-        say("\nWhat brings what is missing:\n")
-        for command in found.commands:
-            say(f"  {command}")
-    if found.tier == "strong" or not tried:
-        return
-    say("\nOr a person's choice, for one template (NAME):\n")
-    if found.tier == "reduced":
-        say("  dynamo-mcp trust NAME inert   # no hooks, no extensions")
-    say("  dynamo-mcp trust NAME full    # it runs as any program of yours, as with plain cookiecutter")
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
+
+    def show(*titles: str, parts: Iterable[Primitive]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="")
+        for title in titles:
+            table.add_column(title, overflow="fold")
+        for part in parts:
+            table.add_row(*_row(part))
+        console.print(table)
+
+    show("what", "there", "why", parts=(*found.confinement, *found.running))
+    _tell_commands("What brings what is missing", found.commands)
+    if tried and found.tier != "strong":
+        say("\nOr a person's choice, for one template (NAME):\n")
+        if found.tier == "reduced":
+            say("  dynamo-mcp trust NAME inert   # no hooks, no extensions")
+        say("  dynamo-mcp trust NAME full    # it runs as any program of yours, as with plain cookiecutter")
+    say("")
+    show("extra", "there", "what for", parts=found.extras)
+    _tell_commands("What brings an extra", [part.command for part in found.extras if part.command])
+
+
+def _tell_commands(title: str, commands: Iterable[str]) -> None:
+    for number, command in enumerate(commands):
+        if number == 0:
+            say(f"\n{title}:\n")
+        say(f"  {command}")
 
 
 def _row(part: Primitive) -> tuple[str, str, str]:

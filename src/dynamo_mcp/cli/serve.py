@@ -13,7 +13,7 @@ import anyio
 import typer
 
 from dynamo_mcp.cli.admission import Admission, AllowedHosts, AllowedOrigins, Auth, BehindTls
-from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings
+from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings, warn
 from dynamo_mcp.dynamo import open_dynamo
 from dynamo_mcp.errors import DynamoError, UsageError
 from dynamo_mcp.serving import load_serving
@@ -116,6 +116,21 @@ def serve(  # noqa: PLR0917 - typer reads them by name
 ) -> None:
     """Serve MCP on stdio, over HTTP at /mcp (streamable), /sse (for older clients) and /ws (WebSocket), over gRPC."""
     transports = transport or [STDIO]
+    who = Admission(
+        tuple(auth or ()),
+        tuple(allowed_host or ()),
+        tuple(allowed_origin or ()),
+        behind_tls=behind_tls or tls_certificate is not None,
+    )
+    where = {
+        "host": host,
+        "port": port,
+        "grpc_port": grpc_port,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "uds": uds,
+        "trusted_proxies": tuple(trusted_proxy or ()),
+    }
     try:
         _check_flags(context, transports, uds)
         chosen = settings(
@@ -126,29 +141,15 @@ def serve(  # noqa: PLR0917 - typer reads them by name
             source_roots=tuple(source_root or ()) or None,
         )
         limits = load_serving(chosen.environment, grace_seconds=grace)
+        who.check()
+        noted = _check_reach(transports, anywhere=bool(auth), **where)
     except DynamoError as error:
         fail(error)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on standard error
     logging.getLogger("dynamo_mcp").setLevel(log_level.name)
-    who = Admission(
-        tuple(auth or ()),
-        tuple(allowed_host or ()),
-        tuple(allowed_origin or ()),
-        behind_tls=behind_tls or tls_certificate is not None,
-    )
-    _serve(
-        chosen,
-        transports,
-        who,
-        host=host,
-        port=port,
-        grpc_port=grpc_port,
-        limits=limits,
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        uds=uds,
-        trusted_proxies=tuple(trusted_proxy or ()),
-    )
+    if noted is not None:
+        warn(f"warning: {noted}")
+    _serve(chosen, transports, who, limits=limits, **where)
 
 
 def stdio(chosen: Settings | None = None) -> None:
@@ -183,6 +184,14 @@ def _check_flags(context: typer.Context, transports: list[str], uds: Path | None
             raise UsageError(
                 f"`{flag}` does nothing with `--uds`, which listens at `{uds}` instead", hint="leave one of them out"
             )
+
+
+def _check_reach(transports: list[str], **where: Any) -> str | None:
+    if transports == [STDIO]:
+        return None
+    from dynamo_mcp.cli import endpoint  # noqa: PLC0415 - on standard input and output nothing can be wrong
+
+    return endpoint.check(transports, **where)
 
 
 def _serve(chosen: Settings, transports: list[str], who: Admission | None = None, **where: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import math
 import socket
@@ -47,8 +48,9 @@ def listen(
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004
     # asyncio sends at once (TCP_NODELAY) only where a socket says that it is TCP's; else each answer waits for the
     # client's acknowledgement of its head, up to 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = None
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Of each connection too: what a client does not take, nobody could get rid of otherwise (tcp(7)).
@@ -56,10 +58,17 @@ def listen(
         listener.bind((str(address), port))
         listener.listen()
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
+        in_use = f"end the program that uses the port, or choose another with `{flag}`; 0 takes any that is free"
+        hints = {
+            errno.EACCES: f"choose a port above 1023 with `{flag}`: those below are root's",
+            errno.EADDRNOTAVAIL: "choose an address of this machine with `--host`",
+            errno.EAFNOSUPPORT: "choose an address of IPv4 with `--host`: this machine has no IPv6",
+        }
         raise Failed(
             f"Can't listen on `{authority(str(address), port)}`: {error.strerror or error}",
-            hint=f"end the program that uses the port, or choose another with `{flag}`; 0 takes any that is free",
+            hint=hints.get(error.errno or 0, in_use),
         ) from error
     return listener
 

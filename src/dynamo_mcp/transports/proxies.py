@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
 from dynamo_mcp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +14,23 @@ if TYPE_CHECKING:
 
 UNIX = "unix"
 """The address of whoever reaches us by a unix socket, which has none."""
+
+
+def check(trusted: Sequence[str]) -> None:
+    """Check what trusted peers are called, as `Peer` takes them.
+
+    Raises:
+        UsageError: One of them is none.
+    """
+    for each in trusted:
+        try:
+            if each != UNIX:
+                ipaddress.ip_network(each)
+        except ValueError as error:
+            raise UsageError(
+                f"`{each}` is no address of a proxy: {error}",
+                hint="name an address, a network such as `10.0.0.0/8`, or `unix`",
+            ) from error
 
 
 class Peer:
@@ -31,16 +46,12 @@ class Peer:
         Raises:
             UsageError: One of them is none.
         """
-        for each in trusted:
-            try:
-                if each != UNIX:
-                    ipaddress.ip_network(each)
-            except ValueError as error:
-                raise UsageError(
-                    f"`{each}` is no address of a proxy: {error}",
-                    hint="name an address, a network such as `10.0.0.0/8`, or `unix`",
-                ) from error
-        self._app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), list(trusted))) if trusted else app
+        check(trusted)
+        self._app = app
+        if trusted:
+            from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: PLC0415 - `check` needs none
+
+            self._app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), list(trusted)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange (ASGI)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ssl
 from pathlib import Path
 
@@ -50,6 +51,31 @@ def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None
             reason = getattr(error, "reason", None) or str(error)
         raise Failed(f"Can't speak TLS with {named}: {reason}", hint=_HINT) from error
     return made
+
+
+def dated(certificate: Path, now: dt.datetime | None = None) -> str | None:
+    """Say what clients will find wrong with the dates of a certificate that could be read; None if nothing.
+
+    Args:
+        certificate: A file of PEM, of which the first is ours.
+        now: The time to compare with; None is the clock's.
+    """
+    from cryptography import x509  # noqa: PLC0415 - only who speaks TLS needs it
+
+    try:
+        ours = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError):
+        return None
+    now = now or dt.datetime.now(dt.UTC)
+    if now > ours.not_valid_after_utc:
+        when = f"expired on {ours.not_valid_after_utc:%Y-%m-%d at %H:%M} UTC"
+    elif now < ours.not_valid_before_utc:
+        when = f"holds only from {ours.not_valid_before_utc:%Y-%m-%d at %H:%M} UTC on"
+    else:
+        return None
+    return (
+        f"the certificate in `{certificate}` {when}: clients will refuse it until you renew it, and restart the server"
+    )
 
 
 def pair(certificate: Path | None, key: Path | None) -> tuple[bytes, bytes] | None:

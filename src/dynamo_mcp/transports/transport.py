@@ -12,6 +12,7 @@ import msgspec
 from dynamo_mcp import plugins
 from dynamo_mcp.callers import Authenticator
 from dynamo_mcp.errors import Failed, UsageError
+from dynamo_mcp.extras import install, missing
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.text import plain
 from dynamo_mcp.transports.attempts import Attempts
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 GROUP = "dynamo_mcp.transports"
 OWN = ("stdio", "http", "grpc")
 """Modules beside this one."""
+_NEEDING = ("grpc",)
+"""Those of them that need the packages of an extra of the same name."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -78,6 +81,19 @@ class Transport(Protocol):
         """
 
 
+def check_transport(name: str) -> None:
+    """Check that there is a transport, without importing it.
+
+    Raises:
+        UsageError: There is none of this name.
+        Failed: A package that it needs is not installed.
+    """
+    if name in _NEEDING and (lacking := missing(name)):
+        raise _without(name, lacking[0])
+    if name not in OWN and name not in plugins.found(GROUP):
+        raise _unknown(name)
+
+
 def transport_of(name: str) -> Transport:
     """Return a transport.
 
@@ -89,14 +105,22 @@ def transport_of(name: str) -> Transport:
         try:
             return cast("Transport", import_module(f"dynamo_mcp.transports.{name}"))
         except ModuleNotFoundError as error:
-            raise Failed(
-                f"The transport `{name}` needs the package `{error.name}`, which is not installed",
-                hint=f"install `dynamo-mcp[{name}]`, or run `uvx 'dynamo-mcp[{name}]'` instead of `uvx dynamo-mcp`",
-            ) from error
+            raise _without(name, str(error.name)) from error
     entry = plugins.found(GROUP).get(name)
     if entry is None:
-        raise UsageError(
-            f"There is no transport `{plain(name, plugins.SHOWN)}`",
-            hint=f"it is one of {', '.join(f'`{known}`' for known in dict.fromkeys((*OWN, *plugins.found(GROUP))))}",
-        )
+        raise _unknown(name)
     return cast("Transport", plugins.load(entry, "transport"))
+
+
+def _without(name: str, package: str) -> Failed:
+    return Failed(
+        f"The transport `{name}` needs the package `{package}`, which is not installed",
+        hint=f"`{install(name)}` brings it; or run `uvx 'dynamo-mcp[{name}]'` instead of `uvx dynamo-mcp`",
+    )
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(
+        f"There is no transport `{plain(name, plugins.SHOWN)}`",
+        hint=f"it is one of {', '.join(f'`{known}`' for known in dict.fromkeys((*OWN, *plugins.found(GROUP))))}",
+    )
