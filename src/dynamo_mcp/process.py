@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from dynamo_mcp import descriptors
 from dynamo_mcp.errors import Failed, TimedOut
 
 SECONDS_TO_REAP = 5.0
@@ -84,6 +85,7 @@ async def open_process(
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
+            descriptors.restore(process.pid)
     except OSError as error:
         where = f" in `{cwd}`" if cwd is not None and not cwd.is_dir() else ""
         raise Failed(

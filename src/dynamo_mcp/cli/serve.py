@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+import msgspec
 import typer
 
 from dynamo_mcp.cli.admission import Admission, AllowedHosts, AllowedOrigins, Auth, BehindTls
 from dynamo_mcp.cli.running import OutputRoots, SourceRoots, fail, settings, warn
+from dynamo_mcp.descriptors import OWN, allow
 from dynamo_mcp.dynamo import open_dynamo
 from dynamo_mcp.errors import DynamoError, UsageError
-from dynamo_mcp.serving import load_serving
+from dynamo_mcp.serving import Serving, load_serving
 from dynamo_mcp.settings import Settings
 
 HOST = "127.0.0.1"
@@ -149,7 +151,7 @@ def serve(  # noqa: PLR0917 - typer reads them by name
     logging.getLogger("dynamo_mcp").setLevel(log_level.name)
     if noted is not None:
         warn(f"warning: {noted}")
-    _serve(chosen, transports, who, limits=limits, **where)
+    _serve(chosen, transports, who, limits=_within(limits, transports), **where)
 
 
 def stdio(chosen: Settings | None = None) -> None:
@@ -192,6 +194,24 @@ def _check_reach(transports: list[str], **where: Any) -> str | None:
     from dynamo_mcp.cli import endpoint  # noqa: PLC0415 - on standard input and output nothing can be wrong
 
     return endpoint.check(transports, **where)
+
+
+def _within(limits: Serving, transports: list[str]) -> Serving:
+    """Have as many connections be open as the limits say; return limits that this machine holds, and say so."""
+    if transports == [STDIO]:
+        return limits
+    others = OWN + (limits.sessions if "grpc" in transports else 0)
+    wanted = limits.connections + others
+    if (most := allow(wanted)) >= wanted:
+        return limits
+    connections = max(most - others, most // 4)
+    warn(
+        f"warning: {limits.connections} connections need {wanted} open files, and this process may have {most}: "
+        f"{connections} are served at a time\n\nhint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, "
+        f"`--ulimit nofile={wanted}` of a container, or `ulimit -Hn {wanted}` as root; "
+        "or lower `DYNAMO_MCP_CONNECTIONS`"
+    )
+    return msgspec.structs.replace(limits, connections=connections)
 
 
 def _serve(chosen: Settings, transports: list[str], who: Admission | None = None, **where: Any) -> None:

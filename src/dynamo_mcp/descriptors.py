@@ -1,0 +1,35 @@
+"""How many files, pipes and connections may be open at once? As many as a server needs, and its children as before."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+
+OWN = 500
+"""Descriptors that a server may need besides those of its connections: of renderers, of files, of what listens."""
+
+_BEFORE, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def allow(wanted: int) -> int:
+    """Have so many descriptors be open at once, or as many as this process may have; return how many may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)
+
+
+def restore(process: int) -> None:
+    """Give a child the limit that this process was started with: `select` fails beyond 1,024 descriptors (select(2)).
+
+    That is done when it runs already (prlimit(2)), since nothing of ours may run between fork and exec. A child of its
+    own that it starts before that keeps the higher limit, which is no matter to jobs: confined, they have limits of
+    their own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != _BEFORE and hasattr(resource, "prlimit"):
+        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is another user's by now
+            resource.prlimit(process, resource.RLIMIT_NOFILE, (_BEFORE, hard))
