@@ -18,6 +18,8 @@ class Serving(msgspec.Struct, frozen=True):
     Attributes:
         grace_seconds: Seconds that calls and tasks may take to finish when a signal ends the server, over stdio too.
         connections: Connections that may be open at a time.
+        address_connections: Likewise, of one address (of IPv6, of one network of 64 bits), over HTTP; where a proxy is
+            trusted to say whom it asks for, all come from its address, and none is limited.
         head_bytes: Bytes that the head of a request may have.
         head_seconds: Seconds that it may take to arrive.
         body_bytes: Bytes that a body may have.
@@ -45,6 +47,7 @@ class Serving(msgspec.Struct, frozen=True):
 
     grace_seconds: float = 5.0
     connections: int = 5000
+    address_connections: int = 2000
     head_bytes: int = 32 << 10
     head_seconds: float = 10.0
     body_bytes: int = 4 << 20

@@ -349,6 +349,19 @@ async def test_over_grpc_too_a_caller_has_so_many_sessions_and_so_much_metadata(
                         answer = await hear()
 
 
+async def test_over_grpc_so_many_connections_are_open_and_no_more(tmp_path: Path) -> None:
+    with anyio.fail_after(SECONDS):
+        async with served("grpc", FakeDynamo(tmp_path), connections=1) as address:
+            host, _, port = address.rpartition(":")
+            async with by_hand("grpc", address) as (say, hear):
+                await say(json.dumps(HELLO))
+                assert "result" in await hear()
+                async with await anyio.connect_tcp(host, int(port)) as another:
+                    assert await rest(another) == b""
+                await say(json.dumps(HELLO))
+                assert "result" in await hear()
+
+
 async def test_what_is_no_text_is_refused_over_grpc_and_the_next_one_counts(tmp_path: Path) -> None:
     with anyio.fail_after(SECONDS):
         async with served("grpc", FakeDynamo(tmp_path)) as address:

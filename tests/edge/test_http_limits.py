@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -125,6 +125,63 @@ async def test_so_many_connections_are_open_and_no_more(httptools: bool) -> None
             assert (await streams[1].receive()).startswith(b"HTTP/1.1 200 ")
         for stream in streams:
             await stream.aclose()
+
+
+@with_either_parser
+async def test_one_address_has_so_many_connections_and_others_get_in(httptools: bool) -> None:
+    async with serving(hello, httptools, address_connections=2) as port, AsyncExitStack() as stack:
+
+        async def connected(address: str) -> anyio.abc.SocketStream:
+            return await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", port, local_host=address))
+
+        one, two = await connected("127.0.0.2"), await connected("127.0.0.2")
+        for _ in range(3):
+            answer = await rest(await connected("127.0.0.2"))
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer
+        for stream in (one, two, await connected("127.0.0.3")):
+            await stream.send(HEAD + b"\r\n")
+            with anyio.fail_after(20):
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200 ")
+        await one.aclose()
+        with anyio.fail_after(20):  # until it is noticed
+            while not (await rest_of(await connected("127.0.0.2"))).startswith(b"HTTP/1.1 200 "):
+                pass
+
+
+async def rest_of(stream: anyio.abc.SocketStream) -> bytes:
+    """Ask once, and return all that is answered."""
+    with suppress(anyio.BrokenResourceError):
+        await stream.send(HEAD + b"connection: close\r\n\r\n")
+    return await rest(stream)
+
+
+@pytest.mark.parametrize(("proxies", "refused"), [((), True), (("127.0.0.1",), False)])
+async def test_websockets_of_one_address_count_and_none_do_behind_a_proxy(
+    proxies: tuple[str, ...], refused: bool, tmp_path: Path
+) -> None:
+    limits = Serving(address_connections=1)
+    async with over_http(FakeDynamo(tmp_path), limits=limits, trusted_proxies=proxies) as url:
+        port = int(url.rpartition(":")[2])
+        async with websocket_client(url), await anyio.connect_tcp("127.0.0.1", port) as stream:
+            answer = await rest_of(stream)
+            assert answer.startswith(b"HTTP/1.1 503 ") == refused, answer
+        with anyio.fail_after(20):  # and one that has ended counts no more
+            while True:
+                async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+                    if not (await rest_of(stream)).startswith(b"HTTP/1.1 503 "):
+                        break
+
+
+async def test_over_a_unix_socket_nobody_has_an_address_that_could_be_limited(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    async with (
+        over_http(FakeDynamo(tmp_path), limits=Serving(address_connections=1), uds=path),
+        await anyio.connect_unix(path),
+        await anyio.connect_unix(path) as stream,
+    ):
+        await stream.send(HEAD.replace(b"x", b"localhost") + b"connection: close\r\n\r\n")
+        assert (await rest(stream)).startswith(b"HTTP/1.1 404 ")
 
 
 @with_either_parser

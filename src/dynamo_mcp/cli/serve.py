@@ -198,16 +198,16 @@ def _check_reach(transports: list[str], **where: Any) -> str | None:
 
 def _within(limits: Serving, transports: list[str]) -> Serving:
     """Have as many connections be open as the limits say; return limits that this machine holds, and say so."""
-    if transports == [STDIO]:
+    listeners = len({*transports} - {STDIO})
+    if not listeners:
         return limits
-    others = OWN + (limits.sessions if "grpc" in transports else 0)
-    wanted = limits.connections + others
+    wanted = OWN + listeners * limits.connections
     if (most := allow(wanted)) >= wanted:
         return limits
-    connections = max(most - others, most // 4)
+    connections = max(most - OWN, most // 4) // listeners
     warn(
-        f"warning: {limits.connections} connections need {wanted} open files, and this process may have {most}: "
-        f"{connections} are served at a time\n\nhint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, "
+        f"warning: {listeners * limits.connections} connections need {wanted} open files, and this process may have {most}: "
+        f"{listeners * connections} are served at a time\n\nhint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, "
         f"`--ulimit nofile={wanted}` of a container, or `ulimit -Hn {wanted}` as root; "
         "or lower `DYNAMO_MCP_CONNECTIONS`"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import logging
 import os
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 
 from dynamo_mcp.errors import TooManyAttempts
 from dynamo_mcp.rates import Rate
+from dynamo_mcp.transports.addresses import owned
 
 FAILURES, SECONDS_BETWEEN = 20, 6.0
 """That a peer may have at once, and then one in so many seconds."""
@@ -19,8 +19,6 @@ SECONDS_BETWEEN_COMPLAINTS = 10.0
 PEERS = 10_000
 """That are remembered; the one that failed least recently is forgotten first."""
 ADMITTED = 10_000
-_NETWORK = 64
-"""Bits of an IPv6 address that one customer has at least (RFC 6177)."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,13 +98,4 @@ class Attempts:
 
 
 def _whole(peer: str | None) -> str:
-    """Return what counts as one: of IPv6 a network, since each caller has as many addresses as they like."""
-    try:
-        address = ipaddress.ip_address(peer or "")
-    except ValueError:
-        return peer or "a local socket"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, _NETWORK), strict=False))
-    return str(address)
+    return owned(peer) if peer else "a local socket"

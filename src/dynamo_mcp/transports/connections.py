@@ -1,4 +1,4 @@
-"""How long may a connection take, and how many may there be? What uvicorn leaves open of it.
+"""How long may a connection take, and how many may there be, of all and of one address? What uvicorn leaves open of it.
 
 It waits for ever for the first byte of a request, or the rest of its head, and for a client to take what is written.
 """
@@ -6,17 +6,23 @@ It waits for ever for the first byte of a request, or the rest of its head, and 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from dynamo_mcp.transports.addresses import owned
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from dynamo_mcp.serving import Serving
 
+_LAST_SECONDS = 0.4
+"""That who is refused has to take that in."""
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
@@ -30,33 +36,66 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
         limits: The bounds.
         httptools: Whether it has to be that one; None for where it is installed.
     """
+    own: dict[str, Any] = {"limits": limits, "addresses": Counter()}
+    own["websockets"] = type("BoundedWebSocket", (_Counted, WebSocketsSansIOProtocol), own)
     if find_spec("httptools") is None if httptools is None else not httptools:
-        return type("Bounded", (_Bounded, H11Protocol), {"limits": limits})
+        return type("Bounded", (_Bounded, H11Protocol), own)
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed
 
-    return type("Bounded", (_Trimmed, _Bounded, HttpToolsProtocol), {"limits": limits})
+    return type("Bounded", (_Trimmed, _Bounded, HttpToolsProtocol), own)
 
 
-class _Bounded:
-    """Ends a connection that takes too long; is mixed into either of uvicorn's protocols, whose attributes it uses."""
+class _Counted:
+    """Counts the connections of each address; is mixed into uvicorn's protocols, whose attributes it uses."""
 
     limits: Serving
+    addresses: Counter[str]
+    client: tuple[str, int] | None
+    transport: asyncio.Transport
+    _address: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)  # type: ignore[misc]
+        if self.client is not None:  # a unix socket's has none
+            self._address = owned(self.client[0])
+            self.addresses[self._address] += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._count_no_longer()
+        super().connection_lost(exc)  # type: ignore[misc]
+
+    def _count_no_longer(self) -> None:
+        if self._address is not None:
+            self.addresses[self._address] -= 1
+            if not self.addresses[self._address]:
+                del self.addresses[self._address]
+            self._address = None
+
+
+class _Bounded(_Counted):
+    """Ends a connection that takes too long; is mixed into either of uvicorn's protocols."""
+
     app: ASGIApp
     connections: set[Any]
     cycle: Any
     flow: Any
-    transport: asyncio.Transport
+    websockets: type[asyncio.Protocol]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._app, self.app = self.app, self._serve
+        self.ws_protocol_class = self.websockets
         self._patience: asyncio.TimerHandle | None = None
         self._head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
-        if len(self.connections) > self.limits.connections:
+        super().connection_made(transport)
+        of_address = self.addresses[self._address] if self._address is not None else 0
+        if len(self.connections) > self.limits.connections or of_address > self.limits.address_connections:
             self._refuse(_BUSY[0])
+            # It counts no more, however long its client takes to let it end (TLS has a word of its own for that).
+            self.connections.discard(self)
+            self._count_no_longer()
         else:
             self._wait_for_head()
 
@@ -72,11 +111,12 @@ class _Bounded:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
-        super().connection_lost(exc)  # type: ignore[misc]
+        super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *given: Any) -> None:
         self._stop_waiting()
         super().handle_websocket_upgrade(*given)  # type: ignore[misc]
+        self._count_no_longer()  # the WebSocket does
 
     def _wait_for_head(self) -> None:
         if self._patience is None:
@@ -92,6 +132,7 @@ class _Bounded:
         self._stop_waiting()
         self.transport.write(answer)
         self.transport.close()
+        asyncio.get_running_loop().call_later(_LAST_SECONDS, self.transport.abort)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:

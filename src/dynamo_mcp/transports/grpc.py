@@ -85,6 +85,8 @@ def _options(limits: Serving) -> Sequence[tuple[str, Any]]:
     numbers = {
         "grpc.so_reuseport": 0,
         "grpc.max_receive_message_length": limits.body_bytes + _ENVELOPE,
+        "grpc.max_allowed_incoming_connections": limits.connections,
+        "grpc.server_handshake_timeout_ms": round(1000 * limits.head_seconds),
         "grpc.keepalive_time_ms": round(1000 * limits.idle_seconds),
         "grpc.keepalive_timeout_ms": round(1000 * limits.stalled_seconds),
         "grpc.max_metadata_size": limits.head_bytes,

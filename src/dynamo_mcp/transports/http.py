@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 
 from dynamo_mcp.transports.bounds import Bounds
 from dynamo_mcp.transports.guards import CallerGuard, NamesGuard, own_names
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskStatus
 
     from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.serving import Serving
     from dynamo_mcp.transports.transport import Endpoint
 
 
@@ -60,8 +63,14 @@ async def opened(server: DynamoServer, endpoint: Endpoint) -> AsyncIterator[str]
         )
         whole = Peer(Health(NamesGuard(known, names), server), endpoint.trusted_proxies)
         with keep_alive(endpoint.limits.keep_alive_seconds):
-            async with serving(whole, listener, server.close, tls, endpoint.limits):
+            async with serving(whole, listener, server.close, tls, _of_connections(endpoint)):
                 yield f"{'http' if tls is None else 'https'}://{host if port is None else authority(host, port)}"
+
+
+def _of_connections(endpoint: Endpoint) -> Serving:
+    """Return the limits without that of each address, where all come from a proxy's."""
+    limits = endpoint.limits
+    return msgspec.structs.replace(limits, address_connections=sys.maxsize) if endpoint.trusted_proxies else limits
 
 
 def _listener(endpoint: Endpoint) -> AbstractContextManager[socket]:
