@@ -7,7 +7,7 @@ stands alone and a client listens for changes on a stream of its own, and the ha
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import anyio
@@ -36,7 +36,7 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from dynamo_mcp import __version__, background, calling, prompts, resources, slots
+from dynamo_mcp import __version__, background, bodies, calling, prompts, resources, slots
 from dynamo_mcp.asking import Asked, ask
 from dynamo_mcp.errors import Busy, DynamoError, Failed, InvalidName, NotFound, UsageError
 from dynamo_mcp.keys import shared
@@ -44,6 +44,7 @@ from dynamo_mcp.listed import Listed
 from dynamo_mcp.observing import Observing
 from dynamo_mcp.ongoing import Calls
 from dynamo_mcp.permission import Permission
+from dynamo_mcp.quiet import quiet
 from dynamo_mcp.results import failure, noted, page
 from dynamo_mcp.sealing import Sealing
 from dynamo_mcp.tasks import Tasks
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anyio.abc import TaskStatus
-    from mcp.server.context import ServerRequestContext
+    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.models import InitializationOptions
 
     from dynamo_mcp.asking import Send
@@ -80,6 +81,7 @@ _general = [spec.tool for spec in GENERAL_TOOLS.values()]
 
 def build(dynamo: Dynamo) -> DynamoServer:
     """Return the server of all transports; its `announce` must run for as long as one of them serves."""
+    quiet()
     return DynamoServer(dynamo)
 
 
@@ -126,6 +128,7 @@ class DynamoServer(Server[dict[str, Any]]):
         # What was asked comes back through the client, which must not change it, and maybe to another server.
         self.middleware.append(Sealing(shared(dynamo.settings.home, "forms"), dynamo.settings.ask_seconds))
         self.middleware.append(Listed(self._template_tools.listed, dynamo.list_templates, self.observing.call))
+        self.middleware.append(_holding)
 
     def create_initialization_options(
         self,
@@ -311,6 +314,13 @@ class DynamoServer(Server[dict[str, Any]]):
                 values=fitting[:_COMPLETIONS], total=len(fitting), has_more=len(fitting) > _COMPLETIONS
             )
         )
+
+
+async def _holding(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Have what was sent count until it is done (middleware): its client may have been answered, or left, before."""
+    body = bodies.current.get()
+    with nullcontext() if body is None else body.held():
+        return await call_next(ctx)
 
 
 def _sink(ctx: Context) -> Sink:

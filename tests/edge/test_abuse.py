@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dynamo_mcp.quiet import LINES
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports import messages
 from edge.framed import CONNECT
@@ -280,6 +282,60 @@ async def test_messages_of_connections_have_so_many_bytes_together(kind: Path_, 
                 while "result" not in answer:
                     await other(json.dumps(HELLO).ljust(1000))
                     answer = await hear()
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/messages/"])
+async def test_what_was_posted_counts_until_it_is_done_also_when_it_was_answered_or_its_client_left(
+    path: Path_, tmp_path: Path
+) -> None:
+    fake = FakeDynamo(tmp_path)
+    with anyio.fail_after(SECONDS):
+        async with (
+            served(path, fake, total_body_bytes=1500) as url,
+            httpx2.AsyncClient(timeout=20) as client,
+            saying(path, url, client) as say,
+        ):
+
+            async def post() -> None:
+                await say(json.dumps(create(1, HELD)).ljust(1000))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(post)
+                await fake.held.acquire()
+                if path == "/mcp":
+                    tasks.cancel_scope.cancel()  # of a handshake version, whose calls go on
+
+            async def ask() -> httpx2.Response:
+                return await client.post(f"{url}/mcp", headers=DISCOVER, content=json.dumps(HELLO).ljust(1000))
+
+            # Until the server has noticed that its client has left, and as long as the call goes on.
+            await _until(ask, 503)
+            for _ in range(5):
+                assert (await ask()).status_code == 503
+            assert not fake.cancelled.is_set()
+            fake.release()
+            await _until(ask, 200)
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/messages/", "/poll", "/ws", "grpc"])
+async def test_nonsense_floods_no_log(path: Path_, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    with anyio.fail_after(SECONDS):
+        async with (
+            served(path, FakeDynamo(tmp_path)) as url,
+            httpx2.AsyncClient(timeout=20) as client,
+            saying(path, url, client) as say,
+        ):
+            for each in ("{", *NONSENSE) * 3:
+                await say(each)
+            if path == "/messages/":
+                for query in ("", "?session_id=", "?session_id=x%0a2026 ERROR root: forged", f"?session_id={'0' * 32}"):
+                    answer = await client.post(f"{url}/messages/{query}", headers=ACCEPTED, json=HELLO)
+                    assert answer.status_code == 404
+            await check_goes_on(path, url, client)
+    said = [f"{record.name}: {record.getMessage()}" for record in caplog.records]
+    assert len(said) <= 2 * LINES, said
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING or record.exc_info], said
 
 
 async def test_one_caller_keeps_so_much_open_and_others_go_on(tmp_path: Path) -> None:

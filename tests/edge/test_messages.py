@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import anyio
 import grpc.aio
 import pytest
+import uvicorn
+from anyio.streams.buffered import BufferedByteReceiveStream
 from google.protobuf.wrappers_pb2 import StringValue
 from mcp import Client
+from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -22,6 +26,7 @@ from dynamo_mcp.serving import Serving
 from dynamo_mcp.settings import load
 from dynamo_mcp.transports import messages, transport
 from dynamo_mcp.transports.attempts import FAILURES, Attempts
+from dynamo_mcp.transports.connections import protocol
 from dynamo_mcp.transports.running import run
 from dynamo_mcp.transports.transport import Endpoint
 from edge.framed import CONNECT, grpc_client, websocket_client
@@ -252,3 +257,149 @@ async def test_who_fails_too_often_is_not_heard_over_grpc_either(tmp_path: Path)
         with anyio.fail_after(20), pytest.raises(grpc.aio.AioRpcError) as refusal:
             await call.read()
         assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+OPENING = (
+    "GET /ws HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mcp\r\n\r\n"
+)
+TEXT, MORE, FINAL, PING = 0x1, 0x0, 0x80, 0x89
+
+
+@asynccontextmanager
+async def half(url: str, *frames: bytes) -> AsyncIterator[anyio.abc.SocketStream]:
+    """A WebSocket that has sent frames by hand; yields what it hears after the handshake."""
+    port = int(url.rpartition(":")[2])
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(OPENING.format(host=f"127.0.0.1:{port}").encode())
+        buffered = BufferedByteReceiveStream(stream)
+        assert b"101" in await buffered.receive_until(b"\r\n\r\n", 10_000)
+        for each in frames:
+            await stream.send(each)
+        yield stream
+
+
+def frame(opcode: int, payload: bytes = b"", length: int | None = None) -> bytes:
+    """A frame of a client, masked by zeros; of which there may be less than it says there is."""
+    size = len(payload) if length is None else length
+    sizes = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes([opcode]) + sizes + bytes(4) + payload
+
+
+async def closed(stream: anyio.abc.SocketStream) -> bytes:
+    """Return what is said until the end."""
+    found = b""
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        while True:
+            found += await stream.receive()
+    return found
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        (frame(FINAL | TEXT, b"x" * 900, 1000),),
+        (frame(TEXT, b"x" * 450), frame(MORE, b"x" * 450)),
+    ],
+    ids=["a frame", "fragments"],
+)
+async def test_what_is_half_sent_counts_and_is_given_back_when_its_client_leaves(
+    kept: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    with anyio.fail_after(SECONDS):
+        async with over_http(FakeDynamo(tmp_path), limits=Serving(total_body_bytes=1500)) as url:
+            async with (
+                half(url, *kept) as one,
+                half(url, *kept) as other,
+                anyio.create_task_group() as either,  # whichever of them is heard last
+            ):
+
+                async def wait(stream: anyio.abc.SocketStream) -> None:
+                    assert b"too much is under way" in await closed(stream)
+                    either.cancel_scope.cancel()
+
+                either.start_soon(wait, one)
+                either.start_soon(wait, other)
+            answer: dict[str, Any] = {}
+            while "result" not in answer:
+                with suppress(ConnectionClosed):
+                    async with by_hand("websocket", url) as (say, hear):
+                        await say(call(1, "list_templates").ljust(1000))
+                        answer = await hear()
+
+
+@pytest.mark.parametrize("sent", [frame(TEXT, b"x"), frame(FINAL | TEXT, b"{", 1000), b"\x81"], ids=range(3))
+async def test_a_message_that_does_not_arrive_in_time_ends_its_socket(sent: bytes, tmp_path: Path) -> None:
+    with anyio.fail_after(SECONDS):
+        async with over_http(FakeDynamo(tmp_path), limits=Serving(body_seconds=0.3)) as url, half(url, sent) as stream:
+            assert b"did not arrive within 0.3 seconds" in await closed(stream)
+
+
+class Written(asyncio.Transport):
+    """A connection that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = b""
+
+    def write(self, data: Any) -> None:
+        self.text += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def socket_of(heard: list[str]) -> AsyncIterator[tuple[Any, Written]]:
+    """A server's end of a WebSocket, which has been opened, and what it has written."""
+    opened = anyio.Event()
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        opened.set()
+        while (message := await receive())["type"] == "websocket.receive":
+            heard.append(message["text"])
+
+    made: Any = protocol(Serving())
+    socket = made.websockets(uvicorn.Config(app, log_config=None), ServerState(), {})
+    transport = Written()
+    socket.connection_made(transport)
+    socket.data_received(OPENING.format(host="x").encode())
+    await opened.wait()
+    transport.text = b""
+    yield socket, transport
+    socket.connection_lost(None)
+
+
+async def test_fragments_are_one_message_and_empty_ones_take_no_memory() -> None:
+    heard: list[str] = []
+    with anyio.fail_after(SECONDS):
+        async with socket_of(heard) as (socket, _):
+            socket.data_received(frame(TEXT, b"a") + frame(MORE, b"b") + frame(MORE) * 10_000)
+            assert list(map(len, socket.frames)) == [2]
+            socket.data_received(frame(FINAL | MORE, b"c"))
+            while not heard:
+                await anyio.lowlevel.checkpoint()
+    assert heard == ["abc"]
+
+
+async def test_who_reads_no_answers_to_pings_is_owed_the_last() -> None:
+    with anyio.fail_after(SECONDS):
+        async with socket_of([]) as (socket, transport):
+            socket.data_received(frame(PING, b"first"))
+            socket.pause_writing()
+            for number in range(1000):
+                socket.data_received(frame(PING, b"%d" % number))
+            assert transport.text == b"\x8a\x05first"
+            socket.resume_writing()
+            assert transport.text == b"\x8a\x05first\x8a\x03999"

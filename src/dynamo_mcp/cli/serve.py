@@ -206,10 +206,10 @@ def _within(limits: Serving, transports: list[str]) -> Serving:
         return limits
     connections = max(most - OWN, most // 4) // listeners
     warn(
-        f"warning: {listeners * limits.connections} connections need {wanted} open files, and this process may have {most}: "
-        f"{listeners * connections} are served at a time\n\nhint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, "
-        f"`--ulimit nofile={wanted}` of a container, or `ulimit -Hn {wanted}` as root; "
-        "or lower `DYNAMO_MCP_CONNECTIONS`"
+        f"warning: {wanted - OWN} connections need {wanted} open files, and this process may have {most}: "
+        f"{listeners * connections} are served at a time\n\n"
+        f"hint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, `--ulimit nofile={wanted}` of a container, "
+        f"or `ulimit -Hn {wanted}` as root; or lower `DYNAMO_MCP_CONNECTIONS`"
     )
     return msgspec.structs.replace(limits, connections=connections)
 

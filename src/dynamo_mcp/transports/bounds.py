@@ -14,6 +14,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from dynamo_mcp.bodies import Body, current
 from dynamo_mcp.transports.shares import TooMuch, caller_of, current_caller
 
 if TYPE_CHECKING:
@@ -68,29 +69,38 @@ class Bounds:
             raise _Refused(431, f"the head has more than {self._limits.head_bytes} bytes")
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
-        held = 0
+        body = Body(self._shares.hold)
+        token = current.set(body)
         try:
-            body = bytearray()
-            more = True
-            with anyio.move_on_after(self._limits.body_seconds) as waiting:
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return
-                    chunk, more = message.get("body", b""), message.get("more_body", False)
-                    held += len(chunk)
-                    fits = self._shares.hold(len(chunk))
-                    self._check(scope, held)
-                    if not fits:
-                        raise _Refused(503, "too much is under way")
-                    body += chunk
-            if waiting.cancelled_caught:
-                raise _Refused(408, f"the body did not arrive within {self._limits.body_seconds:g} seconds")
-            if await is_too_deep(bytes(body), self._limits.body_depth):
-                raise _Refused(400, f"the body is nested deeper than {self._limits.body_depth} levels")
-            await self._app(scope, _again(bytes(body), receive), _with_retry(send))
+            with body.held():
+                whole = await self._read(scope, receive, body)
+                if whole is not None:
+                    await self._app(scope, _again([whole], receive), _with_retry(send))
         finally:
-            self._shares.release(held)
+            current.reset(token)
+
+    async def _read(self, scope: Scope, receive: Receive, body: Body) -> bytes | None:
+        """Return the whole body; None where its client has left."""
+        chunks: list[bytes] = []
+        more = True
+        with anyio.move_on_after(self._limits.body_seconds) as waiting:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                chunk, more = message.get("body", b""), message.get("more_body", False)
+                held, fits = body.add(len(chunk)), self._shares.hold(len(chunk))
+                self._check(scope, held)
+                if not fits:
+                    raise _Refused(503, "too much is under way")
+                if chunk:
+                    chunks.append(chunk)
+        if waiting.cancelled_caught:
+            raise _Refused(408, f"the body did not arrive within {self._limits.body_seconds:g} seconds")
+        whole = b"".join(chunks)
+        if await is_too_deep(whole, self._limits.body_depth):
+            raise _Refused(400, f"the body is nested deeper than {self._limits.body_depth} levels")
+        return whole
 
     def _check(self, scope: Scope, held: int) -> None:
         announced = Headers(scope=scope).get("content-length", "")
@@ -126,15 +136,9 @@ def _works(scope: Scope) -> bool:
     return scope["method"] == "POST" and not (modern and headers.get("mcp-method") == "subscriptions/listen")
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    told = False
-
+def _again(body: list[bytes], receive: Receive) -> Receive:
     async def first_the_body() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": body.pop(), "more_body": False} if body else await receive()
 
     return first_the_body
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from dynamo_mcp.transports.addresses import owned
+from dynamo_mcp.transports.addresses import Counted
+from dynamo_mcp.transports.frames import Framed, Halves
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +37,7 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
         httptools: Whether it has to be that one; None for where it is installed.
     """
     own: dict[str, Any] = {"limits": limits, "addresses": Counter()}
-    own["websockets"] = type("BoundedWebSocket", (_Counted, WebSocketsSansIOProtocol), own)
+    own["websockets"] = type("BoundedWebSocket", (Framed,), own | {"halves": Halves(limits.total_body_bytes)})
     if find_spec("httptools") is None if httptools is None else not httptools:
         return type("Bounded", (_Bounded, H11Protocol), own)
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed
@@ -45,36 +45,10 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
     return type("Bounded", (_Trimmed, _Bounded, HttpToolsProtocol), own)
 
 
-class _Counted:
-    """Counts the connections of each address; is mixed into uvicorn's protocols, whose attributes it uses."""
-
-    limits: Serving
-    addresses: Counter[str]
-    client: tuple[str, int] | None
-    transport: asyncio.Transport
-    _address: str | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
-        if self.client is not None:  # a unix socket's has none
-            self._address = owned(self.client[0])
-            self.addresses[self._address] += 1
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._count_no_longer()
-        super().connection_lost(exc)  # type: ignore[misc]
-
-    def _count_no_longer(self) -> None:
-        if self._address is not None:
-            self.addresses[self._address] -= 1
-            if not self.addresses[self._address]:
-                del self.addresses[self._address]
-            self._address = None
-
-
-class _Bounded(_Counted):
+class _Bounded(Counted):
     """Ends a connection that takes too long; is mixed into either of uvicorn's protocols."""
 
+    limits: Serving
     app: ASGIApp
     connections: set[Any]
     cycle: Any
@@ -88,14 +62,14 @@ class _Bounded(_Counted):
         self._patience: asyncio.TimerHandle | None = None
         self._head = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        of_address = self.addresses[self._address] if self._address is not None else 0
+        of_address = self.addresses[self.address_counted] if self.address_counted is not None else 0
         if len(self.connections) > self.limits.connections or of_address > self.limits.address_connections:
             self._refuse(_BUSY[0])
             # It counts no more, however long its client takes to let it end (TLS has a word of its own for that).
             self.connections.discard(self)
-            self._count_no_longer()
+            self.count_no_longer()
         else:
             self._wait_for_head()
 
@@ -116,7 +90,7 @@ class _Bounded(_Counted):
     def handle_websocket_upgrade(self, *given: Any) -> None:
         self._stop_waiting()
         super().handle_websocket_upgrade(*given)  # type: ignore[misc]
-        self._count_no_longer()  # the WebSocket does
+        self.count_no_longer()  # the WebSocket does
 
     def _wait_for_head(self) -> None:
         if self._patience is None:

@@ -6,6 +6,7 @@ the client has taken the last one, so that neither side can make the other keep 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ UNDER_WAY = 64
 """Requests of one connection that may be under way; more are refused."""
 TOO_MANY = f"{UNDER_WAY} requests of this connection are under way, as many as may be; wait for one of them"
 
+_log = logging.getLogger(__name__)
+
 
 class Left(Exception):
     """The client has left, or takes no more."""
@@ -62,16 +65,19 @@ async def speak(
     write, outgoing = create_context_streams[SessionMessage](0)
     conversation = _Conversation(receive, send, shares, stalled_seconds)
     with conversation.counted():
-        async with anyio.create_task_group() as tasks:
+        try:
+            async with anyio.create_task_group() as tasks:
 
-            async def answer() -> None:
-                await conversation.answer(outgoing)
+                async def answer() -> None:
+                    await conversation.answer(outgoing)
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(conversation.hear, incoming)
+                tasks.start_soon(answer)
+                await server.run(read, write, server.create_initialization_options())
                 tasks.cancel_scope.cancel()
-
-            tasks.start_soon(conversation.hear, incoming)
-            tasks.start_soon(answer)
-            await server.run(read, write, server.create_initialization_options())
-            tasks.cancel_scope.cancel()
+        except* (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            _log.debug("a client left while its first request was looked at", exc_info=True)  # mcp 2.3 raises then
 
 
 class _Conversation:

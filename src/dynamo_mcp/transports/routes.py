@@ -9,16 +9,15 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from dynamo_mcp.callers import current
-from dynamo_mcp.transports.limited import Heard, Said
 from dynamo_mcp.transports.polling import Polls
 from dynamo_mcp.transports.sessions import Sessions
+from dynamo_mcp.transports.sse import Sse
 from dynamo_mcp.transports.websocket import WebSockets
 
 if TYPE_CHECKING:
@@ -44,11 +43,11 @@ def app(
     """
     sessions = Sessions(server, security, shares)
     polls = Polls(server, sessions.shelf, shares)
-    sse = SseServerTransport("/messages/", security_settings=security)
+    sse = Sse(server, security, shares.limits.body_bytes)
     return Starlette(
         routes=[
             Route("/mcp", StreamableHTTPASGIApp(sessions)),
-            Route("/sse", _Sse(server, sse), methods=["GET"]),
+            Route("/sse", sse, methods=["GET"]),
             Route("/metrics", _Metrics(server), methods=["GET"]),
             WebSocketRoute("/ws", WebSockets(server, shares)),
             *polls.routes,
@@ -82,19 +81,6 @@ class _Metrics:
 async def _running(sessions: Sessions, polls: Polls) -> AsyncIterator[None]:
     async with sessions.run(), polls.run():
         yield
-
-
-class _Sse:
-    """The stream of an older client; what it sends comes to `/messages/`."""
-
-    def __init__(self, server: DynamoServer, transport: SseServerTransport) -> None:
-        self._server = server
-        self._transport = transport
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._transport.connect_sse(scope, receive, send) as (read, write):
-            said = Said(write)
-            await self._server.run(Heard(read, said), said, self._server.create_initialization_options())
 
 
 class _Document:

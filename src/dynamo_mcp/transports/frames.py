@@ -1,0 +1,129 @@
+"""How much may a WebSocket's client keep half sent, and how long? uvicorn takes as much, and for ever, of each of them.
+
+Also it keeps a list of fragments, of which empty ones are no bytes of the message, and a pong for each ping, whether or
+not its client reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from dynamo_mcp.transports.addresses import Counted
+
+if TYPE_CHECKING:
+    from websockets.frames import Frame
+
+    from dynamo_mcp.serving import Serving
+
+_POLICY_VIOLATION, _TRY_AGAIN_LATER = 1008, 1013
+"""RFC 6455, section 7.4.1, and IANA's registry of close codes."""
+
+
+class Halves:
+    """What all WebSockets of a server have received and not handed on, in bytes."""
+
+    def __init__(self, most: int) -> None:
+        """Have nothing, of `most` bytes."""
+        self.bytes = 0
+        self.most = most
+
+
+class Framed(Counted, WebSocketsSansIOProtocol):
+    """uvicorn's protocol of WebSockets, with bounds."""
+
+    limits: Serving
+    halves: Halves
+    frames: list[Any]
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        """Have received nothing."""
+        super().__init__(*given, **named)
+        self._kept = 0
+        self._whole = 0
+        self._owed = b""
+        self._patience: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, as long as there is room for it."""
+        super().data_received(data)
+        half = self._count()
+        if self.halves.bytes > self.halves.most:
+            self._end(_TRY_AGAIN_LATER, "too much is under way")
+        elif half and self._patience is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of all."""
+        self._stop_waiting()
+        self.halves.bytes -= self._kept
+        self._kept = 0
+        self.frames.clear()
+        super().connection_lost(exc)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Join the fragments as they come."""
+        if not isinstance(self.frames[0], bytearray):
+            self.frames = [bytearray(self.frames[0])]
+        self.frames[0] += event.data
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand on a whole message."""
+        self._stop_waiting()
+        self._whole += sum(map(len, self.frames))
+        super().send_receive_event_to_app()
+
+    async def receive(self) -> Any:
+        """Return what comes next (ASGI)."""
+        message = await super().receive()
+        if self.queue.empty() and not self.disconnected:
+            self._whole = 0
+            self._count()
+        return message
+
+    def handle_ping(self) -> None:
+        """Answer, the last ping alone where its client reads no answers (RFC 6455, section 5.5.3)."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._owed = b"".join(self.conn.data_to_send())
+
+    def resume_writing(self) -> None:
+        """Go on, with what is owed first."""
+        super().resume_writing()
+        owed, self._owed = self._owed, b""
+        if owed:
+            self.transport.write(owed)
+
+    def _count(self) -> int:
+        """Return the bytes of the message that has not arrived whole."""
+        half = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        kept = 0 if self.disconnected else half + self._whole
+        self.halves.bytes += kept - self._kept
+        self._kept = kept
+        return half
+
+    def _wait(self) -> None:
+        self._patience = asyncio.get_running_loop().call_later(self.limits.body_seconds, self._late)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _late(self) -> None:
+        if self.read_paused:  # it is we who do not take it
+            self._wait()
+        else:
+            self._end(_POLICY_VIOLATION, f"the message did not arrive within {self.limits.body_seconds:g} seconds")
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self.handshake_complete or self.close_sent:
+            self.transport.abort()
+        else:
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
