@@ -24,7 +24,7 @@ from dynamo_mcp.auth.ways import way_of
 from dynamo_mcp.errors import Failed, Refused
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.settings import load
-from dynamo_mcp.transports import messages, transport
+from dynamo_mcp.transports import transport, under_way
 from dynamo_mcp.transports.attempts import FAILURES, Attempts
 from dynamo_mcp.transports.connections import protocol
 from dynamo_mcp.transports.running import run
@@ -109,7 +109,7 @@ async def test_a_client_has_so_many_requests_under_way_and_no_more(kind: Kind, t
     fake = FakeDynamo(tmp_path)
     with anyio.fail_after(SECONDS):
         async with served(kind, fake) as address, by_hand(kind, address) as (say, hear):
-            for number in range(messages.UNDER_WAY):
+            for number in range(under_way.UNDER_WAY):
                 await say(call(number, "create_alpha", project_name=HELD))
             await say(call(1000, "list_templates"))
             answer = await hear()

@@ -208,8 +208,8 @@ def _within(limits: Serving, transports: list[str]) -> Serving:
     warn(
         f"warning: {wanted - OWN} connections need {wanted} open files, and this process may have {most}: "
         f"{listeners * connections} are served at a time\n\n"
-        f"hint: raise the hard limit, by `LimitNOFILE={wanted}` under systemd, `--ulimit nofile={wanted}` of a container, "
-        f"or `ulimit -Hn {wanted}` as root; or lower `DYNAMO_MCP_CONNECTIONS`"
+        f"hint: raise the hard limit, by `LimitNOFILE={wanted}` of systemd, `--ulimit nofile={wanted}` of a container "
+        f"or `ulimit -Hn {wanted}` as root, or lower `DYNAMO_MCP_CONNECTIONS`"
     )
     return msgspec.structs.replace(limits, connections=connections)
 

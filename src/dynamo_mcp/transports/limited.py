@@ -1,65 +1,32 @@
-"""How much may a client of SSE have under way? As much as one connection may (`messages`).
+"""How much may a client of SSE have under way? As much as one connection may (`under_way`).
 
 What it sends is accepted at once, and what it asked for is done meanwhile: nothing else would hold it back.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INVALID_REQUEST,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-)
-
-from dynamo_mcp.transports.messages import TOO_MANY, UNDER_WAY
+from mcp_types import JSONRPCRequest
 
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from mcp.shared._context_streams import ContextReceiveStream, ContextSendStream
+    from mcp.shared._context_streams import ContextReceiveStream
 
-
-class Said:
-    """What the server says: an answer has been given when the client has taken it."""
-
-    def __init__(self, write: ContextSendStream[SessionMessage]) -> None:
-        """Say it to `write`."""
-        self._write = write
-        self.under_way: set[Any] = set()
-
-    async def send(self, item: SessionMessage) -> None:
-        """Say it."""
-        await self._write.send(item)
-        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-            self.under_way.discard(item.message.id)
-
-    async def aclose(self) -> None:
-        """Say nothing more."""
-        await self._write.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Enter."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Say nothing more."""
-        await self.aclose()
+    from dynamo_mcp.transports.under_way import Said, UnderWay
 
 
 class Heard:
-    """What the client says, but for requests that are too many, which are refused."""
+    """What the client says (`ReadStream`), but for requests that are too many, which are refused."""
 
-    def __init__(self, read: ContextReceiveStream[SessionMessage | Exception], said: Said) -> None:
-        """Hear it from `read`."""
+    def __init__(self, read: ContextReceiveStream[SessionMessage | Exception], said: Said, under_way: UnderWay) -> None:
+        """Hear it from `read`, and refuse it to `said`."""
         self._read = read
         self._said = said
+        self._under_way = under_way
 
     @property
     def last_context(self) -> Context | None:
@@ -67,32 +34,22 @@ class Heard:
         return self._read.last_context
 
     async def receive(self) -> SessionMessage | Exception:
-        """Return the next message."""
+        """Return the next message.
+
+        Raises:
+            anyio.EndOfStream: The client has left.
+        """
         while True:
             item = await self._read.receive()
-            if isinstance(item, Exception) or await self._begins(item.message):
+            if isinstance(item, Exception) or not isinstance(item.message, JSONRPCRequest):
                 return item
-
-    async def _begins(self, message: Any) -> bool:
-        under_way = self._said.under_way
-        if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            number = (message.params or {}).get("requestId")
-            if isinstance(number, str | int):
-                under_way.discard(number)  # which gets no answer
-        if not isinstance(message, JSONRPCRequest):
-            return True
-        if message.id not in under_way and len(under_way) < UNDER_WAY:
-            under_way.add(message.id)
-            return True
-        # Which of two requests an answer is for, nobody could tell.
-        again = message.id in under_way
-        error = ErrorData(
-            code=INVALID_REQUEST, message="a request of this identifier is under way" if again else TOO_MANY
-        )
-        await self._said.send(
-            SessionMessage(JSONRPCError(jsonrpc="2.0", id=None if again else message.id, error=error))
-        )
-        return False
+            refused = self._under_way.begin(item.message, 0)  # its bytes count as the body that they came in
+            if refused is None:
+                return self._under_way.watched(item.message, item.metadata)
+            try:
+                await self._said.send(SessionMessage(refused))
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                raise anyio.EndOfStream from None  # it has left without hearing of it
 
     async def aclose(self) -> None:
         """Hear nothing more."""

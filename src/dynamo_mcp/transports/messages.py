@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.shared._context_streams import ContextReceiveStream, ContextSendStream, create_context_streams
 from mcp.shared.message import SessionMessage
-from mcp_types import (
-    INVALID_REQUEST,
-    ErrorData,
-    JSONRPCError,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    RequestId,
-    jsonrpc_message_adapter,
-)
+from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from dynamo_mcp.transports.bounds import is_too_deep
+from dynamo_mcp.transports.under_way import Said, UnderWay, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from dynamo_mcp.server import DynamoServer
     from dynamo_mcp.transports.shares import Shares
-
-UNDER_WAY = 64
-"""Requests of one connection that may be under way; more are refused."""
-TOO_MANY = f"{UNDER_WAY} requests of this connection are under way, as many as may be; wait for one of them"
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +48,9 @@ async def speak(
     """
     incoming, read = create_context_streams[SessionMessage | Exception](0)
     write, outgoing = create_context_streams[SessionMessage](0)
-    conversation = _Conversation(receive, send, shares, stalled_seconds)
-    with conversation.counted():
+    under_way = UnderWay(shares)
+    conversation = _Conversation(receive, send, under_way, shares.limits.body_depth, stalled_seconds)
+    with under_way.counted():
         try:
             async with anyio.create_task_group() as tasks:
 
@@ -74,7 +60,7 @@ async def speak(
 
                 tasks.start_soon(conversation.hear, incoming)
                 tasks.start_soon(answer)
-                await server.run(read, write, server.create_initialization_options())
+                await server.run(read, Said(write, under_way), server.create_initialization_options())
                 tasks.cancel_scope.cancel()
         except* (anyio.BrokenResourceError, anyio.ClosedResourceError):
             _log.debug("a client left while its first request was looked at", exc_info=True)  # mcp 2.3 raises then
@@ -87,25 +73,17 @@ class _Conversation:
         self,
         receive: Callable[[], Awaitable[str]],
         send: Callable[[str], Awaitable[None]],
-        shares: Shares,
+        under_way: UnderWay,
+        depth: int,
         stalled_seconds: float,
     ) -> None:
         self._receive = receive
         self._send = send
-        self._shares = shares
+        self._under_way = under_way
+        self._depth = depth
         self._stalled_seconds = stalled_seconds
+        self._stalled = False
         self._telling = anyio.Lock()
-        self._under_way: dict[Any, int] = {}
-        """The bytes of each request, by its identifier."""
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Let go of everything at the end."""
-        try:
-            yield
-        finally:
-            for number in list(self._under_way):
-                self._end(number)
 
     async def hear(self, incoming: ContextSendStream[SessionMessage | Exception]) -> None:
         """Hand on what the client says, until it has left."""
@@ -113,15 +91,17 @@ class _Conversation:
             while True:
                 try:
                     text = (await self._receive()).encode()
-                    if await is_too_deep(text, self._shares.limits.body_depth):
-                        await self._refuse(None, f"it is nested deeper than {self._shares.limits.body_depth} levels")
+                    if await is_too_deep(text, self._depth):
+                        await self._tell(refusal(None, f"it is nested deeper than {self._depth} levels"))
                         continue
                     message = jsonrpc_message_adapter.validate_json(text, by_name=False)
-                    if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-                        self._end((message.params or {}).get("requestId"))  # which gets no answer
-                    if not isinstance(message, JSONRPCRequest) or await self._begin(message, len(text)):
+                    if not isinstance(message, JSONRPCRequest):
                         await incoming.send(SessionMessage(message))
-                except (Left, TimeoutError):
+                    elif (refused := self._under_way.begin(message, len(text))) is not None:
+                        await self._tell(refused)
+                    else:
+                        await incoming.send(self._under_way.watched(message))
+                except Left:
                     return
                 except ValidationError as error:
                     await incoming.send(error)
@@ -130,36 +110,18 @@ class _Conversation:
         """Tell the client what the server says, until it takes no more."""
         async with outgoing:
             async for each in outgoing:
-                if isinstance(each.message, JSONRPCResponse | JSONRPCError):
-                    self._end(each.message.id)
                 try:
                     await self._tell(each.message)
-                except (Left, TimeoutError):
+                except Left:
                     return
 
-    async def _begin(self, request: JSONRPCRequest, size: int) -> bool:
-        if request.id in self._under_way:
-            # Which of them an answer is for, nobody could tell.
-            await self._refuse(None, "a request of this identifier is under way")
-            return False
-        if len(self._under_way) >= UNDER_WAY:
-            await self._refuse(request.id, TOO_MANY)
-            return False
-        if not self._shares.hold(size):
-            self._shares.release(size)
-            await self._refuse(request.id, "too much is under way; try again in a second")
-            return False
-        self._under_way[request.id] = size
-        return True
-
-    def _end(self, number: Any) -> None:
-        if isinstance(number, str | int):
-            self._shares.release(self._under_way.pop(number, 0))
-
-    async def _refuse(self, number: RequestId | None, said: str) -> None:
-        await self._tell(JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=INVALID_REQUEST, message=said)))
-
     async def _tell(self, message: Any) -> None:
-        with anyio.fail_after(self._stalled_seconds):
-            async with self._telling:
-                await self._send(message.model_dump_json(by_alias=True, exclude_unset=True))
+        try:
+            with anyio.fail_after(self._stalled_seconds):
+                async with self._telling:
+                    if self._stalled:
+                        raise Left  # how much was taken of what was given up, nobody knows
+                    await self._send(message.model_dump_json(by_alias=True, exclude_unset=True))
+        except TimeoutError:
+            self._stalled = True
+            raise Left from None

@@ -43,7 +43,7 @@ def app(
     """
     sessions = Sessions(server, security, shares)
     polls = Polls(server, sessions.shelf, shares)
-    sse = Sse(server, security, shares.limits.body_bytes)
+    sse = Sse(server, security, shares)
     return Starlette(
         routes=[
             Route("/mcp", StreamableHTTPASGIApp(sessions)),

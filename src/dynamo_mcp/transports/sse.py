@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dynamo_mcp.transports.limited import Heard, Said
+from dynamo_mcp.transports.limited import Heard
+from dynamo_mcp.transports.under_way import Said, UnderWay
 
 if TYPE_CHECKING:
     from mcp.server.transport_security import TransportSecuritySettings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from dynamo_mcp.server import DynamoServer
+    from dynamo_mcp.transports.shares import Shares
 
 _JSON = "application/json"
 
@@ -34,22 +36,26 @@ class Sse(SseServerTransport):
     own words.
     """
 
-    def __init__(self, server: DynamoServer, security: TransportSecuritySettings, body_bytes: int) -> None:
+    def __init__(self, server: DynamoServer, security: TransportSecuritySettings, shares: Shares) -> None:
         """Begin with none.
 
         Args:
             server: What is served.
             security: Which hosts and origins are heard.
-            body_bytes: Bytes that a message may have.
+            shares: Of what all clients may have under way.
         """
-        super().__init__("/messages/", security, body_bytes)
+        super().__init__("/messages/", security, shares.limits.body_bytes)
         self._server = server
+        self._shares = shares
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream of one client."""
         async with self.connect_sse(scope, receive, send) as (read, write):
-            said = Said(write)
-            await self._server.run(Heard(read, said), said, self._server.create_initialization_options())
+            under_way = UnderWay(self._shares)
+            said = Said(write, under_way)
+            with under_way.counted():
+                heard = Heard(read, said, under_way)
+                await self._server.run(heard, said, self._server.create_initialization_options())
 
     async def _handle_post_message(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
