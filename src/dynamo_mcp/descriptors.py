@@ -12,7 +12,7 @@ _BEFORE, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def allow(wanted: int) -> int:
-    """Have so many descriptors be open at once, or as many as this process may have; return how many may be."""
+    """Have so many descriptors be open at once, or as many as may be; return how many those are."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted
@@ -26,8 +26,7 @@ def restore(process: int) -> None:
     """Give a child the limit that this process was started with: `select` fails beyond 1,024 descriptors (select(2)).
 
     That is done when it runs already (prlimit(2)), since nothing of ours may run between fork and exec. A child of its
-    own that it starts before that keeps the higher limit, which is no matter to jobs: confined, they have limits of
-    their own.
+    own that it starts before that keeps the higher limit: no matter to jobs, which are limited where they are confined.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != _BEFORE and hasattr(resource, "prlimit"):

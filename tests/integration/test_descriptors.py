@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -46,11 +45,3 @@ async def test_a_server_that_may_have_too_few_says_so_once_and_how_many_it_serve
     said = "warning: 5000 connections need 5500 open files, and this process may have 700: 200 are served at a time"
     assert told.count(said) == 1
     assert "`LimitNOFILE=5500`" in told
-
-
-async def test_a_server_raises_its_soft_limit_and_says_nothing(place: Place) -> None:
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 5500:
-        pytest.skip("the hard limit of this machine is too low")
-    few = ("sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh")
-    told = (await place.run("serve", "--transport", "stdio", "--transport", "http", "--port", "0", before=few))[1]
-    assert "warning" not in told
