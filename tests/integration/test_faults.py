@@ -258,7 +258,11 @@ async def _live(machine: str, place: Place) -> Life:
 
 async def _happen(client: Client, place: Place, fault: Fault, name: str) -> Happened:
     if fault.strike is not None and fault.earlier:
-        fault.strike(await worker_of(place))
+        struck = await worker_of(place)
+        below = {number for number in _with_packages(place) if _parent(number) == struck}
+        fault.strike(struck)
+        # A kill reaches it, and what it has forked, when the processor is theirs; before that the worker is as before.
+        await until(lambda: _is_stopped(struck) or not _with_packages(place) & {struck, *below}, SECONDS)
     error = await _create(client, place, name, name, None if fault.earlier else fault.strike)
     with suppress(TimeoutError):
         await until(lambda: not hooks_of(place), SOON)
@@ -333,6 +337,12 @@ def _with_packages(place: Place) -> set[int]:
 
 def _numbers() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _is_stopped(number: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def _parent(number: int) -> int:
