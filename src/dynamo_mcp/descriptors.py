@@ -23,8 +23,9 @@ def allow(wanted: int) -> int:
         return wanted
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(soft, most)
+        with suppress(OSError, ValueError):  # a system may have a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def restore(process: int) -> None:
@@ -37,5 +38,5 @@ def restore(process: int) -> None:
         return  # elsewhere nobody can do that to another process
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != _BEFORE:
-        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is another user's by now
+        with suppress(OSError):  # it has ended, or is another user's by now
             resource.prlimit(process, resource.RLIMIT_NOFILE, (_BEFORE, hard))

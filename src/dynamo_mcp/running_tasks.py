@@ -180,6 +180,7 @@ class RunningTasks:
             await self._records.write(running.task)
         except BaseException:
             del self._running[running.task.name]
+            self._changed.set()
             raise
         group.start_soon(self._do, running, work)
         return running.task

@@ -350,4 +350,5 @@ async def test_who_floods_and_reads_no_refusal_is_left_and_others_are_answered_m
             await other.until_answered(size=total - 1000 if way == "grpc" else total // 2 - 1000)
             while not await opens(way, url, client):
                 pass
-    assert "Traceback" not in caplog.text
+    # What gRPC logs of a status that nobody takes is its own.
+    assert [each.getMessage() for each in caplog.records if each.exc_info and not each.name.startswith("grpc")] == []

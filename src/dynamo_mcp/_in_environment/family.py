@@ -38,6 +38,18 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         process_control(_PR_SET_PDEATHSIG, number)
 
 
+def end_without(parent: int) -> None:
+    """End this process where its parent is another one by now: the signal of `die_with_parent` may have been missed.
+
+    Python raises what a handler raises wherever it happens to be, also where exceptions are passed over.
+
+    Raises:
+        SystemExit: The parent is dead.
+    """
+    if os.getppid() != parent:
+        raise SystemExit
+
+
 def bury(child: int | None, *, alone: bool, user: int | None = None) -> int:
     """Kill a job and all its descendants, and reap them.
 

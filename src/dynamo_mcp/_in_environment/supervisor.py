@@ -166,7 +166,7 @@ def supervise(worker: Worker, waiting: Waiting, message: dict[str, Any], request
 
 def looks(message: dict[str, Any], *, alone: bool, user: int | None) -> list[Callable[[], None]]:
     """Return what is looked at while a job runs: only what nothing else limits."""
-    found: list[Callable[[], None]] = []
+    found: list[Callable[[], None]] = [] if alone else [functools.partial(family.end_without, os.getppid())]
     if message["policy"]:
         found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone, user=user))
     if message.get("most"):

@@ -50,6 +50,8 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         """Take what has come, as long as there is room for it."""
         super().data_received(data)
         half = self._count()
+        if not half:
+            self._stop_waiting()
         if self.halves.bytes > self.halves.most:
             self._end(_TRY_AGAIN_LATER, "too much is under way")
         elif half and self._patience is None:
@@ -74,7 +76,8 @@ class Framed(Counted, WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         """Hand on a whole message."""
         self._stop_waiting()
-        self._whole += sum(map(len, self.frames))
+        if not self.close_sent:  # else nobody takes it
+            self._whole += sum(map(len, self.frames))
         super().send_receive_event_to_app()
 
     async def receive(self) -> Any:
@@ -90,7 +93,7 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         if self.writable.is_set():
             super().handle_ping()
         else:
-            self._owed = b"".join(self.conn.data_to_send())
+            self._owed = b"".join(self.conn.data_to_send()) or self._owed
 
     def resume_writing(self) -> None:
         """Go on, with what is owed first."""
