@@ -8,35 +8,39 @@ from contextvars import ContextVar
 
 
 class Body:
-    """The bytes of one request over HTTP."""
+    """What one request over HTTP has sent.
 
-    def __init__(self, count: Callable[[int], object]) -> None:
-        """Have none yet.
+    Attributes:
+        bytes: How much that is.
+    """
+
+    def __init__(self, count: Callable[[int], bool]) -> None:
+        """Have nothing yet.
 
         Args:
-            count: Counts so many bytes more, or fewer where they are below zero.
+            count: Counts so many bytes more, or fewer where they are below zero; says whether there may be so many.
         """
-        self._bytes = 0
+        self.bytes = 0
         self._count = count
         self._holders = 0
 
-    def add(self, number: int) -> int:
-        """Take more bytes, and return how many there are; while nobody holds them they count as none."""
-        self._bytes += number
-        return self._bytes
+    def add(self, number: int) -> bool:
+        """Take more bytes while somebody holds them, and say whether there may be so many."""
+        self.bytes += number
+        return self._count(number)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Have what is there, and comes, counted until nobody holds it; it may be taken up again later."""
+        """Have it counted until nobody holds it; it may be taken up again later."""
         if not self._holders:
-            self._count(self._bytes)
+            self._count(self.bytes)
         self._holders += 1
         try:
             yield
         finally:
             self._holders -= 1
             if not self._holders:
-                self._count(-self._bytes)
+                self._count(-self.bytes)
 
 
 current: ContextVar[Body | None] = ContextVar("body", default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 VERSION = "2025-11-25"
 ACCEPTED = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+Way: TypeAlias = Literal["/mcp", "/messages/", "/poll", "/ws", "grpc"]
+WAYS: tuple[Way, ...] = ("/mcp", "/messages/", "/poll", "/ws", "grpc")
+"""By which any message of a client may come."""
 
 
 class Event(NamedTuple):
@@ -42,17 +45,19 @@ def create(number: int, name: str) -> dict[str, Any]:
     )
 
 
+INITIALIZE = call(
+    0, "initialize", protocolVersion=VERSION, capabilities={}, clientInfo={"name": "by-hand", "version": "1"}
+)
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
 async def shake(client: httpx2.AsyncClient, url: str, headers: dict[str, str] | None = None) -> dict[str, str]:
     """Open a session; returns the headers of all further requests."""
     headers = ACCEPTED | (headers or {})
-    hello = call(
-        0, "initialize", protocolVersion=VERSION, capabilities={}, clientInfo={"name": "by-hand", "version": "1"}
-    )
-    answer = await client.post(f"{url}/mcp", headers=headers, json=hello)
+    answer = await client.post(f"{url}/mcp", headers=headers, json=INITIALIZE)
     assert answer.status_code == 200, answer.text
     headers |= {"mcp-session-id": answer.headers["mcp-session-id"], "mcp-protocol-version": VERSION}
-    done = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    assert (await client.post(f"{url}/mcp", headers=headers, json=done)).status_code == 202
+    assert (await client.post(f"{url}/mcp", headers=headers, json=INITIALIZED)).status_code == 202
     return headers
 
 

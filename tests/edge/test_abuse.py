@@ -7,7 +7,7 @@ import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import grpc.aio
@@ -21,7 +21,7 @@ from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports import under_way
 from edge.framed import CONNECT
 from edge.joining import over_grpc, over_http
-from edge.older import ACCEPTED, call, create, shake
+from edge.older import ACCEPTED, INITIALIZE, INITIALIZED, WAYS, Way, call, create, shake
 from edge.raw import request
 from edge.test_http import DISCOVER
 from edge.test_http_limits import HELLO, LISTEN, rest
@@ -36,14 +36,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SECONDS = 30
-Path_: TypeAlias = Literal["/mcp", "/messages/", "/poll", "/ws", "grpc"]
-PATHS: tuple[Path_, ...] = ("/mcp", "/messages/", "/poll", "/ws", "grpc")
-on_every_path = pytest.mark.parametrize("path", PATHS)
+on_every_path = pytest.mark.parametrize("path", WAYS)
 EVERY_ADDRESS = ("/mcp", "/sse", "/messages/", "/poll", "/poll/x", "/ws", "/metrics", "/nothing")
-_INITIALIZE = call(
-    0, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "x", "version": "1"}
-)
-_DONE = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 Say: TypeAlias = "Callable[[str], Awaitable[None]]"
 
 
@@ -64,7 +58,7 @@ async def sse(client: httpx2.AsyncClient, url: str, **headers: str) -> AsyncIter
 
 
 @asynccontextmanager
-async def saying(path: Path_, url: str, client: httpx2.AsyncClient, **headers: str) -> AsyncIterator[Say]:
+async def saying(path: Way, url: str, client: httpx2.AsyncClient, **headers: str) -> AsyncIterator[Say]:
     """Say whatever it is on a path, in a session; what is answered is read and dropped."""
     async with AsyncExitStack() as stack:
         if path in {"/ws", "grpc"}:
@@ -96,7 +90,7 @@ async def saying(path: Path_, url: str, client: httpx2.AsyncClient, **headers: s
                     pass
 
             tasks.start_soon(read)
-            for message in (_INITIALIZE, _DONE):
+            for message in (INITIALIZE, INITIALIZED):
                 assert (await client.post(target, headers=sent, json=message)).status_code == 202
 
         async def post(text: str) -> None:
@@ -107,13 +101,13 @@ async def saying(path: Path_, url: str, client: httpx2.AsyncClient, **headers: s
 
 
 @asynccontextmanager
-async def served(path: Path_, fake: FakeDynamo, **limits: Any) -> AsyncIterator[str]:
+async def served(path: Way, fake: FakeDynamo, **limits: Any) -> AsyncIterator[str]:
     over = over_grpc if path == "grpc" else over_http
     async with over(fake, limits=Serving(**limits)) as address:
         yield address
 
 
-async def check_goes_on(path: Path_, url: str, client: httpx2.AsyncClient) -> None:
+async def check_goes_on(path: Way, url: str, client: httpx2.AsyncClient) -> None:
     """Another client is answered, soon."""
     with anyio.fail_after(SECONDS / 3):
         if path == "grpc":
@@ -147,7 +141,7 @@ NONSENSE = (
 
 
 @on_every_path
-async def test_nonsense_of_every_kind_ends_no_session_of_anybody(path: Path_, tmp_path: Path) -> None:
+async def test_nonsense_of_every_kind_ends_no_session_of_anybody(path: Way, tmp_path: Path) -> None:
     with anyio.fail_after(SECONDS):
         async with (
             served(path, FakeDynamo(tmp_path)) as url,
@@ -160,7 +154,7 @@ async def test_nonsense_of_every_kind_ends_no_session_of_anybody(path: Path_, tm
 
 
 @on_every_path
-async def test_a_message_that_is_too_deep_is_refused_on_every_path(path: Path_, tmp_path: Path) -> None:
+async def test_a_message_that_is_too_deep_is_refused_on_every_path(path: Way, tmp_path: Path) -> None:
     deep = json.dumps(call(1, "ping", x=None)).replace("null", "[" * 70 + "]" * 70)
     with anyio.fail_after(SECONDS):
         async with served(path, FakeDynamo(tmp_path)) as url, httpx2.AsyncClient(timeout=20) as client:
@@ -177,7 +171,7 @@ async def test_a_message_that_is_too_deep_is_refused_on_every_path(path: Path_, 
 
 
 @pytest.mark.parametrize("path", ["/messages/", "/poll"])
-async def test_a_flood_of_cancels_changes_nothing_for_others(path: Path_, tmp_path: Path) -> None:
+async def test_a_flood_of_cancels_changes_nothing_for_others(path: Way, tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     number = 2000 if path in {"/ws", "grpc"} else 200
     with anyio.fail_after(SECONDS * 2):
@@ -223,7 +217,7 @@ async def test_nobody_cancels_a_request_of_another_session(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("path", ["/messages/"])
-async def test_one_identifier_is_of_one_request_at_a_time(path: Path_, tmp_path: Path) -> None:
+async def test_one_identifier_is_of_one_request_at_a_time(path: Way, tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     with anyio.fail_after(SECONDS):
         async with (
@@ -248,7 +242,7 @@ async def test_a_session_of_sse_has_so_many_requests_under_way_and_no_more(tmp_p
             httpx2.AsyncClient(timeout=20) as client,
             sse(client, url) as (target, lines),
         ):
-            for message in (_INITIALIZE, _DONE, *(create(n, HELD) for n in range(1, under_way.UNDER_WAY + 1))):
+            for message in (INITIALIZE, INITIALIZED, *(create(n, HELD) for n in range(1, under_way.UNDER_WAY + 1))):
                 assert (await client.post(target, json=message)).status_code == 202
             assert (await client.post(target, json=call(1000, "ping"))).status_code == 202
             async for line in lines:
@@ -268,7 +262,7 @@ async def test_a_session_of_sse_has_so_many_requests_under_way_and_no_more(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["/ws", "grpc"])
-async def test_messages_of_connections_have_so_many_bytes_together(kind: Path_, tmp_path: Path) -> None:
+async def test_messages_of_connections_have_so_many_bytes_together(kind: Way, tmp_path: Path) -> None:
     fake = FakeDynamo(tmp_path)
     big = json.dumps(_create(1)).ljust(1000)
     with anyio.fail_after(SECONDS):
@@ -289,7 +283,7 @@ async def test_messages_of_connections_have_so_many_bytes_together(kind: Path_, 
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/"])
 async def test_what_was_posted_counts_until_it_is_done_also_when_it_was_answered_or_its_client_left(
-    path: Path_, tmp_path: Path
+    path: Way, tmp_path: Path
 ) -> None:
     fake = FakeDynamo(tmp_path)
     with anyio.fail_after(SECONDS):
@@ -321,7 +315,7 @@ async def test_what_was_posted_counts_until_it_is_done_also_when_it_was_answered
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/messages/", "/poll", "/ws", "grpc"])
-async def test_nonsense_floods_no_log(path: Path_, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nonsense_floods_no_log(path: Way, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with anyio.fail_after(SECONDS):
         async with (
@@ -364,7 +358,7 @@ async def test_one_caller_keeps_so_much_open_and_others_go_on(tmp_path: Path) ->
                         await client.post(f"{url}/mcp", headers=listening, json=LISTEN),
                         await client.post(f"{url}/poll", headers=one),
                         await client.get(address, headers=one),
-                        await client.post(f"{url}/mcp", headers=ACCEPTED | one, json=_INITIALIZE),
+                        await client.post(f"{url}/mcp", headers=ACCEPTED | one, json=INITIALIZE),
                     ):
                         assert answer.status_code in {429, 503}, answer.url
                         assert answer.headers["retry-after"] == "1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import grpc.aio
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports import under_way
 from edge.joining import over_grpc, over_http
-from edge.older import ACCEPTED, call, create, shake
+from edge.older import ACCEPTED, INITIALIZE, INITIALIZED, WAYS, Way, call, create, shake
 from edge.raw import request
 from edge.test_http_limits import HELLO
 from edge.test_http_polling import opened
@@ -30,15 +30,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SECONDS = 60
-Way: TypeAlias = Literal["/mcp", "/messages/", "/poll", "/ws", "grpc"]
-WAYS: tuple[Way, ...] = ("/mcp", "/messages/", "/poll", "/ws", "grpc")
 over_every_way = pytest.mark.parametrize("way", WAYS)
 MODERN = frozenset({"/ws", "grpc"})
 """Ways on which these tests speak 2026-07-28; on the others a version with sessions."""
-INITIALIZE = call(
-    0, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "x", "version": "1"}
-)
-DONE = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
 def cancelled(number: object) -> dict[str, Any]:
@@ -167,7 +161,7 @@ async def _by_posts(
     stream = await stack.enter_async_context(client.stream("GET", f"{url}/sse"))
     data = _data(stream)
     target = url + await anext(data)
-    for message in (INITIALIZE, DONE):
+    for message in (INITIALIZE, INITIALIZED):
         await post(json.dumps(message))
     tasks.start_soon(read)
     return talk
@@ -297,7 +291,7 @@ async def unread(way: Way, url: str, stack: AsyncExitStack) -> Callable[[str], A
     async def post(text: str) -> None:
         await client.post(target, headers=ACCEPTED, content=text)
 
-    for message in (INITIALIZE, DONE):
+    for message in (INITIALIZE, INITIALIZED):
         await post(json.dumps(message))
     return post
 

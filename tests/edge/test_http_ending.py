@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -22,6 +23,7 @@ from edge.test_http_resuming import Named
 from fakes import HELD, FakeDynamo
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from mcp_types import CallToolResult
@@ -134,31 +136,31 @@ def record(outputs: Path, task: str) -> dict[str, Any]:
     return told
 
 
-async def test_a_signal_waits_for_a_task_that_runs_and_begins_no_other(tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
+@asynccontextmanager
+async def ending(outputs: Path) -> AsyncIterator[tuple[Raw, str]]:
+    """A server that was told to end while it does a task."""
     outputs.mkdir()
     async with start("stdio", outputs, grace=60) as server:
         with anyio.fail_after(30):
             task = await hold_task(server)
             server.process.send_signal(signal.SIGTERM)
             await until_ending(server)
-            assert (await ask(server, 9999, "tasks/get", taskId=task))["status"] == "working"
-            await server.end(signal.SIGUSR1)
-    told = record(outputs, task)
+            yield server, task
+
+
+async def test_a_signal_waits_for_a_task_that_runs_and_begins_no_other(tmp_path: Path) -> None:
+    async with ending(tmp_path / "outputs") as (server, task):
+        assert (await ask(server, 9999, "tasks/get", taskId=task))["status"] == "working"
+        await server.end(signal.SIGUSR1)
+    told = record(tmp_path / "outputs", task)
     assert (told["status"], told["result"]["isError"]) == ("completed", False)
-    assert [path.name for path in outputs.iterdir()] == ["ended"]
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["ended"]
 
 
 async def test_a_second_signal_waits_for_no_task_which_says_what_became_of_it(tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
-    outputs.mkdir()
-    async with start("stdio", outputs, grace=60) as server:
-        with anyio.fail_after(30):
-            task = await hold_task(server)
-            server.process.send_signal(signal.SIGTERM)
-            await until_ending(server)
-            await server.end(signal.SIGTERM)
-    told = record(outputs, task)
+    async with ending(tmp_path / "outputs") as (server, task):
+        await server.end(signal.SIGTERM)
+    told = record(tmp_path / "outputs", task)
     assert told["status"] == "cancelled"
     assert told["message"] == "the server is ending; the project may be in its place, and is complete if it is"
 

@@ -39,6 +39,7 @@ class Worker(NamedTuple):
     """What the worker hands on.
 
     Attributes:
+        number: Of its process.
         requests: Descriptor of its standard input.
         replies: Descriptor of its standard output.
         alone: It is process 1 of a PID namespace.
@@ -46,6 +47,7 @@ class Worker(NamedTuple):
         roots: Modes that folders had before any job.
     """
 
+    number: int
     requests: int
     replies: int
     alone: bool
@@ -53,13 +55,8 @@ class Worker(NamedTuple):
     roots: dict[str, int]
 
 
-def run(worker: Worker, parent: int) -> NoReturn:
-    """See to one job and end the process; called in the fork.
-
-    Args:
-        worker: What is handed on.
-        parent: The worker's number.
-    """
+def run(worker: Worker) -> NoReturn:
+    """See to one job and end the process; called in the fork."""
     code = FAILED
     try:
         family.adopt()
@@ -67,8 +64,8 @@ def run(worker: Worker, parent: int) -> NoReturn:
             signal.signal(signal.SIGTERM, stop)
             family.die_with_parent(signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        if os.getppid() == parent:
-            code = serve(worker)
+        family.end_without(worker.number)
+        code = serve(worker)
     except SystemExit:
         code = ENDED
     except BaseException:  # noqa: BLE001 - the process ends here
@@ -144,7 +141,6 @@ def supervise(worker: Worker, waiting: Waiting, message: dict[str, Any], request
     Returns:
         The job's last message.
     """
-    alone, user = worker.alone, worker.user
     status = 0
     try:
         with (
@@ -153,22 +149,23 @@ def supervise(worker: Worker, waiting: Waiting, message: dict[str, Any], request
         ):
             with contextlib.suppress(BrokenPipeError):
                 job.say(orders.fileno(), message)
-            messages = watching.Lines(pipe.fileno(), looks(message, alone=alone, user=user))
+            messages = watching.Lines(pipe.fileno(), looks(worker, message))
             last = follow(message, messages, orders, requests, worker.replies)
     except watching.TooMuch as error:
         last = {**died(message["id"], str(error)), "kind": error.kind, "limit": error.setting}
     finally:
-        status = family.bury(waiting.child, alone=alone, user=user)
+        status = family.bury(waiting.child, alone=worker.alone, user=worker.user)
     if last.get("kind") == "died":
         last["message"] = family.obituary(status, last["message"])
     return last
 
 
-def looks(message: dict[str, Any], *, alone: bool, user: int | None) -> list[Callable[[], None]]:
-    """Return what is looked at while a job runs: only what nothing else limits."""
-    found: list[Callable[[], None]] = [] if alone else [functools.partial(family.end_without, os.getppid())]
+def looks(worker: Worker, message: dict[str, Any]) -> list[Callable[[], None]]:
+    """Return what is looked at while a job runs: whether the worker lives, and only what nothing else limits."""
+    found: list[Callable[[], None]] = [functools.partial(family.end_without, worker.number)]
     if message["policy"]:
-        found.append(functools.partial(memory.look, message["policy"]["limits"], alone=alone, user=user))
+        limits = message["policy"]["limits"]
+        found.append(functools.partial(memory.look, limits, alone=worker.alone, user=worker.user))
     if message.get("most"):
         found.append(functools.partial(written.look, message["most"], written.inodes(message["most"])))
     return found

@@ -120,7 +120,7 @@ def main() -> None:
         os.chmod(shared, FOR_ALL)
     roots = {root: os.stat(root).st_mode for root in ("/output", "/tmp", shared)} if alone else {}  # noqa: S108
     job.say(replies, {"event": "ready", "python": sys.version.split()[0], "cookiecutter": render.VERSION})
-    handed = supervisor.Worker(requests, replies, alone, user, roots)
+    handed = supervisor.Worker(os.getpid(), requests, replies, alone, user, roots)
     while (code := supervised(handed, expected)) == supervisor.ANOTHER:
         pass
     sys.exit(code)
@@ -144,10 +144,9 @@ def supervised(handed: supervisor.Worker, expected: set[signal.Signals]) -> int:
     Returns:
         Its exit code.
     """
-    worker = os.getpid()
     child = os.fork()
     if child == 0:
-        supervisor.run(handed, worker)
+        supervisor.run(handed)
     asked_to_end = False
     while True:
         # A job that is no user of its own may be able to stop its supervisor, and would not be watched any more.

@@ -89,8 +89,8 @@ class Bounds:
                 if message["type"] == "http.disconnect":
                     return None
                 chunk, more = message.get("body", b""), message.get("more_body", False)
-                held, fits = body.add(len(chunk)), self._shares.hold(len(chunk))
-                self._check(scope, held)
+                fits = body.add(len(chunk))
+                self._check(scope, body.bytes)
                 if not fits:
                     raise _Refused(503, "too much is under way")
                 if chunk:
