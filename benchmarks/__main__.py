@@ -1,7 +1,6 @@
 """What can I type? `python -m benchmarks [name…] [--json FILE] [--quick]`.
 
-Each benchmark runs in a fresh process, in a fresh folder, and is interrupted when it takes too long. What programs
-print goes to a log in that folder, which stays when something fails: it may name hosts and is not shown.
+What they print goes to logs in a fresh folder, which stays when something fails: it may name hosts and is not shown.
 """
 
 from __future__ import annotations
@@ -9,10 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -23,8 +19,9 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from benchmarks import machine, peers, report
+from benchmarks import machine, report
 from benchmarks.measuring import Result
+from benchmarks.running import BenchmarkFailed, run
 from dynamo_mcp.disk import remove
 
 COMMAND = "uv run python -m benchmarks"
@@ -34,9 +31,8 @@ NAMES = (
 )
 MISSED = 3
 """The exit code when everything was measured, and something that is claimed does not hold; few rounds prove nothing."""
-SECONDS = 3600.0
-"""Seconds that a benchmark may take, besides those that were asked for."""
-SECONDS_TO_LEAVE = 30.0
+AT_ONCE_QUICK = 2
+"""Benchmarks that run at a time where nothing is proven: most keep one processor busy."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -52,7 +48,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure dynamo-mcp against its peers.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(NAMES)}; all when none is given")
     parser.add_argument("--json", type=_file, metavar="FILE", help="write everything that was measured there too")
-    parser.add_argument("--quick", action="store_true", help="few rounds: two minutes instead of an hour and a half")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few rounds, two at a time: they run, in under two minutes instead of an hour and a half",
+    )
     parser.add_argument(
         "--seconds", type=_seconds, metavar="N", help="how long `soak` loads a server; ten minutes if not given"
     )
@@ -63,24 +63,30 @@ def main() -> int:
     for name in asked.names:
         if name not in NAMES:
             parser.error(f"there is no benchmark `{name}`; there are {', '.join(NAMES)}")
-    names = asked.names or list(NAMES)
+    names = list(dict.fromkeys(asked.names)) or list(NAMES)
+    options = ["--quick"] if asked.quick else []
+    options += [f"--seconds={asked.seconds:g}"] if asked.seconds is not None else []
+    command = " ".join([COMMAND, *asked.names, *options])
     folder = Path(tempfile.mkdtemp(prefix="dynamo-mcp-benchmarks-"))
-    failed = False
     try:
-        options = ["--quick"] if asked.quick else []
-        options += [f"--seconds={asked.seconds:g}"] if asked.seconds is not None else []
-        document = _run(folder, names, options, " ".join([COMMAND, *asked.names, *options]), asked.seconds or 0)
-        failed = document is None
-        if document is not None and asked.json is not None:
-            asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
-    finally:
-        if not failed:
-            # The thorough way, which is for trees of others, takes a minute for what is left here.
-            shutil.rmtree(folder, ignore_errors=True)
-            remove(folder)
-    if document is None:
+        document = _run(folder, names, options, command, quick=asked.quick, more=asked.seconds or 0)
+    except BenchmarkFailed as error:
+        # Its log is in the folder.
+        print(error, file=sys.stderr)
         return 1
+    except BaseException:
+        _clear(folder)
+        raise
+    _clear(folder)
+    if asked.json is not None:
+        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
     return code(document.results, quick=asked.quick)
+
+
+def _clear(folder: Path) -> None:
+    # The thorough way, which is for trees of others, takes a minute for what is left here.
+    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
 def _file(given: str) -> Path:
@@ -109,47 +115,24 @@ def code(results: Sequence[Result], *, quick: bool) -> int:
     return 0 if held or quick else MISSED
 
 
-def _run(folder: Path, names: list[str], options: list[str], command: str, more: float) -> Document | None:
-    """Run benchmarks and print what they find; return None when one fails."""
+def _run(folder: Path, names: list[str], options: list[str], command: str, *, quick: bool, more: float) -> Document:
+    """Run benchmarks and print what they find.
+
+    Raises:
+        BenchmarkFailed: One broke.
+    """
     looked = machine.describe()
     print(f"machine: {looked}\ncommand: {command}", flush=True)
-    results = []
-    for name in names:
-        result = _fresh(folder, name, options, SECONDS + more)
-        if result is None:
-            print(f"`{name}` failed; what was said is in `{folder / name}.log`", file=sys.stderr)
-            return None
+    at_once = min(AT_ONCE_QUICK if quick else 1, len(names))
+    if at_once > 1:
+        print(f"{at_once} at a time, and few rounds: this shows that they run, not how fast anything is", flush=True)
+
+    def tell(result: Result) -> None:
         print(report.words(result), flush=True)
-        results.append(result)
-    return Document(command, looked, tuple(results))
 
-
-def _fresh(folder: Path, name: str, options: list[str], seconds: float) -> Result | None:
-    """Run one benchmark in a fresh process; return None when it fails."""
-    command: list[str | Path] = [sys.executable, "-m", "benchmarks", "--inside", folder, name, *options]
-    temporary = folder / "temporary"
-    temporary.mkdir(exist_ok=True)
-    # The bytecode of this checkout is kept out of it, and what cookiecutter forgets is not left behind.
-    environment = peers.environment(PYTHONPYCACHEPREFIX=str(folder / "bytecode"), TMPDIR=str(temporary))
-    root = Path(__file__).parents[1]
-    with (folder / f"{name}.log").open("wb") as log:
-        child = subprocess.Popen(
-            command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            code = child.wait(seconds)
-        except BaseException as error:
-            # An interrupt lets it end what it has started.
-            child.send_signal(signal.SIGINT)
-            try:
-                child.wait(SECONDS_TO_LEAVE)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            return None
-    return msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=Result) if code == 0 else None
+    return Document(
+        command, looked, anyio.run(partial(run, folder, names, options, at_once=at_once, more=more, tell=tell))
+    )
 
 
 def _inside(folder: Path, name: str, *, quick: bool, seconds: float | None) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 import uv
 
 from benchmarks.templates import ANSWERS
@@ -17,6 +20,7 @@ from dynamo_mcp.requirements import COOKIECUTTER
 
 SECONDS = 300.0
 """Seconds that one command may take."""
+SECONDS_BETWEEN_LOOKS = 0.05
 
 PYTHON = Path(os.path.realpath(sys.executable))
 """The interpreter itself: what is first on PATH may be a shim of a version manager, which costs ten times as much."""
@@ -75,9 +79,23 @@ async def venv_and_pip(path: Path, *, cache: Path, more: Sequence[str] = (), ind
 async def plain(folder: Path) -> Path:
     """Return an environment that holds cookiecutter, which the benchmarks of one run share, as they do its cache."""
     path = folder / "plain"
-    if not path.exists():
-        await venv_and_pip(path, cache=folder / "plain-cache")
+    async with _made_once(path) as made:
+        if not made:
+            await venv_and_pip(path, cache=folder / "plain-cache")
     return path
+
+
+@asynccontextmanager
+async def _made_once(path: Path) -> AsyncIterator[bool]:
+    """Tell whether it is there, while no other benchmark makes it: two of them may run at a time."""
+    with path.with_name(f"{path.name}.lock").open("w") as lock, anyio.fail_after(SECONDS):
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await anyio.sleep(SECONDS_BETWEEN_LOOKS)
+        yield path.exists()
 
 
 async def virtualenv_and_pip(
@@ -183,10 +201,11 @@ async def tool(path: Path, package: str) -> Path:
     Raises:
         CommandFailed: It can't be had; a comparison without a peer would be another one.
     """
-    if not path.exists():
-        more = {"UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
-        await do([UV, "venv", "--quiet", "--python", PYTHON, path], **more)
-        await do([UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", package], **more)
+    async with _made_once(path) as made:
+        if not made:
+            more = {"UV_NO_CONFIG": "1", "UV_NO_PROGRESS": "1"}
+            await do([UV, "venv", "--quiet", "--python", PYTHON, path], **more)
+            await do([UV, "pip", "install", "--quiet", "--python", path, "--compile-bytecode", package], **more)
     return path
 
 

@@ -15,7 +15,7 @@ from benchmarks.processes import Held
 from dynamo_mcp.disk import remove
 
 SECONDS = 600.0
-SECONDS_QUICK = 6.0
+SECONDS_QUICK = 3.0
 WARM = 0.1
 """The part of the time after which nothing may grow any more: the first of ten minutes."""
 MOST_GROWTH = 0.05

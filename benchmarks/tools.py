@@ -55,7 +55,7 @@ async def measure(folder: Path, *, quick: bool) -> Result:
         quick: Fewer templates and rounds.
     """
     found = []
-    few, many = (2, 20) if quick else (FEW, MANY)
+    few, many = (2, 8) if quick else (FEW, MANY)
     rounds = 5 if quick else 25
     for count in (few, many):
         (folder / str(count)).mkdir()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from benchmarks import confinement, measuring, peers, processes, report, served, soak, templates
+from benchmarks import confinement, measuring, peers, processes, report, running, served, soak, templates
 from benchmarks.__main__ import MISSED, code, main
 
 ROOT = Path(__file__).parents[1]
@@ -260,6 +260,17 @@ def test_a_benchmark_runs_prints_ratios_and_leaves_nothing(tmp_path: Path) -> No
     assert [len(told["seconds"]) for told in result["comparisons"][0]["samples"]] == [5, 5, 5]
     assert result["comparisons"][0]["ratios"][0]["median"] > 0
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_one_that_breaks_ends_the_others_and_its_log_stays(tmp_path: Path) -> None:
+    with pytest.raises(running.BenchmarkFailed, match="`nothing` failed; what was said is in "):
+        await running.run(
+            tmp_path, ["soak", "nothing"], [], at_once=2, more=0, tell=lambda _: pytest.fail("it was told")
+        )
+    assert "No module named 'benchmarks.nothing'" in (tmp_path / "nothing.log").read_text()
+    assert "KeyboardInterrupt" in (tmp_path / "soak.log").read_text()
+    assert processes.descendants(os.getpid()) == [os.getpid()]
 
 
 async def _nothing(_path: Path) -> None:
