@@ -125,6 +125,7 @@ class DynamoServer(Server[dict[str, Any]]):
         self.observing = Observing(dynamo)
         self.middleware.append(Permission(self.observing.logged.refused))
         self.middleware.append(self._telling.remember)
+        self.middleware.append(self._telling.tell_before_the_answer)
         # What was asked comes back through the client, which must not change it, and maybe to another server.
         self.middleware.append(Sealing(shared(dynamo.settings.home, "forms"), dynamo.settings.ask_seconds))
         self.middleware.append(Listed(self._template_tools.listed, dynamo.list_templates, self.observing.call))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -18,7 +19,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 from dynamo_mcp import background, resources
+from dynamo_mcp.errors import DynamoError
 from dynamo_mcp.subscriptions import Subscriptions
+from dynamo_mcp.tools import GENERAL_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
 
     from dynamo_mcp.dynamo import Dynamo
     from dynamo_mcp.running_tasks import RunningTasks
+    from dynamo_mcp.views import TemplateInfo
 
     Context: TypeAlias = ServerRequestContext[dict[str, Any], Any]
 
 _SECONDS_TO_TELL = 2.0
+_SECONDS_TO_ANSWER = 0.25
+"""An answer waits so long at most until its client was told what the call has changed; some milliseconds are enough."""
 _SUBSCRIBED = 1000
 """Resources that one client of a handshake version may subscribe to."""
 _URI = 2000
@@ -55,6 +61,7 @@ class Telling:
         self._dynamo = dynamo
         self._bus = _Bus()
         self._handshaken: weakref.WeakKeyDictionary[Connection, set[str]] = weakref.WeakKeyDictionary()
+        self._changing: dict[Connection, list[_Told]] = {}
         self.listeners = Subscriptions(self._bus, tasks)
         """Handles `subscriptions/listen`."""
 
@@ -63,6 +70,35 @@ class Telling:
         if ctx.method == "notifications/initialized":
             self._subscribed(ctx)
         return await call_next(ctx)
+
+    async def tell_before_the_answer(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Tell a client of a handshake version what its call changes before it is answered (middleware).
+
+        Some end with the answer, and what they are told while they end is an error to them.
+        """
+        connection = ctx.session._connection  # noqa: SLF001 - as above
+        if connection not in self._handshaken or not _may_change(ctx):
+            return await call_next(ctx)
+        before = await self._known()
+        told = _Told()
+        self._changing.setdefault(connection, []).append(told)
+        try:
+            result = await call_next(ctx)
+            after = await self._known()
+            with anyio.move_on_after(_SECONDS_TO_ANSWER):
+                await told.all_of({name for name in before | after if before.get(name) != after.get(name)})
+            return result
+        finally:
+            self._changing[connection].remove(told)
+            if not self._changing[connection]:
+                del self._changing[connection]
+
+    async def _known(self) -> dict[str, TemplateInfo]:
+        """Return which templates there are now."""
+        try:
+            return {each.name: each for each in await self._dynamo.list_templates()}
+        except DynamoError:  # the next list says it in words
+            return {}
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
         """Handle `resources/subscribe` of the handshake versions; also of what is not there, or not yet."""
@@ -101,7 +137,19 @@ class Telling:
                     _log.exception("what has changed could not be told to clients")
                 for connection, subscribed in list(self._handshaken.items()):
                     updated = [uri for uri in uris if uri in subscribed]
-                    background.start(telling, "telling a client what has changed", _tell, connection, updated)
+                    work = partial(self._tell, connection, updated, names)
+                    background.start(telling, "telling a client what has changed", work)
+
+    async def _tell(self, connection: Connection, updated: list[str], names: frozenset[str]) -> None:
+        """Tell one client of a handshake version; a dead or slow one costs a bounded wait of nobody but itself."""
+        with anyio.move_on_after(_SECONDS_TO_TELL):
+            await connection.send_tool_list_changed()
+            await connection.send_prompt_list_changed()
+            await connection.send_resource_list_changed()
+            for uri in updated:
+                await connection.send_resource_updated(uri)
+        for told in self._changing.get(connection, []):
+            told.add(names)
 
     async def _publish(self, *events: ServerEvent) -> None:
         for event in events:
@@ -131,11 +179,24 @@ class _Bus(InMemorySubscriptionBus):
         return end
 
 
-async def _tell(connection: Connection, updated: list[str]) -> None:
-    """Tell one client of a handshake version; a dead or slow one costs a bounded wait of nobody but itself."""
-    with anyio.move_on_after(_SECONDS_TO_TELL):
-        await connection.send_tool_list_changed()
-        await connection.send_prompt_list_changed()
-        await connection.send_resource_list_changed()
-        for uri in updated:
-            await connection.send_resource_updated(uri)
+class _Told:
+    """The names of the changes that a client was told of while it waits for the answer of a call."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._more = anyio.Event()
+
+    def add(self, names: frozenset[str]) -> None:
+        self._names |= names
+        self._more.set()
+        self._more = anyio.Event()
+
+    async def all_of(self, names: set[str]) -> None:
+        while not names <= self._names:
+            await self._more.wait()
+
+
+def _may_change(ctx: Context) -> bool:
+    """Tell whether a request calls a tool that changes which templates there are."""
+    spec = GENERAL_TOOLS.get(str((ctx.params or {}).get("name")))
+    return ctx.method == "tools/call" and spec is not None and spec.scope == "templates:write"

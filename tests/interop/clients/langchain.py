@@ -1,6 +1,6 @@
 """langchain-mcp-adapters (see `clients.py` for what a driver is given and says).
 
-All calls are of one session, as `docs/interop.md` advises.
+Each call is of a session of its own, as is its default.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import sys
 
 from langchain_mcp_adapters.callbacks import Callbacks
 from langchain_mcp_adapters.client import MultiServerMCPClient
-from langchain_mcp_adapters.tools import load_mcp_tools
 
 _TRANSPORTS = {"http": "streamable_http", "sse": "sse", "ws": "websocket"}
 
@@ -30,12 +29,10 @@ async def main(given):
     callbacks = Callbacks(on_progress=note)
     client = MultiServerMCPClient({"dynamo-mcp": connection(given)}, callbacks=callbacks)
     results = []
-    async with client.session("dynamo-mcp") as session:
-        loaded = await load_mcp_tools(session, callbacks=callbacks, server_name="dynamo-mcp")
-        tools = {tool.name: tool for tool in loaded}
-        for name, arguments in given["calls"]:
-            call = {"type": "tool_call", "id": name, "name": name, "args": arguments}
-            results.append((await tools[name].ainvoke(call)).artifact["structured_content"])
+    tools = {tool.name: tool for tool in await client.get_tools()}
+    for name, arguments in given["calls"]:
+        call = {"type": "tool_call", "id": name, "name": name, "args": arguments}
+        results.append((await tools[name].ainvoke(call)).artifact["structured_content"])
     print(json.dumps({"tools": [*tools], "results": results, "steps": len(steps), "version": None}))
 
 
