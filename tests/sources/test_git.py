@@ -597,4 +597,4 @@ async def test_every_git_gets_every_flag_and_nothing_of_the_environment(
             "GIT_TERMINAL_PROMPT",
         }
         assert {"HOME=/nonexistent", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=file"} <= set(environment)
-    assert len(calls) == 6
+    assert len(calls) == 5

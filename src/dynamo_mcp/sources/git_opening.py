@@ -17,6 +17,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from dynamo_mcp import process
+from dynamo_mcp.disk import words
 from dynamo_mcp.errors import FetchFailed
 from dynamo_mcp.settings import Settings
 from dynamo_mcp.sources import ssh
@@ -53,7 +54,6 @@ _CHOICES = (
     "gc.auto=0",
     "maintenance.auto=false",
     "advice.detachedHead=false",
-    "init.defaultBranch=main",
 )
 _ENVIRONMENT = {
     "HOME": "/nonexistent",
@@ -86,7 +86,8 @@ async def open_git(repository: Path, address: str, settings: Settings, *, asking
 
     Raises:
         InvalidLocation: The host may not be asked.
-        FetchFailed: git is not installed, or can't make a repository.
+        FetchFailed: git is not installed.
+        StorageFailed: The folder can't be made.
     """
     executable = shutil.which("git", path=settings.search_path)
     if executable is None:
@@ -113,15 +114,7 @@ async def open_git(repository: Path, address: str, settings: Settings, *, asking
         if route.addresses:
             await _refuse_old(executable, env, settings)
         git = git.moved(address, route)
-    done = await process.run(
-        [*prefix, "init", "--quiet", "--bare", "--template=", str(repository)],
-        env=env,
-        seconds=settings.fetch_seconds,
-        cwd=repository.parent,
-    )
-    if done.code:
-        raise FetchFailed(f"git could not make a repository: {done.error}", hint="see what git says")
-    await anyio.to_thread.run_sync(_ignore_filters, repository)
+    await anyio.to_thread.run_sync(_make, repository)
     return git
 
 
@@ -136,8 +129,12 @@ async def _refuse_old(executable: str, env: dict[str, str], settings: Settings) 
         )
 
 
-def _ignore_filters(repository: Path) -> None:
-    """Outweigh what a `.gitattributes` says of filters; a clone has none either, and keeps such files as committed."""
-    folder = repository / "info"
-    folder.mkdir(exist_ok=True)
-    (folder / "attributes").write_text("* -filter\n", encoding="ascii")
+def _make(repository: Path) -> None:
+    """Make what `git init --bare` would (gitrepository-layout(5)), for a tenth of what starting it takes."""
+    with words("make a repository of git", repository):
+        for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+            (repository / folder).mkdir(parents=True)
+        (repository / "HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
+        (repository / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n", encoding="ascii")
+        # Outweighs what a `.gitattributes` says of filters; a clone has none either, and keeps such files as committed.
+        (repository / "info" / "attributes").write_text("* -filter\n", encoding="ascii")
