@@ -127,11 +127,10 @@ class Spares:
             await self._store.discard(spare)
         return number
 
-    def _of(self, base: Path) -> list[Path]:
+    def _of(self, base: Path) -> Iterator[Path]:
         folder = self._folder / base.name
         with suppress(OSError):
-            return [folder / name for name in os.listdir(folder)]
-        return []
+            yield from map(folder.joinpath, os.listdir(folder))
 
     def _fits(self, spare: Path, base: Path) -> bool:
         made, wanted = ((environment / MARKER).stat().st_mtime_ns for environment in (spare, base))
