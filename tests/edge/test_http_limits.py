@@ -15,6 +15,7 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from dynamo_mcp.serving import Serving
@@ -83,6 +84,19 @@ async def test_a_head_that_does_not_arrive_ends_the_connection(sent: bytes, http
         if sent:
             await client.send(sent)
         assert (await rest(client)).count(b"200 OK") == sent.count(b"\r\n\r\n")
+
+
+@with_either_parser
+async def test_a_websocket_lasts_longer_than_a_head_may_take(httptools: bool) -> None:
+    async def repeat(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": (await receive())["text"]})
+
+    async with serving(repeat, httptools, head_seconds=0.2) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        await anyio.sleep(0.5)
+        await client.send("still here")
+        assert await client.recv() == "still here"
 
 
 @with_either_parser

@@ -61,6 +61,7 @@ class _Bounded(Counted):
         self.ws_protocol_class = self.websockets
         self._patience: asyncio.TimerHandle | None = None
         self._head = 0
+        self._is_websocket = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -77,7 +78,7 @@ class _Bounded(Counted):
         super().data_received(data)  # type: ignore[misc]
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
-        elif not self.transport.is_closing():
+        elif not self._is_websocket and not self.transport.is_closing():
             self._wait_for_head()
             self._head += len(data)
             if self._head > self.limits.head_bytes:
@@ -89,6 +90,7 @@ class _Bounded(Counted):
 
     def handle_websocket_upgrade(self, *given: Any) -> None:
         self._stop_waiting()
+        self._is_websocket = True
         super().handle_websocket_upgrade(*given)  # type: ignore[misc]
         self.count_no_longer()  # the WebSocket does
 
