@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import weakref
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -24,7 +23,7 @@ from dynamo_mcp.subscriptions import Subscriptions
 from dynamo_mcp.tools import GENERAL_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from anyio.abc import TaskStatus
     from mcp.server.connection import Connection
@@ -60,15 +59,14 @@ class Telling:
         """
         self._dynamo = dynamo
         self._bus = _Bus()
-        self._handshaken: weakref.WeakKeyDictionary[Connection, set[str]] = weakref.WeakKeyDictionary()
-        self._changing: dict[Connection, list[_Told]] = {}
+        self._handshaken: weakref.WeakKeyDictionary[Connection, _Client] = weakref.WeakKeyDictionary()
         self.listeners = Subscriptions(self._bus, tasks)
         """Handles `subscriptions/listen`."""
 
     async def remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Remember a client of a handshake version (middleware)."""
         if ctx.method == "notifications/initialized":
-            self._subscribed(ctx)
+            self._client(ctx)
         return await call_next(ctx)
 
     async def tell_before_the_answer(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -76,12 +74,12 @@ class Telling:
 
         Some end with the answer, and what they are told while they end is an error to them.
         """
-        connection = ctx.session._connection  # noqa: SLF001 - as above
-        if connection not in self._handshaken or not _may_change(ctx):
+        client = self._handshaken.get(ctx.session._connection)  # noqa: SLF001 - as below
+        if client is None or not _may_change(ctx):
             return await call_next(ctx)
         before = await self._known()
         told = _Told()
-        self._changing.setdefault(connection, []).append(told)
+        client.calls.append(told)
         try:
             result = await call_next(ctx)
             after = await self._known()
@@ -89,9 +87,7 @@ class Telling:
                 await told.all_of({name for name in before | after if before.get(name) != after.get(name)})
             return result
         finally:
-            self._changing[connection].remove(told)
-            if not self._changing[connection]:
-                del self._changing[connection]
+            client.calls.remove(told)
 
     async def _known(self) -> dict[str, TemplateInfo]:
         """Return which templates there are now."""
@@ -102,7 +98,7 @@ class Telling:
 
     async def subscribe(self, ctx: Context, params: SubscribeRequestParams) -> EmptyResult:
         """Handle `resources/subscribe` of the handshake versions; also of what is not there, or not yet."""
-        subscribed = self._subscribed(ctx)
+        subscribed = self._client(ctx).subscribed
         if len(params.uri) > _URI or len(subscribed | {params.uri}) > _SUBSCRIBED:
             raise MCPError(INVALID_PARAMS, f"{_SUBSCRIBED} resources may be subscribed to, of {_URI} characters each")
         subscribed.add(params.uri)
@@ -110,12 +106,12 @@ class Telling:
 
     async def unsubscribe(self, ctx: Context, params: UnsubscribeRequestParams) -> EmptyResult:
         """Handle `resources/unsubscribe` of the handshake versions."""
-        self._subscribed(ctx).discard(params.uri)
+        self._client(ctx).subscribed.discard(params.uri)
         return EmptyResult()
 
-    def _subscribed(self, ctx: Context) -> set[str]:
+    def _client(self, ctx: Context) -> _Client:
         # mcp 2.3 has no public list of live connections, and `ctx.session` reaches only the caller's own.
-        return self._handshaken.setdefault(ctx.session._connection, set())  # noqa: SLF001
+        return self._handshaken.setdefault(ctx.session._connection, _Client())  # noqa: SLF001
 
     def close(self) -> None:
         """End the streams on which clients listen; each gets its last frame."""
@@ -130,26 +126,14 @@ class Telling:
                 try:
                     await self._publish(ToolsListChanged(), PromptsListChanged(), ResourcesListChanged())
                     # All templates are looked at to say what else changes with some.
-                    if self._bus.is_heard or any(self._handshaken.values()):
+                    if self._bus.is_heard or any(client.subscribed for client in self._handshaken.values()):
                         uris = await resources.uris(self._dynamo, names)
                     await self._publish(*map(ResourceUpdated, uris))
                 except Exception:  # noqa: BLE001 - the next change is told, and calls are served
                     _log.exception("what has changed could not be told to clients")
-                for connection, subscribed in list(self._handshaken.items()):
-                    updated = [uri for uri in uris if uri in subscribed]
-                    work = partial(self._tell, connection, updated, names)
-                    background.start(telling, "telling a client what has changed", work)
-
-    async def _tell(self, connection: Connection, updated: list[str], names: frozenset[str]) -> None:
-        """Tell one client of a handshake version; a dead or slow one costs a bounded wait of nobody but itself."""
-        with anyio.move_on_after(_SECONDS_TO_TELL):
-            await connection.send_tool_list_changed()
-            await connection.send_prompt_list_changed()
-            await connection.send_resource_list_changed()
-            for uri in updated:
-                await connection.send_resource_updated(uri)
-        for told in self._changing.get(connection, []):
-            told.add(names)
+                for connection, client in list(self._handshaken.items()):
+                    if client.hear(names, uris):
+                        background.start(telling, "telling a client what has changed", client.tell, connection)
 
     async def _publish(self, *events: ServerEvent) -> None:
         for event in events:
@@ -179,6 +163,46 @@ class _Bus(InMemorySubscriptionBus):
         return end
 
 
+class _Client:
+    """What one client of a handshake version is told: however slowly it reads, what changed meanwhile is told once.
+
+    Attributes:
+        subscribed: The resources that it hears of.
+        calls: Its calls that are answered once it was told of certain changes.
+    """
+
+    def __init__(self) -> None:
+        self.subscribed: set[str] = set()
+        self.calls: list[_Told] = []
+        self._news: tuple[set[str], dict[str, None]] | None = None
+        """The names and, in their order, the resources that it is still to be told of."""
+        self._is_told = False
+
+    def hear(self, names: frozenset[str], uris: Iterable[str]) -> bool:
+        """Keep in mind what has changed, and say whether somebody has to tell it: nobody does already."""
+        self._news = self._news or (set(), {})
+        self._news[0].update(names)
+        self._news[1].update((uri, None) for uri in uris if uri in self.subscribed)
+        was_told, self._is_told = self._is_told, True
+        return not was_told
+
+    async def tell(self, connection: Connection) -> None:
+        """Tell it, and what changes meanwhile; a dead or slow one costs bounded waits of nobody but itself."""
+        try:
+            while self._news is not None:
+                (names, updated), self._news = self._news, None
+                with anyio.move_on_after(_SECONDS_TO_TELL):
+                    await connection.send_tool_list_changed()
+                    await connection.send_prompt_list_changed()
+                    await connection.send_resource_list_changed()
+                    for uri in updated:
+                        await connection.send_resource_updated(uri)
+                for told in self.calls:
+                    told.add(names)
+        finally:
+            self._is_told = False
+
+
 class _Told:
     """The names of the changes that a client was told of while it waits for the answer of a call."""
 
@@ -186,7 +210,7 @@ class _Told:
         self._names: set[str] = set()
         self._more = anyio.Event()
 
-    def add(self, names: frozenset[str]) -> None:
+    def add(self, names: set[str]) -> None:
         self._names |= names
         self._more.set()
         self._more = anyio.Event()
