@@ -338,6 +338,9 @@ async def test_a_message_that_does_not_arrive_in_time_ends_its_socket(sent: byte
 class Written(asyncio.Transport):
     """A connection that keeps what is written to it."""
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def __init__(self) -> None:
         super().__init__()
         self.text = b""

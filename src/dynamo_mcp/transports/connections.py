@@ -15,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dynamo_mcp.transports.addresses import Counted
 from dynamo_mcp.transports.frames import Framed, Halves
+from dynamo_mcp.transports.pipelines import OfH11, OfHttptools
+from dynamo_mcp.transports.unsent import Unsent
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,10 +41,10 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
     own: dict[str, Any] = {"limits": limits, "addresses": Counter()}
     own["websockets"] = type("BoundedWebSocket", (Framed,), own | {"halves": Halves(limits.total_body_bytes)})
     if find_spec("httptools") is None if httptools is None else not httptools:
-        return type("Bounded", (_Bounded, H11Protocol), own)
+        return type("Bounded", (OfH11, _Bounded, H11Protocol), own)
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed
 
-    return type("Bounded", (_Trimmed, _Bounded, HttpToolsProtocol), own)
+    return type("Bounded", (_Trimmed, OfHttptools, _Bounded, HttpToolsProtocol), own)
 
 
 class _Bounded(Counted):
@@ -61,10 +63,12 @@ class _Bounded(Counted):
         self.ws_protocol_class = self.websockets
         self._patience: asyncio.TimerHandle | None = None
         self._head = 0
+        self._answering = 0
         self._is_websocket = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._unsent = Unsent(self.transport, self.limits.stalled_seconds)
         of_address = self.addresses[self.address_counted] if self.address_counted is not None else 0
         if len(self.connections) > self.limits.connections or of_address > self.limits.address_connections:
             self._refuse(_BUSY[0])
@@ -86,6 +90,7 @@ class _Bounded(Counted):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._unsent.stop()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *given: Any) -> None:
@@ -123,7 +128,14 @@ class _Bounded(Counted):
                     return
             await send(message)
 
-        await self._app(scope, receive, send_in_time)
+        self._answering += 1
+        self._unsent.stop()
+        try:
+            await self._app(scope, receive, send_in_time)
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._unsent.wait()
 
 
 class _Trimmed:

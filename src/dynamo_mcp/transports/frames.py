@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dynamo_mcp.transports.addresses import Counted
+from dynamo_mcp.transports.unsent import Unsent
 
 if TYPE_CHECKING:
     from websockets.frames import Frame
@@ -64,6 +65,11 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         self._kept = 0
         self.frames.clear()
         super().connection_lost(exc)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Wait for the client to take what is left, no longer than it may."""
+        super().on_task_complete(task)
+        Unsent(self.transport, self.limits.stalled_seconds).wait()
 
     def handle_cont(self, event: Frame) -> None:
         """Join the fragments as they come."""

@@ -116,6 +116,7 @@ class _Sessions:
         except DynamoError:  # why is the operator's business, and logged
             await context.abort(grpc.StatusCode.UNAVAILABLE, "At the moment nobody can be told from anybody else")
         current.set(admission.caller)
+        told = _Told(context)
 
         async def hear() -> str:
             message = await context.read()
@@ -123,22 +124,39 @@ class _Sessions:
                 raise Left
             return message.value
 
-        async def tell(text: str) -> None:
-            try:
-                await context.write(StringValue(value=text))
-            except grpc.RpcError as error:
-                raise Left from error
-
         who = share_of(_address(context.peer()))
         try:
             self._shares.spend(who)
             with self._shares.open(who):
                 async with admission.held():
-                    await speak(self._server, hear, tell, self._shares, self._shares.limits.stalled_seconds)
+                    await speak(self._server, hear, told.tell, self._shares, self._shares.limits.stalled_seconds)
+                if not told.is_taken:
+                    # gRPC can't end a stream before its client has taken what was written: so long it is its share.
+                    await anyio.sleep_forever()
         except TooMuch as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         if admission.is_over:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The credentials hold no more")
+
+
+class _Told:
+    """What one client is told.
+
+    Attributes:
+        is_taken: Whether it has taken all of it.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.is_taken = True
+        self._context = context
+
+    async def tell(self, text: str) -> None:
+        self.is_taken = False
+        try:
+            await self._context.write(StringValue(value=text))
+        except grpc.RpcError as error:
+            raise Left from error
+        self.is_taken = True
 
 
 def _address(peer: str) -> str | None:
