@@ -154,7 +154,7 @@ class _Told:
         self.is_taken = False
         try:
             await self._context.write(StringValue(value=text))
-        except grpc.RpcError as error:
+        except (grpc.RpcError, grpc.aio.BaseError) as error:  # the latter where it leaves meanwhile
             raise Left from error
         self.is_taken = True
 
