@@ -14,20 +14,20 @@ class Body:
         bytes: How much that is.
     """
 
-    def __init__(self, count: Callable[[int], bool]) -> None:
+    def __init__(self, count: Callable[[int], None]) -> None:
         """Have nothing yet.
 
         Args:
-            count: Counts so many bytes more, or fewer where they are below zero; says whether there may be so many.
+            count: Counts so many bytes more, or fewer where they are below zero.
         """
         self.bytes = 0
         self._count = count
         self._holders = 0
 
-    def add(self, number: int) -> bool:
-        """Take more bytes while somebody holds them, and say whether there may be so many."""
+    def add(self, number: int) -> None:
+        """Take more bytes while somebody holds them."""
         self.bytes += number
-        return self._count(number)
+        self._count(number)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -25,8 +25,9 @@ class Serving(msgspec.Struct, frozen=True):
         body_bytes: Bytes that a body may have.
         body_depth: Levels that the JSON in it may be nested.
         body_seconds: Seconds that it may take to arrive.
-        total_body_bytes: Bytes that the bodies of all requests that are under way may have together; and, besides, what
-            WebSockets have sent of messages that are not whole.
+        total_body_bytes: Bytes that the bodies of all requests that are under way may have together, those of one
+            caller a quarter of them, or two bodies' where that is more; and likewise, besides, what WebSockets have
+            sent of messages that are not whole.
         idle_seconds: Seconds that a connection is kept on which nothing is asked.
         stalled_seconds: Seconds that a client may take nothing of what is sent to it.
         caller_requests: Requests of one caller that may be under way at a time, besides those that listen or wait.

@@ -56,12 +56,16 @@ async def served(kind: Kind, fake: FakeDynamo, **where: Any) -> AsyncIterator[st
 
 
 @asynccontextmanager
-async def by_hand(kind: Kind, address: str) -> AsyncIterator[tuple[Say, Hear]]:
-    """Say and hear text."""
+async def by_hand(kind: Kind, address: str, **headers: str) -> AsyncIterator[tuple[Say, Hear]]:
+    """Say and hear text; headers are gRPC's metadata."""
     async with AsyncExitStack() as stack:
         if kind == "websocket":
             socket = await stack.enter_async_context(
-                connect(f"ws{address.removeprefix('http')}/ws", subprotocols=["mcp"])  # type: ignore[list-item]
+                connect(
+                    f"ws{address.removeprefix('http')}/ws",
+                    subprotocols=["mcp"],  # type: ignore[list-item]
+                    additional_headers=headers,
+                )
             )
 
             async def hear() -> dict[str, Any]:
@@ -72,7 +76,7 @@ async def by_hand(kind: Kind, address: str) -> AsyncIterator[tuple[Say, Hear]]:
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
             call = channel.stream_stream(
                 CONNECT, request_serializer=StringValue.SerializeToString, response_deserializer=StringValue.FromString
-            )()
+            )(metadata=tuple(headers.items()))
 
             async def say(text: str) -> None:
                 await call.write(StringValue(value=text))
@@ -261,17 +265,19 @@ async def test_who_fails_too_often_is_not_heard_over_grpc_either(tmp_path: Path)
 
 OPENING = (
     "GET /ws HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
-    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mcp\r\n\r\n"
+    "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mcp\r\nauthorization: {who}\r\n\r\n"
 )
 TEXT, MORE, FINAL, PING = 0x1, 0x0, 0x80, 0x89
 
 
 @asynccontextmanager
-async def half(url: str, *frames: bytes) -> AsyncIterator[anyio.abc.SocketStream]:
+async def half(
+    url: str, *frames: bytes, who: str = "nobody", local_host: str | None = None
+) -> AsyncIterator[anyio.abc.SocketStream]:
     """A WebSocket that has sent frames by hand; yields what it hears after the handshake."""
     port = int(url.rpartition(":")[2])
-    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
-        await stream.send(OPENING.format(host=f"127.0.0.1:{port}").encode())
+    async with await anyio.connect_tcp("127.0.0.1", port, local_host=local_host) as stream:
+        await stream.send(OPENING.format(host=f"127.0.0.1:{port}", who=who).encode())
         buffered = BufferedByteReceiveStream(stream)
         assert b"101" in await buffered.receive_until(b"\r\n\r\n", 10_000)
         for each in frames:
@@ -362,7 +368,7 @@ class Written(asyncio.Transport):
 
 
 @asynccontextmanager
-async def socket_of(heard: list[str]) -> AsyncIterator[tuple[Any, Written]]:
+async def socket_of(heard: list[str], **limits: Any) -> AsyncIterator[tuple[Any, Written]]:
     """A server's end of a WebSocket, which has been opened, and what it has written."""
     opened = anyio.Event()
 
@@ -373,11 +379,11 @@ async def socket_of(heard: list[str]) -> AsyncIterator[tuple[Any, Written]]:
         while (message := await receive())["type"] == "websocket.receive":
             heard.append(message["text"])
 
-    made: Any = protocol(Serving())
+    made: Any = protocol(Serving(**limits))
     socket = made.websockets(uvicorn.Config(app, log_config=None), ServerState(), {})
     transport = Written()
     socket.connection_made(transport)
-    socket.data_received(OPENING.format(host="x").encode())
+    socket.data_received(OPENING.format(host="x", who="nobody").encode())
     await opened.wait()
     transport.text = b""
     yield socket, transport

@@ -6,6 +6,7 @@ The body is read here, before any of it is parsed: what handles it gets all of i
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from dynamo_mcp.bodies import Body, current
-from dynamo_mcp.transports.shares import TooMuch, caller_of, current_caller
+from dynamo_mcp.transports.shares import COUNT_FOR, Busy, TooMuch, caller_of, current_caller
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,6 +53,8 @@ class Bounds:
             return
         caller = caller_of(scope)
         token = current_caller.set(caller)
+        if (count_for := scope.get("state", {}).get(COUNT_FOR)) is not None:
+            count_for(caller)
         try:
             self._shares.spend(caller)
             self._check_head(scope)
@@ -59,6 +62,8 @@ class Bounds:
                 await (self._app if scope["type"] == "websocket" else self._whole)(scope, receive, send)
         except TooMuch as error:
             await _refuse(429, str(error), {"Retry-After": str(error.seconds)})(scope, receive, send)
+        except Busy as error:
+            await _refuse(503, str(error), _HEADERS[503])(scope, receive, send)
         except _Refused as error:
             await _refuse(error.status, str(error), _HEADERS.get(error.status, {}))(scope, receive, send)
         finally:
@@ -69,7 +74,7 @@ class Bounds:
             raise _Refused(431, f"the head has more than {self._limits.head_bytes} bytes")
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Body(self._shares.hold)
+        body = Body(partial(self._shares.bytes.count, current_caller.get()))
         token = current.set(body)
         try:
             with body.held():
@@ -89,11 +94,10 @@ class Bounds:
                 if message["type"] == "http.disconnect":
                     return None
                 chunk, more = message.get("body", b""), message.get("more_body", False)
-                fits = body.add(len(chunk))
+                body.add(len(chunk))
                 self._check(scope, body.bytes)
-                if not fits:
-                    raise _Refused(503, "too much is under way")
                 if chunk:
+                    self._shares.bytes.check(current_caller.get())
                     chunks.append(chunk)
         if waiting.cancelled_caught:
             raise _Refused(408, f"the body did not arrive within {self._limits.body_seconds:g} seconds")

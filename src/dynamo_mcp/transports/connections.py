@@ -14,8 +14,9 @@ import anyio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dynamo_mcp.transports.addresses import Counted
-from dynamo_mcp.transports.frames import Framed, Halves
+from dynamo_mcp.transports.frames import Framed
 from dynamo_mcp.transports.pipelines import OfH11, OfHttptools
+from dynamo_mcp.transports.shares import Budget
 from dynamo_mcp.transports.unsent import Unsent
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def protocol(limits: Serving, *, httptools: bool | None = None) -> type[asyncio.
         httptools: Whether it has to be that one; None for where it is installed.
     """
     own: dict[str, Any] = {"limits": limits, "addresses": Counter()}
-    own["websockets"] = type("BoundedWebSocket", (Framed,), own | {"halves": Halves(limits.total_body_bytes)})
+    halves = Budget(limits.total_body_bytes, limits.body_bytes)
+    own["websockets"] = type("BoundedWebSocket", (Framed,), own | {"halves": halves})
     if find_spec("httptools") is None if httptools is None else not httptools:
         return type("Bounded", (OfH11, _Bounded, H11Protocol), own)
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol  # noqa: PLC0415 - where it is installed

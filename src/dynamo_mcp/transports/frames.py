@@ -12,40 +12,50 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dynamo_mcp.transports.addresses import Counted
+from dynamo_mcp.transports.shares import COUNT_FOR, Busy, TooMuch, peer
 from dynamo_mcp.transports.unsent import Unsent
 
 if TYPE_CHECKING:
     from websockets.frames import Frame
+    from websockets.http11 import Request
 
     from dynamo_mcp.serving import Serving
+    from dynamo_mcp.transports.shares import Budget
 
 _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1008, 1013
 """RFC 6455, section 7.4.1, and IANA's registry of close codes."""
 
 
-class Halves:
-    """What all WebSockets of a server have received and not handed on, in bytes."""
-
-    def __init__(self, most: int) -> None:
-        """Have nothing, of `most` bytes."""
-        self.bytes = 0
-        self.most = most
-
-
 class Framed(Counted, WebSocketsSansIOProtocol):
-    """uvicorn's protocol of WebSockets, with bounds."""
+    """uvicorn's protocol of WebSockets, with bounds.
+
+    Attributes:
+        halves: What all WebSockets of a server have received and not handed on.
+    """
 
     limits: Serving
-    halves: Halves
+    halves: Budget
     frames: list[Any]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         """Have received nothing."""
         super().__init__(*given, **named)
+        self._caller = peer(None)
         self._kept = 0
         self._whole = 0
         self._owed = b""
         self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count what comes for the address, until somebody says who it is."""
+        super().connection_made(transport)
+        self._caller = peer(self.address_counted)
+
+    def handle_connect(self, event: Request) -> None:
+        """Ask whoever is told of it to say whose it is."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["state"][COUNT_FOR] = self._count_for
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, as long as there is room for it."""
@@ -53,15 +63,18 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         half = self._count()
         if not half:
             self._stop_waiting()
-        if self.halves.bytes > self.halves.most:
-            self._end(_TRY_AGAIN_LATER, "too much is under way")
-        elif half and self._patience is None:
+        if half and self._patience is None:
             self._wait()
+        if self._kept:
+            try:
+                self.halves.check(self._caller)
+            except (TooMuch, Busy) as error:
+                self._end(_TRY_AGAIN_LATER, str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of all."""
         self._stop_waiting()
-        self.halves.bytes -= self._kept
+        self.halves.count(self._caller, -self._kept)
         self._kept = 0
         self.frames.clear()
         super().connection_lost(exc)
@@ -112,9 +125,14 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         """Return the bytes of the message that has not arrived whole."""
         half = len(self.conn.reader.buffer) + sum(map(len, self.frames))
         kept = 0 if self.disconnected else half + self._whole
-        self.halves.bytes += kept - self._kept
+        self.halves.count(self._caller, kept - self._kept)
         self._kept = kept
         return half
+
+    def _count_for(self, caller: str) -> None:
+        self.halves.count(self._caller, -self._kept)
+        self._caller = caller
+        self.halves.count(self._caller, self._kept)
 
     def _wait(self) -> None:
         self._patience = asyncio.get_running_loop().call_later(self.limits.body_seconds, self._late)
@@ -136,3 +154,6 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         else:
             self.conn.fail(code, reason)
             self.handle_parser_exception()
+            self._stop_waiting()
+            self.frames.clear()
+            self._count()  # of what has arrived, nothing is kept however long its client takes to leave

@@ -18,6 +18,7 @@ from dynamo_mcp.transports.messages import Left, speak
 from dynamo_mcp.transports.shares import Shares, TooMuch, share_of
 from dynamo_mcp.transports.tls import context as tls_context
 from dynamo_mcp.transports.tls import pair
+from dynamo_mcp.transports.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +130,8 @@ class _Sessions:
             self._shares.spend(who)
             with self._shares.open(who):
                 async with admission.held():
-                    await speak(self._server, hear, told.tell, self._shares, self._shares.limits.stalled_seconds)
+                    under_way = UnderWay(self._shares, who)
+                    await speak(self._server, hear, told.tell, under_way, self._shares.limits.stalled_seconds)
                 if not told.is_taken:
                     # gRPC can't end a stream before its client has taken what was written: so long it is its share.
                     await anyio.sleep_forever()

@@ -43,7 +43,7 @@ class Heard:
             item = await self._read.receive()
             if isinstance(item, Exception) or not isinstance(item.message, JSONRPCRequest):
                 return item
-            refused = self._under_way.begin(item.message, 0)  # its bytes count as the body that they came in
+            refused = self._under_way.begin(item.message)  # its bytes count as the body that they came in
             if refused is None:
                 return self._under_way.watched(item.message, item.metadata)
             try:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.shared._context_streams import ContextReceiveStream, ContextSendStream, create_context_streams
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from dynamo_mcp.transports.bounds import is_too_deep
-from dynamo_mcp.transports.under_way import Said, UnderWay, refusal
+from dynamo_mcp.transports.under_way import Said, refusal
 
 if TYPE_CHECKING:
     from dynamo_mcp.server import DynamoServer
-    from dynamo_mcp.transports.shares import Shares
+    from dynamo_mcp.transports.under_way import UnderWay
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def speak(
     server: DynamoServer,
     receive: Callable[[], Awaitable[str]],
     send: Callable[[str], Awaitable[None]],
-    shares: Shares,
+    under_way: UnderWay,
     stalled_seconds: float,
 ) -> None:
     """Serve one connection until either side ends it.
@@ -43,13 +43,12 @@ async def speak(
         server: What is served.
         receive: Returns the client's next message; raises `Left` where there is none.
         send: Gives a message to the client, and returns when there is room for the next; raises `Left`.
-        shares: Of what all clients may have under way.
+        under_way: What this one has, which is nothing yet.
         stalled_seconds: Seconds that the client may take nothing of what is given to it.
     """
     incoming, read = create_context_streams[SessionMessage | Exception](0)
     write, outgoing = create_context_streams[SessionMessage](0)
-    under_way = UnderWay(shares)
-    conversation = _Conversation(receive, send, under_way, shares.limits.body_depth, stalled_seconds)
+    conversation = _Conversation(receive, send, under_way, stalled_seconds)
     with under_way.counted():
         try:
             async with anyio.create_task_group() as tasks:
@@ -74,13 +73,12 @@ class _Conversation:
         receive: Callable[[], Awaitable[str]],
         send: Callable[[str], Awaitable[None]],
         under_way: UnderWay,
-        depth: int,
         stalled_seconds: float,
     ) -> None:
         self._receive = receive
         self._send = send
         self._under_way = under_way
-        self._depth = depth
+        self._depth = under_way.limits.body_depth
         self._stalled_seconds = stalled_seconds
         self._stalled = False
         self._telling = anyio.Lock()
@@ -90,21 +88,31 @@ class _Conversation:
         async with incoming:
             while True:
                 try:
-                    text = (await self._receive()).encode()
-                    if await is_too_deep(text, self._depth):
-                        await self._tell(refusal(None, f"it is nested deeper than {self._depth} levels"))
-                        continue
-                    message = jsonrpc_message_adapter.validate_json(text, by_name=False)
-                    if not isinstance(message, JSONRPCRequest):
-                        await incoming.send(SessionMessage(message))
-                    elif (refused := self._under_way.begin(message, len(text))) is not None:
-                        await self._tell(refused)
-                    else:
-                        await incoming.send(self._under_way.watched(message))
+                    refused = await self._hand_on((await self._receive()).encode(), incoming)
+                    if refused is not None:
+                        await self._tell(refused)  # however long its client takes, nothing else of it is kept
                 except Left:
                     return
-                except ValidationError as error:
-                    await incoming.send(error)
+
+    async def _hand_on(
+        self, text: bytes, incoming: ContextSendStream[SessionMessage | Exception]
+    ) -> JSONRPCError | None:
+        """Hand on a message; or return what it is refused with."""
+        with self._under_way.hearing(len(text)):
+            if await is_too_deep(text, self._depth):
+                return refusal(None, f"it is nested deeper than {self._depth} levels")
+            try:
+                message = jsonrpc_message_adapter.validate_json(text, by_name=False)
+            except ValidationError as error:
+                await incoming.send(error)
+                return None
+            if not isinstance(message, JSONRPCRequest):
+                await incoming.send(SessionMessage(message))
+                return None
+            refused = self._under_way.begin(message)
+            if refused is None:
+                await incoming.send(self._under_way.watched(message))
+            return refused
 
     async def answer(self, outgoing: ContextReceiveStream[SessionMessage]) -> None:
         """Tell the client what the server says, until it takes no more."""

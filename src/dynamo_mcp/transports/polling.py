@@ -21,6 +21,7 @@ from dynamo_mcp import callers
 from dynamo_mcp.transports.events import Log, Shelf
 from dynamo_mcp.transports.messages import Left, speak
 from dynamo_mcp.transports.shares import TooMuch, current_caller
+from dynamo_mcp.transports.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -67,7 +68,7 @@ class _Poll:
             if not self._asking:
                 self._rest()
 
-    async def run(self, server: DynamoServer, shares: Shares) -> None:
+    async def run(self, server: DynamoServer, under_way: UnderWay) -> None:
         """Serve it until it is idle, or ended."""
 
         async def hear() -> str:
@@ -81,7 +82,7 @@ class _Poll:
             await self.log.store_event(_STREAM, jsonrpc_message_adapter.validate_json(text))
 
         with self.scope, self.said, self.heard:
-            await speak(server, hear, tell, shares, self._idle_seconds)
+            await speak(server, hear, tell, under_way, self._idle_seconds)
 
 
 class Polls:
@@ -126,7 +127,7 @@ class Polls:
 
     async def _serve(self, name: str, poll: _Poll, counted: ExitStack) -> None:
         try:
-            await poll.run(self._server, self._shares)
+            await poll.run(self._server, UnderWay(self._shares, current_caller.get()))
         except Exception:  # noqa: BLE001 - the edge: one session must not end the others
             _log.exception("a session that polls has failed unexpectedly")
         finally:

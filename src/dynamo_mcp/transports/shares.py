@@ -28,6 +28,16 @@ current_caller: ContextVar[str] = ContextVar("share", default="")
 """Whose share a request over HTTP is of (`caller_of`)."""
 
 
+COUNT_FOR = "dynamo_mcp.count_for"
+"""In the state of a WebSocket (ASGI): is told whose share what has arrived of it counts for from now on."""
+_PARTS = 4
+"""Callers who have as much as they may, before others have less for it."""
+
+
+class Busy(Exception):
+    """All callers together have as much under way as there may be."""
+
+
 class TooMuch(Exception):
     """A caller asks too often, or for too much at a time.
 
@@ -41,8 +51,52 @@ class TooMuch(Exception):
         self.seconds = seconds
 
 
+class Budget:
+    """Bytes that all callers may have together, of which each has a part at most."""
+
+    def __init__(self, whole: int, largest: int) -> None:
+        """Have none.
+
+        Args:
+            whole: How many all may have.
+            largest: How many one message may have: a part is two of them at least, one at hand and the next.
+        """
+        self._whole = whole
+        self._part = max(whole // _PARTS, 2 * largest)
+        self._of: Counter[str] = Counter()
+        self._all = 0
+
+    def count(self, caller: str, number: int) -> None:
+        """Count bytes more, or fewer where the number is below zero, whether or not there may be so many.
+
+        What a caller has beyond its part, until it is refused, leaves no less to others.
+        """
+        before = min(self._of[caller], self._part)
+        self._of[caller] += number
+        self._all += min(self._of[caller], self._part) - before
+        if not self._of[caller]:
+            del self._of[caller]
+
+    def check(self, caller: str) -> None:
+        """Check that a caller may have what was counted.
+
+        Raises:
+            TooMuch: It is more than its part.
+            Busy: All together have too much.
+        """
+        if self._of[caller] > self._part:
+            raise TooMuch(f"{self._part} bytes of your requests are under way, as many as may be")
+        if self._all > self._whole:
+            raise Busy("too much is under way")
+
+
 class Shares:
-    """The shares of all callers."""
+    """The shares of all callers.
+
+    Attributes:
+        limits: What each is, and what there is of all.
+        bytes: Those of what is under way.
+    """
 
     def __init__(self, limits: Serving) -> None:
         """Begin with whole ones."""
@@ -50,7 +104,7 @@ class Shares:
         self._rates: OrderedDict[str, Rate] = OrderedDict()
         self._running: Counter[str] = Counter()
         self._open: Counter[str] = Counter()
-        self._bytes = 0
+        self.bytes = Budget(limits.total_body_bytes, limits.body_bytes)
 
     def spend(self, caller: str) -> None:
         """Count a request.
@@ -88,15 +142,6 @@ class Shares:
         with _counted(self._open, caller, self.limits.caller_sessions, words):
             yield
 
-    def hold(self, number: int) -> bool:
-        """Count bytes of a message until `release`, and say whether there may be so many; they count even so."""
-        self._bytes += number
-        return self._bytes <= self.limits.total_body_bytes
-
-    def release(self, number: int) -> None:
-        """Count them no longer."""
-        self._bytes -= number
-
 
 @contextmanager
 def _counted(counter: Counter[str], caller: str, most: int, words: str) -> Iterator[None]:
@@ -119,4 +164,9 @@ def caller_of(scope: Scope) -> str:
 def share_of(address: str | None) -> str:
     """Return whose share it is: a caller's by name, and where nobody is asked who they are, an address's."""
     caller = current.get()
-    return caller.name if caller is not LOCAL else f"peer {address or ''}"
+    return caller.name if caller is not LOCAL else peer(address)
+
+
+def peer(address: str | None) -> str:
+    """Return an address's share."""
+    return f"peer {address or ''}"

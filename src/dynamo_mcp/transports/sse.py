@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dynamo_mcp.transports.limited import Heard
+from dynamo_mcp.transports.shares import current_caller
 from dynamo_mcp.transports.under_way import Said, UnderWay
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Sse(SseServerTransport):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream of one client."""
         async with self.connect_sse(scope, receive, send) as (read, write):
-            under_way = UnderWay(self._shares)
+            under_way = UnderWay(self._shares, current_caller.get())
             said = Said(write, under_way)
             with under_way.counted():
                 heard = Heard(read, said, under_way)

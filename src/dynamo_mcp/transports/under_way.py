@@ -14,6 +14,8 @@ from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
+from dynamo_mcp.transports.shares import Busy, TooMuch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,11 +31,23 @@ TOO_MANY = f"{UNDER_WAY} requests of this connection are under way, as many as m
 
 
 class UnderWay:
-    """The requests of one connection, and their bytes of what all clients may have under way."""
+    """The requests of one connection, and their bytes of what its caller, and all, may have under way.
 
-    def __init__(self, shares: Shares) -> None:
-        """Begin with none."""
-        self._shares = shares
+    Attributes:
+        limits: Of messages, too.
+    """
+
+    def __init__(self, shares: Shares, caller: str) -> None:
+        """Begin with none.
+
+        Args:
+            shares: Of all callers.
+            caller: Whose share it is of.
+        """
+        self.limits = shares.limits
+        self._bytes = shares.bytes
+        self._caller = caller
+        self._heard = 0
         self._sizes: dict[RequestId, int] = {}
         """By the identifier, as the SDK tells them apart: `1` and `"1"` are the same."""
 
@@ -46,23 +60,35 @@ class UnderWay:
             for number in list(self._sizes):
                 self.end(number)
 
-    def begin(self, request: JSONRPCRequest, size: int) -> JSONRPCError | None:
-        """Count a request of so many bytes; or return what it is refused with."""
+    @contextmanager
+    def hearing(self, size: int) -> Iterator[None]:
+        """Count a message of so many bytes until it is handed on, and longer if it is a request that begins."""
+        self._heard = size
+        self._bytes.count(self._caller, size)
+        try:
+            yield
+        finally:
+            self._bytes.count(self._caller, -self._heard)
+            self._heard = 0
+
+    def begin(self, request: JSONRPCRequest) -> JSONRPCError | None:
+        """Have a request under way, with the bytes of the message at hand; or return what it is refused with."""
         if coerce_request_id(request.id) in self._sizes:
             # Which of them an answer is for, nobody could tell.
             return refusal(None, "a request of this identifier is under way")
         if len(self._sizes) >= UNDER_WAY:
             return refusal(request.id, TOO_MANY)
-        if not self._shares.hold(size):
-            self._shares.release(size)
-            return refusal(request.id, "too much is under way; try again in a second")
-        self._sizes[coerce_request_id(request.id)] = size
+        try:
+            self._bytes.check(self._caller)
+        except (TooMuch, Busy) as error:
+            return refusal(request.id, f"{error}; try again in a second")
+        self._sizes[coerce_request_id(request.id)], self._heard = self._heard, 0
         return None
 
     def end(self, number: RequestId | None) -> None:
         """Count a request no longer, if it is under way."""
         if number is not None:
-            self._shares.release(self._sizes.pop(coerce_request_id(number), 0))
+            self._bytes.count(self._caller, -self._sizes.pop(coerce_request_id(number), 0))
 
     def watched(self, request: JSONRPCRequest, metadata: MessageMetadata = None) -> SessionMessage:
         """Return a request as the server takes it, with a word for when it has ended without an answer."""

@@ -9,6 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from dynamo_mcp.transports.messages import Left, speak
+from dynamo_mcp.transports.shares import current_caller
+from dynamo_mcp.transports.under_way import UnderWay
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -54,7 +56,8 @@ class WebSockets:
             except (WebSocketDisconnect, RuntimeError) as error:
                 raise Left from error
 
-        await speak(self._server, hear, tell, self._shares, self._shares.limits.stalled_seconds)
+        under_way = UnderWay(self._shares, current_caller.get())
+        await speak(self._server, hear, tell, under_way, self._shares.limits.stalled_seconds)
         if socket.application_state is socket.client_state is WebSocketState.CONNECTED:
             with anyio.move_on_after(_LAST_SECONDS):  # of a client that takes no more
                 await socket.close()
