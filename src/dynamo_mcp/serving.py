@@ -21,7 +21,7 @@ class Serving(msgspec.Struct, frozen=True):
         address_connections: Likewise, of one address (of IPv6, of one network of 64 bits), over HTTP; where a proxy is
             trusted to say whom it asks for, all come from its address, and none is limited.
         head_bytes: Bytes that the head of a request may have.
-        head_seconds: Seconds that it may take to arrive.
+        head_seconds: Seconds that it may take to arrive, and a handshake of TLS before it.
         body_bytes: Bytes that a body may have.
         body_depth: Levels that the JSON in it may be nested.
         body_seconds: Seconds that it may take to arrive.

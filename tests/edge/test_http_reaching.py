@@ -21,11 +21,13 @@ from google.protobuf.wrappers_pb2 import StringValue
 from mcp import Client
 
 from dynamo_mcp.errors import Failed, StorageFailed, UsageError
+from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports.proxies import Peer
 from edge.framed import CONNECT
 from edge.joining import over_grpc, over_http
 from edge.raw import request
 from edge.test_http import DISCOVER
+from edge.test_http_limits import rest
 from fakes import FakeDynamo
 
 if TYPE_CHECKING:
@@ -92,6 +94,29 @@ async def test_it_speaks_tls_and_no_old_one(certified: tuple[Path, Path], tmp_pa
         async with httpx2.AsyncClient(verify=old) as client:
             with pytest.raises(httpx2.ConnectError):
                 await client.get(f"{url}/healthz")
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "half a word"])
+async def test_who_begins_tls_and_goes_no_further_is_left_as_soon_as_who_sends_no_head(
+    said: bytes, certified: tuple[Path, Path], tmp_path: Path
+) -> None:
+    certificate, key = certified
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    limits = Serving(head_seconds=1)
+    async with (
+        over_http(FakeDynamo(tmp_path), tls_certificate=certificate, tls_key=key, limits=limits) as address,
+        httpx2.AsyncClient(verify=trusting) as client,
+    ):
+        url = address.replace("127.0.0.1", "localhost")
+        with anyio.fail_after(20):
+            streams = [await anyio.connect_tcp("127.0.0.1", int(url.rpartition(":")[2])) for _ in range(20)]
+            for stream in streams:
+                if said:
+                    await stream.send(said)
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+            for stream in streams:
+                assert await rest(stream) == b""
+                await stream.aclose()
 
 
 async def test_tls_that_can_not_be_spoken_is_told_at_the_start(certified: tuple[Path, Path], tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import uvicorn
@@ -58,6 +60,7 @@ async def serving(
             timeout_graceful_shutdown=_LAST_SECONDS,  # type: ignore[arg-type]  # asyncio takes a float
         ),
         tls,
+        limits.head_seconds,
     )
     async with anyio.create_task_group() as tasks:
         await tasks.start(web.run_on, listener)
@@ -74,10 +77,10 @@ async def serving(
 class _Web(uvicorn.Server):
     """uvicorn as a task."""
 
-    def __init__(self, config: uvicorn.Config, tls: SSLContext | None) -> None:
-        config.load()
-        config.ssl = tls
+    def __init__(self, config: uvicorn.Config, tls: SSLContext | None, handshake_seconds: float) -> None:
         super().__init__(config)
+        self._tls = tls
+        self._handshake_seconds = handshake_seconds if tls else None
         self.ended = anyio.Event()
 
     @contextmanager
@@ -97,6 +100,22 @@ class _Web(uvicorn.Server):
             self.ended.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin, and say so."""
-        await super().startup(sockets)
+        """Begin, and say so.
+
+        uvicorn would leave a client a minute for the handshake of TLS: it makes no server here.
+        """
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        made: Any = self.config.http_protocol_class
+        connected = partial(made, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        self.servers = [
+            await loop.create_server(
+                connected,
+                sock=each,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_seconds,
+                backlog=self.config.backlog,
+            )
+            for each in sockets or []
+        ]
         self._status.started()
