@@ -267,7 +267,7 @@ OPENING = (
     "GET /ws HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
     "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: mcp\r\nauthorization: {who}\r\n\r\n"
 )
-TEXT, MORE, FINAL, PING = 0x1, 0x0, 0x80, 0x89
+TEXT, MORE, CLOSE, FINAL, PING = 0x1, 0x0, 0x8, 0x80, 0x89
 
 
 @asynccontextmanager
@@ -368,14 +368,26 @@ class Written(asyncio.Transport):
 
 
 @asynccontextmanager
-async def socket_of(heard: list[str], **limits: Any) -> AsyncIterator[tuple[Any, Written]]:
-    """A server's end of a WebSocket, which has been opened, and what it has written."""
+async def socket_of(
+    heard: list[str], take: anyio.Event | None = None, **limits: Any
+) -> AsyncIterator[tuple[Any, Written]]:
+    """A server's end of a WebSocket, which has been opened, and what it has written.
+
+    Args:
+        heard: Is told its messages, once they are taken.
+        take: When that is; None for at once.
+        limits: Of `Serving`.
+    """
+    if take is None:
+        take = anyio.Event()
+        take.set()
     opened = anyio.Event()
 
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         opened.set()
+        await take.wait()
         while (message := await receive())["type"] == "websocket.receive":
             heard.append(message["text"])
 
@@ -412,3 +424,37 @@ async def test_who_reads_no_answers_to_pings_is_owed_the_last() -> None:
             assert transport.text == b"\x8a\x05first"
             socket.resume_writing()
             assert transport.text == b"\x8a\x05first\x8a\x03999"
+
+
+async def test_a_client_that_leaves_after_a_ping_while_it_reads_nothing_is_told_that_it_was_heard() -> None:
+    with anyio.fail_after(SECONDS):
+        async with socket_of([]) as (socket, transport):
+            socket.pause_writing()
+            socket.data_received(frame(PING, b"ping") + frame(FINAL | CLOSE, (1000).to_bytes(2, "big")))
+            assert transport.text == b"\x8a\x04ping\x88\x02\x03\xe8"
+            socket.resume_writing()
+            assert transport.text == b"\x8a\x04ping\x88\x02\x03\xe8"
+
+
+async def test_a_message_has_all_of_its_time_again_once_the_one_before_it_is_taken() -> None:
+    heard: list[str] = []
+    take = anyio.Event()
+    with anyio.fail_after(SECONDS):
+        async with socket_of(heard, take, body_seconds=1) as (socket, transport):
+            socket.data_received(frame(FINAL | TEXT, b"a") + frame(TEXT, b"b"))
+            await anyio.sleep(0.8)  # of its time, in which nothing could be sent
+            taken = anyio.current_time()
+            take.set()
+            while b"did not arrive within 1 seconds" not in transport.text:  # noqa: ASYNC110 - nothing tells of it
+                await anyio.sleep(0.01)
+            assert heard == ["a"]
+            assert anyio.current_time() - taken >= 1
+
+
+async def test_a_message_that_could_not_go_on_is_not_late() -> None:
+    take = anyio.Event()
+    with anyio.fail_after(SECONDS):
+        async with socket_of([], take, body_seconds=0.1) as (socket, transport):
+            socket.data_received(frame(FINAL | TEXT, b"a") + frame(TEXT, b"b"))
+            await anyio.sleep(0.3)
+            assert transport.text == b""

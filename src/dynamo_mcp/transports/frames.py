@@ -63,8 +63,7 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         half = self._count()
         if not half:
             self._stop_waiting()
-        if half and self._patience is None:
-            self._wait()
+        self._wait_for(half)
         if self._kept:
             try:
                 self.halves.check(self._caller)
@@ -104,7 +103,7 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         message = await super().receive()
         if self.queue.empty() and not self.disconnected:
             self._whole = 0
-            self._count()
+            self._wait_for(self._count())
         return message
 
     def handle_ping(self) -> None:
@@ -114,9 +113,17 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         else:
             self._owed = b"".join(self.conn.data_to_send()) or self._owed
 
+    def handle_close(self, event: Frame) -> None:
+        """Answer, with what is owed first: the answer is in it, where a ping came with the close."""
+        self._pay()
+        super().handle_close(event)
+
     def resume_writing(self) -> None:
         """Go on, with what is owed first."""
         super().resume_writing()
+        self._pay()
+
+    def _pay(self) -> None:
         owed, self._owed = self._owed, b""
         if owed:
             self.transport.write(owed)
@@ -134,8 +141,10 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         self._caller = caller
         self.halves.count(self._caller, self._kept)
 
-    def _wait(self) -> None:
-        self._patience = asyncio.get_running_loop().call_later(self.limits.body_seconds, self._late)
+    def _wait_for(self, half: int) -> None:
+        """Have a message that is half here end in time; while we read nothing it can't, and the time is not its own."""
+        if half and self._patience is None and not self.read_paused:
+            self._patience = asyncio.get_running_loop().call_later(self.limits.body_seconds, self._late)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:
@@ -143,10 +152,7 @@ class Framed(Counted, WebSocketsSansIOProtocol):
             self._patience = None
 
     def _late(self) -> None:
-        if self.read_paused:  # it is we who do not take it
-            self._wait()
-        else:
-            self._end(_POLICY_VIOLATION, f"the message did not arrive within {self.limits.body_seconds:g} seconds")
+        self._end(_POLICY_VIOLATION, f"the message did not arrive within {self.limits.body_seconds:g} seconds")
 
     def _end(self, code: int, reason: str) -> None:
         if not self.handshake_complete or self.close_sent:
