@@ -9,7 +9,8 @@ import pytest
 
 from dynamo_mcp.auth import hashing, verifying
 from dynamo_mcp.auth.hashing import OF_A_KEY, OF_A_PASSWORD, Cost, Hash, hashed, matches
-from dynamo_mcp.auth.verifying import AT_A_TIME, WAITING, Verifier
+from dynamo_mcp.auth.verifying import AT_A_TIME, Verifier
+from dynamo_mcp.auth.waiting import WAITING
 from dynamo_mcp.errors import Busy
 from homes import LOOK_SECONDS
 

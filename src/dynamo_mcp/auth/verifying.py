@@ -6,16 +6,13 @@ import hashlib
 import os
 from collections import OrderedDict
 
-import anyio
 import anyio.to_thread
 
 from dynamo_mcp.auth.hashing import Hash, matches
-from dynamo_mcp.errors import Busy
+from dynamo_mcp.auth.waiting import Line
 
 AT_A_TIME = 2
 """Hashes that are computed at the same time."""
-WAITING = 64
-"""Callers that may wait for one; more are refused at once."""
 REMEMBERED = 1000
 
 
@@ -30,8 +27,7 @@ class Verifier:
         """Remember nothing."""
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, Hash] = OrderedDict()
-        self._turns = anyio.Semaphore(AT_A_TIME)
-        self._waiting = 0
+        self._line = Line(AT_A_TIME)
 
     async def verify(self, secret: str, kept: Hash) -> bool:
         """Say whether a secret is the one that this was kept of.
@@ -42,17 +38,11 @@ class Verifier:
         mark = hashlib.blake2b(secret.encode(), key=self._key, digest_size=32).digest()
         if self._knows(mark, kept):
             return True
-        if self._waiting >= WAITING:
-            raise Busy("Too many callers have to be verified at the moment", hint="try again in a few seconds")
-        self._waiting += 1
-        try:
-            async with self._turns:
-                # Somebody else may have given the same one meanwhile.
-                if self._knows(mark, kept):
-                    return True
-                right = await anyio.to_thread.run_sync(matches, secret, kept)
-        finally:
-            self._waiting -= 1
+        async with self._line.turn():
+            # Somebody else may have given the same one meanwhile.
+            if self._knows(mark, kept):
+                return True
+            right = await anyio.to_thread.run_sync(matches, secret, kept)
         if right:
             self._right[mark] = kept
             if len(self._right) > REMEMBERED:
