@@ -100,6 +100,16 @@ async def test_a_websocket_lasts_longer_than_a_head_may_take(httptools: bool) ->
 
 
 @with_either_parser
+async def test_a_websocket_with_a_line_in_its_head_that_is_too_long_is_told_so(httptools: bool) -> None:
+    with anyio.fail_after(20):
+        async with serving(hello, httptools) as port:
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(f"ws://127.0.0.1:{port}", additional_headers={"x": "y" * 10_000}):
+                    pass
+            assert refused.value.response.status_code == 431
+
+
+@with_either_parser
 async def test_one_that_is_too_long_is_refused_before_it_ends(httptools: bool) -> None:
     async with (
         serving(hello, httptools, head_bytes=1000) as port,

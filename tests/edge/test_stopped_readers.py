@@ -115,7 +115,7 @@ async def test_a_websocket_whose_client_takes_nothing_is_gone_when_its_session_i
 
     async with (
         serving(tell, httptools, stalled_seconds=STALLED, connections=1) as port,
-        deaf(port, OPENING.format(host="x").encode()),
+        deaf(port, OPENING.format(host="x", who="nobody").encode()),
     ):
         with anyio.fail_after(SECONDS):
             await ended.wait()
@@ -205,7 +205,7 @@ async def test_a_connection_becomes_no_websocket_while_something_is_answered(htt
             async with await anyio.connect_tcp("127.0.0.1", port) as client:
                 await client.send(HEAD + b"\r\n")
                 await begun.wait()
-                await client.send(OPENING.format(host="x").encode())
+                await client.send(OPENING.format(host="x", who="nobody").encode())
                 if httptools:
                     await left.wait()
 
@@ -271,7 +271,7 @@ async def stopped(way: Way, url: str, stack: AsyncExitStack) -> Say:
 
         return post
     if way == "/ws":
-        opening = OPENING.format(host=f"127.0.0.1:{port}")
+        opening = OPENING.format(host=f"127.0.0.1:{port}", who="nobody")
         heard = await stack.enter_async_context(deaf(port, opening.encode()))
         await read(heard, b"\r\n\r\n")
 

@@ -60,6 +60,9 @@ class Framed(Counted, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what has come, as long as there is room for it."""
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse()
+            return
         half = self._count()
         if not half:
             self._stop_waiting()
@@ -106,6 +109,12 @@ class Framed(Counted, WebSocketsSansIOProtocol):
             self._wait_for(self._count())
         return message
 
+    async def send(self, message: Any) -> None:
+        """Send something (ASGI); who was refused had an answer, which uvicorn would log as if it were none."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
     def handle_ping(self) -> None:
         """Answer, the last ping alone where its client reads no answers (RFC 6455, section 5.5.3)."""
         if self.writable.is_set():
@@ -127,6 +136,12 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         owed, self._owed = self._owed, b""
         if owed:
             self.transport.write(owed)
+
+    def _refuse(self) -> None:
+        """Write what websockets answers to a head that it does not take, such as one with a line of 8 KiB."""
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
 
     def _count(self) -> int:
         """Return the bytes of the message that has not arrived whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -46,7 +47,8 @@ class WebSockets:
                 raise Left
             text = message.get("text")
             if not isinstance(text, str):
-                await socket.close(_UNSUPPORTED_DATA, "messages are text")
+                with suppress(WebSocketDisconnect):
+                    await socket.close(_UNSUPPORTED_DATA, "messages are text")
                 raise Left
             return text
 
@@ -59,5 +61,6 @@ class WebSockets:
         under_way = UnderWay(self._shares, current_caller.get())
         await speak(self._server, hear, tell, under_way, self._shares.limits.stalled_seconds)
         if socket.application_state is socket.client_state is WebSocketState.CONNECTED:
-            with anyio.move_on_after(_LAST_SECONDS):  # of a client that takes no more
+            # Of a client that takes no more, or leaves by itself meanwhile.
+            with anyio.move_on_after(_LAST_SECONDS), suppress(WebSocketDisconnect):
                 await socket.close()
