@@ -282,11 +282,12 @@ class FakeDynamo:
         known = await self.get_template_variables(template_name)
         given = variables or {}
         await self.check_answers(template_name, given)
-        await _walk(STEPS_OF_CREATE, sink)
+        if given.get("project_name") == HELD:
+            await self._hold(sink)
+        else:
+            await _walk(STEPS_OF_CREATE, sink)
         if given.get("project_name") == BROKEN:
             raise ZeroDivisionError("a secret of the program")
-        if given.get("project_name") == HELD:
-            await self._hold()
         self.created.append(
             {"template": template_name, "output_dir": output_dir, "variables": given, "if_exists": if_exists}
         )
@@ -361,9 +362,10 @@ class FakeDynamo:
     def load(self) -> Load:
         return Load(1, 2, {"idle": 3, "busy": 1, "coming": 0}, {"hit": 4, "miss": 5}, {"hit": 6, "miss": 7})
 
-    async def _hold(self) -> None:
-        self.held.release()
+    async def _hold(self, sink: Sink) -> None:
         try:
+            await _walk(STEPS_OF_CREATE, sink)
+            self.held.release()
             await self._released.wait()
         except anyio.get_cancelled_exc_class():
             # What a real create leaves to do when it is cancelled takes a moment, and is done all the same.

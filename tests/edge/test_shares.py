@@ -14,7 +14,7 @@ from mcp_types import JSONRPCRequest
 from dynamo_mcp.server import build
 from dynamo_mcp.serving import Serving
 from dynamo_mcp.transports.messages import speak
-from dynamo_mcp.transports.shares import Budget, Busy, Shares, TooMuch
+from dynamo_mcp.transports.shares import Budget, Full, Shares, TooMuch
 from dynamo_mcp.transports.under_way import UnderWay
 from edge.joining import over_http
 from edge.raw import request
@@ -139,7 +139,7 @@ def test_what_one_has_beyond_its_part_leaves_no_less_to_others_and_four_may_have
         budget.count(other, 100)
         budget.check(other)
     budget.count("five", 1)
-    with pytest.raises(Busy):
+    with pytest.raises(Full):
         budget.check("five")
     budget.count("one", -901)
     budget.check("five")

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from dynamo_mcp.bodies import Body, current
-from dynamo_mcp.transports.shares import COUNT_FOR, Busy, TooMuch, caller_of, current_caller
+from dynamo_mcp.transports.shares import COUNT_FOR, Full, TooMuch, caller_of, current_caller
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,7 +62,7 @@ class Bounds:
                 await (self._app if scope["type"] == "websocket" else self._whole)(scope, receive, send)
         except TooMuch as error:
             await _refuse(429, str(error), {"Retry-After": str(error.seconds)})(scope, receive, send)
-        except Busy as error:
+        except Full as error:
             await _refuse(503, str(error), _HEADERS[503])(scope, receive, send)
         except _Refused as error:
             await _refuse(error.status, str(error), _HEADERS.get(error.status, {}))(scope, receive, send)

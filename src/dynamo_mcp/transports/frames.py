@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from dynamo_mcp.transports.addresses import Counted
-from dynamo_mcp.transports.shares import COUNT_FOR, Busy, TooMuch, peer
+from dynamo_mcp.transports.shares import COUNT_FOR, Full, TooMuch, peer
 from dynamo_mcp.transports.unsent import Unsent
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Framed(Counted, WebSocketsSansIOProtocol):
         if self._kept:
             try:
                 self.halves.check(self._caller)
-            except (TooMuch, Busy) as error:
+            except (TooMuch, Full) as error:
                 self._end(_TRY_AGAIN_LATER, str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:

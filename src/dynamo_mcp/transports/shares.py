@@ -34,7 +34,7 @@ _PARTS = 4
 """Callers who have as much as they may, before others have less for it."""
 
 
-class Busy(Exception):
+class Full(Exception):
     """All callers together have as much under way as there may be."""
 
 
@@ -82,12 +82,12 @@ class Budget:
 
         Raises:
             TooMuch: It is more than its part.
-            Busy: All together have too much.
+            Full: All together have too much.
         """
         if self._of[caller] > self._part:
             raise TooMuch(f"{self._part} bytes of your requests are under way, as many as may be")
         if self._all > self._whole:
-            raise Busy("too much is under way")
+            raise Full("too much is under way")
 
 
 class Shares:

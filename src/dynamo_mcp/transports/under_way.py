@@ -14,7 +14,7 @@ from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
-from dynamo_mcp.transports.shares import Busy, TooMuch
+from dynamo_mcp.transports.shares import Full, TooMuch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ class UnderWay:
             return refusal(request.id, TOO_MANY)
         try:
             self._bytes.check(self._caller)
-        except (TooMuch, Busy) as error:
+        except (TooMuch, Full) as error:
             return refusal(request.id, f"{error}; try again in a second")
         self._sizes[coerce_request_id(request.id)], self._heard = self._heard, 0
         return None
