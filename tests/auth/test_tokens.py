@@ -366,6 +366,8 @@ def test_what_is_missing_is_said_before_anything_is_served(
                 "/.well-known/oauth-protected-resource": "https://h.example:8443",
                 "/.well-known/oauth-protected-resource/mcp": "https://h.example:8443/mcp",
                 "/.well-known/oauth-protected-resource/sse": "https://h.example:8443/sse",
+                "/.well-known/oauth-protected-resource/ws": "https://h.example:8443/ws",
+                "/.well-known/oauth-protected-resource/poll": "https://h.example:8443/poll",
             },
         ),
         (

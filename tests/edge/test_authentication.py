@@ -386,11 +386,15 @@ async def test_bad_tokens_are_refused_and_where_to_get_good_ones_is_open_to_all(
                 assert token not in answer.text
                 (where,) = re.findall(r'resource_metadata="([^"]+)"', answer.headers["www-authenticate"])
                 assert 'error="invalid_token"' in answer.headers["www-authenticate"]
-            for suffix in ("", "/mcp", "/sse"):
+            for suffix in ("", "/mcp", "/sse", "/ws", "/poll"):
                 found = await client.get(f"{here}/.well-known/oauth-protected-resource{suffix}")
+                assert found.status_code == 200
                 assert found.headers["content-type"] == "application/json"
                 assert found.json()["resource"] == here + suffix
                 assert found.json()["authorization_servers"] == [issuer.issuer]
+                assert await status(url, bearer(issuer.token(aud=here + suffix))) == 200  # as a client asks for it
+            assert await status(url, bearer(issuer.token(aud=f"{here}/nothing"))) == 401
+            assert (await client.get(f"{here}/.well-known/oauth-protected-resource/nothing")).status_code == 401
             assert where == f"{here}/.well-known/oauth-protected-resource"
             for path in (f"{where}/", f"{where}/mcp/../../../mcp", f"{here}//.well-known/oauth-protected-resource"):
                 assert (await client.get(path)).status_code == 401, path

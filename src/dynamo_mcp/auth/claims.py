@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from dynamo_mcp.callers import SCOPES, Caller
 from dynamo_mcp.errors import Unauthenticated
 
-PATHS = ("/mcp", "/sse")
+PATHS = ("/mcp", "/sse", "/ws", "/poll")
 """Below an address without a path, what clients call the server by."""
 _SUBJECT = 255
 """Characters (OpenID Connect Core 1.0, section 2, `sub`)."""
